@@ -1,0 +1,1 @@
+//! respd: a message broker that speaks RESP, the Redis protocol.
