@@ -64,6 +64,11 @@ impl Error {
         Error(text.into().into_bytes().into())
     }
 
+    /// A breach of the protocol, whose text the decoder knows.
+    pub fn protocol(text: Vec<u8>) -> Error {
+        Error(text.into())
+    }
+
     /// `ERR wrong number of arguments for 'get' command`; a subcommand is
     /// named `config|get`.
     pub fn wrong_arity(full_name: &str) -> Error {
