@@ -1,1 +1,3 @@
 //! respd: a message broker that speaks RESP, the Redis protocol.
+
+pub mod glob;
