@@ -789,13 +789,16 @@ fn parse_output_buffer_limit(
     soft: &[u8],
     seconds: &[u8],
 ) -> Option<OutputBufferLimit> {
+    // Redis reads the seconds with C's `strtoll`, which is laxer than it is elsewhere: no
+    // digits are zero, and a plus sign or leading zeros do no harm.
+    let seconds = match str::from_utf8(seconds).ok()? {
+        "" => 0,
+        text => text.parse::<i32>().ok()?,
+    };
     Some(OutputBufferLimit {
         hard: parse_memory(hard)?,
         soft: parse_memory(soft)?,
-        soft_seconds: parse_integer(seconds)?
-            .try_into()
-            .ok()
-            .filter(|s| i64::from(*s) <= INT_MAX)?,
+        soft_seconds: seconds.try_into().ok()?,
     })
 }
 

@@ -213,6 +213,11 @@ fn set_takes_and_prints_like_redis() {
         ),
         (
             "client-output-buffer-limit",
+            "slave 3k 1 ",
+            "normal 0 0 0 slave 3000 1 0 pubsub 33554432 8388608 60",
+        ),
+        (
+            "client-output-buffer-limit",
             "",
             "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
         ),
