@@ -1,1 +1,4 @@
 //! respd: a message broker that speaks RESP, the Redis protocol.
+
+#[doc(hidden)]
+pub mod resp;
