@@ -70,11 +70,17 @@ impl fmt::Display for Error {
                 address,
                 start_command,
                 cause,
-            } => write!(
-                f,
-                "cannot connect to {address}: {cause}; \
-                 is the broker running? start one with: {start_command}"
-            ),
+            } => {
+                write!(f, "cannot connect to {address}: {cause}")?;
+                // Something else runs there otherwise, and another broker could not.
+                if !matches!(cause, Cause::Protocol(_)) {
+                    write!(
+                        f,
+                        "; is the broker running? start one with: {start_command}"
+                    )?;
+                }
+                Ok(())
+            }
             Error::Lost { address, cause } => {
                 write!(f, "the connection to {address} was lost: {cause}")
             }
@@ -348,4 +354,152 @@ fn connect(address: &Address) -> io::Result<Stream> {
         }
     }
     Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Peer, nobody, serve, serve_one};
+    use super::*;
+
+    /// What a client says that cannot come in.
+    fn failure(target: &Target) -> Error {
+        match Connection::open(target) {
+            Ok(_) => panic!("{target} let the client in"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_client_introduces_itself() {
+        let script = |peer: &mut Peer| {
+            peer.expect("AUTH alice p w", "+OK\r\n");
+            peer.expect("SELECT 2", "+OK\r\n");
+            peer.expect("PING", "-NOPERM this user has no permissions\r\n");
+            peer.expect("ECHO hi", "$2\r\nhi\r\n");
+            peer.expect("NOSUCH", "-ERR unknown\r\n");
+        };
+        let (target, server) = serve("alice:p%20w@", vec![Box::new(script)]);
+        let mut connection = Connection::open(&target).unwrap();
+        let echo = connection.call(&[b"ECHO", b"hi"]).unwrap();
+        assert_eq!(echo, Value::Bulk("hi".into()));
+        let error = connection.call(&[b"NOSUCH"]).unwrap_err();
+        assert_eq!(error.to_string(), format!("{target} answered: ERR unknown"));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_password_is_one_line_without_it() {
+        let (target, server) = serve(
+            ":hunter2@",
+            vec![Box::new(|peer| {
+                peer.expect(
+                    "AUTH hunter2",
+                    "-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n",
+                );
+            })],
+        );
+        let error = failure(&target);
+        assert!(!error.is_transient());
+        assert_eq!(
+            error.to_string(),
+            format!("{target} answered: ERR unknown command 'AUTH'")
+        );
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_broker_that_starts_is_worth_another_attempt() {
+        let (target, server) = serve(
+            "",
+            vec![
+                Box::new(|peer| {
+                    let loading = "-LOADING Redis is loading the dataset in memory\r\n";
+                    peer.expect("SELECT 2", loading);
+                    peer.expect("PING", loading);
+                }),
+                // Said before anything was asked, and closed at once.
+                Box::new(|peer| peer.refuse("-ERR max number of clients reached\r\n")),
+            ],
+        );
+        for text in ["LOADING Redis is loading", "ERR max number of clients"] {
+            let error = failure(&target);
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(error.is_transient(), "{error}");
+        }
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_stranger_is_named_as_such() {
+        let (target, server) = serve(
+            "",
+            vec![Box::new(|peer| {
+                peer.command();
+                peer.reply("HTTP/1.1 400 Bad Request\r\n\r\n");
+                while peer.command().is_some() {}
+            })],
+        );
+        let error = failure(&target).to_string();
+        assert!(error.contains("does not speak RESP"), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_there_is_said_with_what_to_try() {
+        let (target, _port) = nobody();
+        let error = failure(&target).to_string();
+        assert!(
+            error.ends_with(&format!(
+                "{target}: connection refused; is the broker running? start one with: {}",
+                target.start_command()
+            )),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_on_its_way_arrives_after_hanging_up() {
+        let (target, server) = serve_one(|peer| {
+            assert_eq!(peer.command().unwrap(), ["BRPOP", "q", "0"]);
+            assert_eq!(peer.command(), None);
+            peer.reply("*2\r\n$1\r\nq\r\n$4\r\nlast\r\n");
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        connection.queue(&[b"BRPOP", b"q", b"0"]);
+        connection.flush().unwrap();
+        connection.hang_up_handle().unwrap().hang_up();
+        let item = Value::Array(vec![Value::Bulk("q".into()), Value::Bulk("last".into())]);
+        assert_eq!(connection.receive().unwrap(), item);
+        let end = connection.receive().unwrap_err();
+        assert!(
+            matches!(
+                end,
+                Error::Lost {
+                    cause: Cause::Closed,
+                    ..
+                }
+            ),
+            "{end}"
+        );
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn replies_arrive_in_pieces_and_together() {
+        let large = "x".repeat(3 * READ);
+        let wire = format!("${}\r\n{large}\r\n:1\r\n:2\r\n", large.len());
+        let (target, server) = serve_one(move |peer| {
+            let (first, second) = wire.split_at(READ / 2);
+            peer.reply(first);
+            // The client has read the first piece, or not: either way it is to end the same.
+            peer.expect("GO", second);
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        connection.queue(&[b"GO"]);
+        connection.flush().unwrap();
+        assert_eq!(connection.receive().unwrap(), Value::Bulk(large.into()));
+        assert_eq!(connection.receive().unwrap(), Value::Integer(1));
+        assert_eq!(connection.receive().unwrap(), Value::Integer(2));
+        server.join().unwrap();
+    }
 }

@@ -167,3 +167,107 @@ fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
     }
     Ok(Some(line))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::serve_one;
+    use super::*;
+
+    fn no_bangs(text: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+        if text.contains(&b'!') {
+            return Err("too loud");
+        }
+        Ok(text)
+    }
+
+    const SENDER: Sender = Sender {
+        command: "PUBLISH",
+        key: b"c",
+        encode: no_bangs,
+        report: &|count| format!("{count} got it"),
+    };
+
+    #[test]
+    fn each_line_is_sent_and_reported() {
+        let (target, server) = serve_one(|peer| {
+            for (n, line) in ["a", "", "b c", "last"].iter().enumerate() {
+                peer.expect(&format!("PUBLISH c {line}"), &format!(":{n}\r\n"));
+            }
+            assert_eq!(peer.command(), None);
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut input = BufReader::new(&b"a\n\nb c\r\n!\nlast"[..]);
+        let mut output = Vec::new();
+        let failure = SENDER
+            .send_lines(&mut connection, &mut input, &mut output)
+            .unwrap_err();
+        let Failure::Failed(line) = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(line, "1 line could not be sent");
+        let reports = "0 got it\n1 got it\n2 got it\n3 got it\n";
+        assert_eq!(String::from_utf8(output).unwrap(), reports);
+        drop(connection);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_line_goes_out_before_the_next_is_there() {
+        /// A pipe whose second line is written only when the first has been reported.
+        struct Pipe<'a> {
+            lines: Vec<&'static [u8]>,
+            reports: &'a std::cell::Cell<usize>,
+        }
+        impl Read for Pipe<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                assert_eq!(self.reports.get(), 2 - self.lines.len());
+                let line = self.lines.pop().unwrap_or_default();
+                buffer[..line.len()].copy_from_slice(line);
+                Ok(line.len())
+            }
+        }
+        let (target, server) = serve_one(|peer| {
+            peer.expect("PUBLISH c one", ":1\r\n");
+            peer.expect("PUBLISH c two", ":1\r\n");
+        });
+        let reports = std::cell::Cell::new(0);
+        let sender = Sender {
+            report: &|_| {
+                reports.set(reports.get() + 1);
+                String::new()
+            },
+            ..SENDER
+        };
+        let mut input = BufReader::new(Pipe {
+            lines: vec![b"two\n", b"one\n"],
+            reports: &reports,
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        sender
+            .send_lines(&mut connection, &mut input, &mut Vec::new())
+            .unwrap();
+        assert_eq!(reports.get(), 2);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn an_end_in_the_middle_says_how_far_it_came() {
+        let (target, server) = serve_one(|peer| {
+            peer.expect("PUBLISH c a", ":0\r\n");
+            peer.expect("PUBLISH c b", "-OOM command not allowed\r\n");
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut input = BufReader::new(&b"a\nb\n"[..]);
+        let failure = SENDER
+            .send_lines(&mut connection, &mut input, &mut Vec::new())
+            .unwrap_err();
+        let Failure::Failed(line) = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(
+            line,
+            format!("{target} answered: OOM command not allowed (after 1 line)")
+        );
+        server.join().unwrap();
+    }
+}

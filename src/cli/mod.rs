@@ -4,6 +4,8 @@
 //! everything about it to standard error.
 
 mod client;
+#[cfg(test)]
+mod fake;
 mod interrupt;
 mod lines;
 mod pretty;
@@ -24,7 +26,11 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a verb it serves: `respd`, `respd --port 7000`, `respd FILE.conf`.
 #[derive(Parser)]
-#[command(name = "respd", version, arg_required_else_help = true)]
+#[command(
+    name = "respd",
+    version,
+    override_usage = "respd [FILE.conf] [--SETTING VALUE]...\n       respd <COMMAND>"
+)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Verb,

@@ -19,6 +19,7 @@ use super::{Failure, counted};
 #[command(after_help = super::target::HELP)]
 pub struct Publish {
     /// The text to publish; put -- before one that begins with a dash
+    #[arg(allow_negative_numbers = true)]
     message: Option<OsString>,
 
     /// The channel to publish to [default: CHANNEL, or messages]

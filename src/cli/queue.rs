@@ -29,7 +29,7 @@ pub struct Push {
     queue: OsString,
 
     /// The item; put -- before one that begins with a dash
-    #[arg(value_name = "ITEM")]
+    #[arg(value_name = "ITEM", allow_negative_numbers = true)]
     message: Option<OsString>,
 
     /// The broker's address [default: REDIS_URL, or redis://localhost:6379/0]
@@ -74,7 +74,7 @@ pub struct Pop {
 
     /// Leave when no item came for this long; with status 1 if there was none at all [default: 0,
     /// which waits for ever]
-    #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout)]
+    #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
     /// Take the newest item first, with BLPOP
@@ -198,6 +198,7 @@ impl Consumer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::serve_one;
     use super::*;
 
     #[test]
@@ -207,6 +208,36 @@ mod tests {
         for text in ["-1", "nan", "inf", "1e300", "", "soon"] {
             assert!(parse_timeout(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_item_is_its_second_element_and_null_is_none() {
+        let (target, server) = serve_one(|peer| {
+            peer.expect("BRPOP q 0.000", "*2\r\n$1\r\nq\r\n$3\r\na\r\n\r\n");
+            let timed = peer.command().unwrap();
+            assert_eq!(timed[..2], ["BRPOP", "q"]);
+            let seconds: f64 = timed[2].parse().unwrap();
+            assert!(seconds > 0.0 && seconds <= 9.0, "{seconds}");
+            peer.reply("*-1\r\n");
+            peer.expect("BRPOP q 0.001", "*1\r\n$1\r\nq\r\n");
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut consumer = Consumer {
+            command: "BRPOP",
+            queue: b"q".to_vec(),
+            timeout: Some(Duration::from_secs(9)),
+        };
+        let item = consumer.take(&mut connection, None).unwrap();
+        assert_eq!(item.as_deref(), Some(&b"a\r\n"[..]));
+        let deadline = consumer.deadline();
+        assert_eq!(consumer.take(&mut connection, deadline).unwrap(), None);
+        // A deadline that has passed must not become the zero that waits for ever.
+        let passed = consumer.take(&mut connection, Some(Instant::now()));
+        assert!(
+            matches!(passed, Err(Error::Unexpected { .. })),
+            "{passed:?}"
+        );
+        server.join().unwrap();
     }
 
     #[test]

@@ -90,7 +90,55 @@ impl<'a> Retry<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::{greeted, nobody, serve};
     use super::*;
+
+    #[test]
+    fn a_broker_that_comes_back_is_found() {
+        let (target, server) = serve(
+            "",
+            vec![
+                Box::new(|_| {}),
+                Box::new(|peer| peer.refuse("-LOADING not yet\r\n")),
+                greeted(|_| {}),
+            ],
+        );
+        let failure = Connection::open(&target).err().unwrap();
+        let interrupt = Interrupt::default();
+        let mut retry = Retry::new(&target, &interrupt);
+        assert!(!retry.recovered());
+        assert!(retry.reconnect(failure, None).unwrap().is_some());
+        server.join().unwrap();
+        assert!(retry.recovered());
+        assert!(!retry.recovered());
+    }
+
+    #[test]
+    fn a_broker_that_refuses_is_not_asked_again() {
+        let (target, server) = serve(
+            "",
+            vec![
+                Box::new(|_| {}),
+                Box::new(|peer| peer.refuse("-NOAUTH Authentication required.\r\n")),
+            ],
+        );
+        let failure = Connection::open(&target).err().unwrap();
+        let interrupt = Interrupt::default();
+        let mut retry = Retry::new(&target, &interrupt);
+        let error = retry.reconnect(failure, None).err().unwrap();
+        assert!(error.to_string().contains("NOAUTH"), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_deadline_ends_the_wait() {
+        let (target, _port) = nobody();
+        let failure = Connection::open(&target).err().unwrap();
+        let interrupt = Interrupt::default();
+        let mut retry = Retry::new(&target, &interrupt);
+        let waited = retry.reconnect(failure, Some(Instant::now()));
+        assert!(waited.unwrap().is_none());
+    }
 
     #[test]
     fn waits_grow_and_stay_in_their_bounds() {

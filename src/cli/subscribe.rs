@@ -230,7 +230,73 @@ impl Message<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::serve_one;
     use super::*;
+
+    #[test]
+    fn messages_are_printed_and_confirmations_told_once() {
+        let (target, server) = serve_one(|peer| {
+            peer.expect(
+                "SUBSCRIBE a b",
+                "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n\
+                 *3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nearly\r\n\
+                 *3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n",
+            );
+            peer.expect(
+                "PSUBSCRIBE p*",
+                // RESP3 pushes it, which a proxy may have chosen.
+                ">3\r\n$10\r\npsubscribe\r\n$2\r\np*\r\n:3\r\n\
+                 >4\r\n$8\r\npmessage\r\n$2\r\np*\r\n$2\r\npq\r\n$3\r\n[1]\r\n\
+                 *3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$4\r\nmore\r\n",
+            );
+            while peer.command().is_some() {}
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut listener = Listener {
+            wanted: Subscriptions {
+                channels: vec![b"a".to_vec(), b"b".to_vec()],
+                patterns: vec![b"p*".to_vec()],
+            },
+            style: Style::Block,
+            left: Some(2),
+        };
+        let mut output = Vec::new();
+        let mut told = Vec::new();
+        let ended = listener.listen(&mut connection, &mut output, |wanted| {
+            told.push(wanted.to_string());
+        });
+        assert!(ended.is_ok());
+        assert_eq!(told, ["'a', 'b' and pattern 'p*'"]);
+        assert_eq!(
+            String::from_utf8(output).unwrap(),
+            "[a]\nearly\n\n[pq] (pattern p*)\n[\n  1\n]\n\n"
+        );
+        drop(connection);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn what_was_printed_counts_across_an_outage() {
+        let (target, server) = serve_one(|peer| {
+            peer.expect(
+                "SUBSCRIBE a",
+                "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
+            );
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut listener = Listener {
+            wanted: Subscriptions {
+                channels: vec![b"a".to_vec()],
+                patterns: vec![],
+            },
+            style: Style::Raw,
+            left: Some(2),
+        };
+        let ended = listener.listen(&mut connection, &mut Vec::new(), |_| {});
+        assert!(matches!(ended, Err(End::Connection(Error::Lost { .. }))));
+        assert_eq!(listener.left, Some(1));
+        server.join().unwrap();
+    }
 
     #[test]
     fn a_message_is_one_block() {
