@@ -3,6 +3,7 @@
 pub mod output;
 pub mod reply;
 pub mod request;
+pub mod value;
 
 pub use output::Output;
 pub use reply::{Protocol, Reply};
