@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod introspect;
+pub mod spec;
 pub mod usage;
 
 use std::collections::HashMap;
