@@ -241,7 +241,7 @@ pub enum Find {
 }
 
 /// The families, in the order in which COMMAND lists them.
-const FAMILIES: &[&[Command]] = &[];
+const FAMILIES: &[&[Command]] = &[introspect::COMMANDS];
 
 /// A command as the table knows it: its row and what follows from its place.
 pub struct Entry {
