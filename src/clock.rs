@@ -12,12 +12,16 @@ pub struct Clock {
 impl Clock {
     /// The clock of the machine.
     pub fn system() -> Clock {
-        Clock { start: Instant::now() }
+        Clock {
+            start: Instant::now(),
+        }
     }
 
     /// Since 1970.
     pub fn wall(self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
     }
 
     /// Milliseconds since 1970.

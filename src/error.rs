@@ -45,6 +45,7 @@ texts! {
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
     NO_PASSWORD_SET = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    PROTO_NOT_AN_INTEGER = "ERR Protocol version is not an integer or out of range";
     NO_PROTO = "NOPROTO unsupported protocol version";
     EXEC_WITHOUT_MULTI = "ERR EXEC without MULTI";
     DISCARD_WITHOUT_MULTI = "ERR DISCARD without MULTI";
@@ -53,6 +54,7 @@ texts! {
     NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
     NO_SUCH_CLIENT = "ERR No such client";
     MAX_CLIENTS = "ERR max number of clients reached";
 }
@@ -72,7 +74,9 @@ impl Error {
     /// `ERR wrong number of arguments for 'get' command`; a subcommand is
     /// named `config|get`.
     pub fn wrong_arity(full_name: &str) -> Error {
-        Error::new(format!("ERR wrong number of arguments for '{full_name}' command"))
+        Error::new(format!(
+            "ERR wrong number of arguments for '{full_name}' command"
+        ))
     }
 
     /// `ERR invalid expire time in 'set' command`
@@ -80,11 +84,33 @@ impl Error {
         Error::new(format!("ERR invalid expire time in '{command}' command"))
     }
 
+    /// `ERR Syntax error in HELLO option 'foo'`
+    pub fn hello_syntax(option: &[u8]) -> Error {
+        let text = [
+            b"ERR Syntax error in HELLO option '".as_slice(),
+            shown(option, usize::MAX),
+            b"'",
+        ];
+        Error(text.concat().into())
+    }
+
+    /// `ERR unknown subcommand or wrong number of arguments for 'foo'. Try CLIENT HELP.`
+    pub fn subcommand_syntax(container: &str, name: &[u8]) -> Error {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(shown(name, 128));
+        text.extend_from_slice(
+            format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
+        );
+        Error(text.into())
+    }
+
     /// `ERR unknown subcommand 'FOO'. Try CLIENT HELP.`
     pub fn unknown_subcommand(container: &str, name: &[u8]) -> Error {
         let mut text = b"ERR unknown subcommand '".to_vec();
         text.extend_from_slice(shown(name, 128));
-        text.extend_from_slice(format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes());
+        text.extend_from_slice(
+            format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
+        );
         Error(text.into())
     }
 

@@ -73,7 +73,11 @@ impl Default for Metrics {
             query_limit_disconnections: AtomicU64::default(),
             auth_failures: AtomicU64::default(),
             peak_memory: AtomicU64::default(),
-            per_command: TABLE.entries.iter().map(|_| CommandStats::default()).collect(),
+            per_command: TABLE
+                .entries
+                .iter()
+                .map(|_| CommandStats::default())
+                .collect(),
             errors: dashmap::DashMap::new(),
             rates: Rates::default(),
         }
@@ -113,11 +117,16 @@ impl Metrics {
             &self.query_limit_disconnections,
             &self.auth_failures,
         ];
-        counters.iter().for_each(|counter| counter.store(0, Relaxed));
+        counters
+            .iter()
+            .for_each(|counter| counter.store(0, Relaxed));
         self.errors.clear();
         for stats in &self.per_command {
             let counters = [&stats.calls, &stats.nanos, &stats.rejected, &stats.failed];
-            counters.into_iter().chain(&stats.histogram).for_each(|counter| counter.store(0, Relaxed));
+            counters
+                .into_iter()
+                .chain(&stats.histogram)
+                .for_each(|counter| counter.store(0, Relaxed));
         }
     }
 }
@@ -153,7 +162,10 @@ impl Rates {
     /// Takes a sample of commands, input and output bytes; to be called about
     /// ten times a second.
     pub fn sample(&self, uptime: Duration, totals: [u64; 3]) {
-        let mut samples = self.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut samples = self
+            .samples
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((then, before)) = samples.last {
             let nanos = uptime.saturating_sub(then).as_nanos().max(1) as u64;
             let per_second = |now: u64, before: u64| {
@@ -170,7 +182,10 @@ impl Rates {
 
     /// Commands, bytes of input, bytes of output per second.
     pub fn per_second(&self) -> [u64; 3] {
-        let samples = self.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let samples = self
+            .samples
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let count = samples.rates.len().max(1) as u64;
         std::array::from_fn(|i| samples.rates.iter().map(|rates| rates[i]).sum::<u64>() / count)
     }
@@ -217,7 +232,9 @@ impl SlowLog {
         let cut = |word: &[u8]| {
             let mut shown = word[..word.len().min(SLOW_WORD_MAX)].to_vec();
             if word.len() > SLOW_WORD_MAX {
-                shown.extend_from_slice(format!("... ({} more bytes)", word.len() - SLOW_WORD_MAX).as_bytes());
+                shown.extend_from_slice(
+                    format!("... ({} more bytes)", word.len() - SLOW_WORD_MAX).as_bytes(),
+                );
             }
             shown
         };
@@ -226,7 +243,14 @@ impl SlowLog {
             let more = argv.len() - SLOW_WORDS_MAX + 1;
             words[SLOW_WORDS_MAX - 1] = format!("... ({more} more arguments)").into_bytes();
         }
-        self.entries.push_front(SlowEntry { id: self.next_id, at, micros, words, addr, name });
+        self.entries.push_front(SlowEntry {
+            id: self.next_id,
+            at,
+            micros,
+            words,
+            addr,
+            name,
+        });
         self.next_id += 1;
         self.entries.truncate(self.max_len);
     }
@@ -283,7 +307,9 @@ impl Latency {
     pub fn reset(&mut self, event: Option<&[u8]>) -> usize {
         let before = self.events.len();
         match event {
-            Some(name) => self.events.retain(|event, _| !event.as_bytes().eq_ignore_ascii_case(name)),
+            Some(name) => self
+                .events
+                .retain(|event, _| !event.as_bytes().eq_ignore_ascii_case(name)),
             None => self.events.clear(),
         }
         before - self.events.len()

@@ -47,7 +47,11 @@ impl Monitors {
         } else {
             from.peer.remote()
         };
-        let mut line = format!("+{}.{:06} [{db} {source}]", now.as_secs(), now.subsec_micros());
+        let mut line = format!(
+            "+{}.{:06} [{db} {source}]",
+            now.as_secs(),
+            now.subsec_micros()
+        );
         for word in argv.iter() {
             line.push(' ');
             quote(&mut line, word);
@@ -58,7 +62,10 @@ impl Monitors {
         for client in clients.iter() {
             client.has_messages.store(true, Relaxed);
             let limit = server.output_limit(client);
-            if client.outbox.push(limit, uptime, |inner| inner.output.extend(line.as_bytes())) {
+            if client
+                .outbox
+                .push(limit, uptime, |inner| inner.output.extend(line.as_bytes()))
+            {
                 server.note_overflow(client, b"");
             }
         }

@@ -58,8 +58,21 @@ mod tests {
         for (text, value) in good {
             assert_eq!(parse_i64(text.as_bytes()), Some(value), "{text}");
         }
-        let bad = ["", "-", "-0", "01", "+1", " 1", "1 ", "1a", "9223372036854775808"];
-        for text in bad.into_iter().chain(["-9223372036854775809", "99999999999999999999"]) {
+        let bad = [
+            "",
+            "-",
+            "-0",
+            "01",
+            "+1",
+            " 1",
+            "1 ",
+            "1a",
+            "9223372036854775808",
+        ];
+        for text in bad
+            .into_iter()
+            .chain(["-9223372036854775809", "99999999999999999999"])
+        {
             assert_eq!(parse_i64(text.as_bytes()), None, "{text}");
         }
     }

@@ -26,8 +26,13 @@ impl Pause {
     pub fn start(&self, until: Duration, mode: PauseMode, now: Duration) {
         let still_all = self.is_paused(now) && self.all.load(Relaxed);
         self.all.store(still_all || mode == PauseMode::All, Relaxed);
-        let running = if self.is_paused(now) { self.until_ms.load(Relaxed) } else { 0 };
-        self.until_ms.store(running.max(until.as_millis() as u64), Relaxed);
+        let running = if self.is_paused(now) {
+            self.until_ms.load(Relaxed)
+        } else {
+            0
+        };
+        self.until_ms
+            .store(running.max(until.as_millis() as u64), Relaxed);
     }
 
     /// Lets all commands go on.

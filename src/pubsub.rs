@@ -62,14 +62,21 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     fn new(words: &'a [&'a [u8]]) -> Self {
-        Message { words, encoded: [None, None] }
+        Message {
+            words,
+            encoded: [None, None],
+        }
     }
 
     fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
         let resp3 = subscriber.flags().contains(ClientFlags::RESP3);
         let words = self.words;
         let encoded = self.encoded[usize::from(resp3)].get_or_insert_with(|| {
-            let protocol = if resp3 { Protocol::Resp3 } else { Protocol::Resp2 };
+            let protocol = if resp3 {
+                Protocol::Resp3
+            } else {
+                Protocol::Resp2
+            };
             let mut output = Output::default();
             let mut reply = Reply::new(&mut output, protocol);
             reply.push(words.len());
@@ -90,7 +97,10 @@ impl PubSub {
         match self.map(target) {
             Some(channels) => channels.entry(name).or_default().push(client.clone()),
             None => {
-                let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
+                let mut patterns = self
+                    .patterns
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 patterns.entry(name).or_default().push(client.clone());
                 self.pattern_count.store(patterns.len(), Relaxed);
             }
@@ -111,7 +121,10 @@ impl PubSub {
                 channels.remove_if_mut(name, |_, subscribers| remove(subscribers));
             }
             None => {
-                let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
+                let mut patterns = self
+                    .patterns
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 if patterns.get_mut(name).is_some_and(remove) {
                     patterns.remove(name);
                 }
@@ -130,7 +143,9 @@ impl PubSub {
                 if glob::matches(pattern, channel, false) {
                     let words = [b"pmessage".as_slice(), pattern, channel, payload];
                     let mut message = Message::new(&words);
-                    subscribers.iter().for_each(|s| message.deliver(s, delivery));
+                    subscribers
+                        .iter()
+                        .for_each(|s| message.deliver(s, delivery));
                     receivers += subscribers.len();
                 }
             }
@@ -140,24 +155,37 @@ impl PubSub {
 
     /// Hands a message to the subscribers of a shard channel.
     pub fn publish_shard(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
-        fan_out(&self.shard_channels, b"smessage", channel, payload, delivery)
+        fan_out(
+            &self.shard_channels,
+            b"smessage",
+            channel,
+            payload,
+            delivery,
+        )
     }
 
     /// The channels that have subscribers and match `pattern`.
     pub fn channels(&self, target: Target, pattern: Option<&[u8]>) -> Vec<Bytes> {
-        let Some(channels) = self.map(target) else { return Vec::new() };
+        let Some(channels) = self.map(target) else {
+            return Vec::new();
+        };
         let matching = channels.iter().map(|entry| entry.key().clone());
-        matching.filter(|name| pattern.is_none_or(|pattern| glob::matches(pattern, name, false))).collect()
+        matching
+            .filter(|name| pattern.is_none_or(|pattern| glob::matches(pattern, name, false)))
+            .collect()
     }
 
     /// How many subscribers a channel has; patterns do not count.
     pub fn subscriber_count(&self, target: Target, channel: &[u8]) -> usize {
-        self.map(target).and_then(|channels| channels.get(channel).map(|s| s.len())).unwrap_or(0)
+        self.map(target)
+            .and_then(|channels| channels.get(channel).map(|s| s.len()))
+            .unwrap_or(0)
     }
 
     /// How many channels of this kind, or patterns, there are.
     pub fn count(&self, target: Target) -> usize {
-        self.map(target).map_or_else(|| self.pattern_count.load(Relaxed), DashMap::len)
+        self.map(target)
+            .map_or_else(|| self.pattern_count.load(Relaxed), DashMap::len)
     }
 
     fn map(&self, target: Target) -> Option<&Channels> {
@@ -169,12 +197,22 @@ impl PubSub {
     }
 }
 
-fn fan_out(channels: &Channels, kind: &[u8], channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
+fn fan_out(
+    channels: &Channels,
+    kind: &[u8],
+    channel: &[u8],
+    payload: &[u8],
+    delivery: Delivery<'_>,
+) -> usize {
     // The entry stays locked while the message is handed out: that is what
     // keeps the order the same for all.
-    let Some(subscribers) = channels.get_mut(channel) else { return 0 };
+    let Some(subscribers) = channels.get_mut(channel) else {
+        return 0;
+    };
     let words = [kind, channel, payload];
     let mut message = Message::new(&words);
-    subscribers.iter().for_each(|subscriber| message.deliver(subscriber, delivery));
+    subscribers
+        .iter()
+        .for_each(|subscriber| message.deliver(subscriber, delivery));
     subscribers.len()
 }

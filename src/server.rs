@@ -22,6 +22,9 @@ use crate::pubsub::{Delivery, PubSub};
 use crate::session::outbox::OutputLimit;
 use crate::session::{Client, ClientFlags, Session};
 
+/// The version of Redis whose behaviour is followed, for clients that ask.
+pub const REDIS_VERSION: &str = "7.2.4";
+
 /// What all clients share.
 pub struct Server {
     /// The settings as they are now.
@@ -54,6 +57,8 @@ pub struct Server {
     pub run_id: String,
     /// Where it listens; set once it does.
     pub endpoints: OnceLock<Endpoints>,
+    /// The second in which house was kept last.
+    kept_house_at: AtomicU64,
     /// Ends every task of the broker.
     pub shutdown: CancellationToken,
 }
@@ -109,6 +114,7 @@ impl Server {
             active_expire: AtomicBool::new(true),
             run_id: (0..40).map(|_| fastrand::digit(16)).collect(),
             endpoints: OnceLock::new(),
+            kept_house_at: AtomicU64::new(0),
             shutdown: CancellationToken::new(),
         };
         let mut turn = Turn::new(&server);
@@ -131,9 +137,14 @@ impl Server {
         hot.max_clients.store(config.maxclients as usize, Relaxed);
         hot.idle_timeout.store(config.timeout as u64, Relaxed);
         hot.bulk.store(config.proto_max_bulk_len as usize, Relaxed);
-        hot.query_buffer.store(config.client_query_buffer_limit as usize, Relaxed);
-        hot.slow_us.store(u64::try_from(config.slowlog_log_slower_than).unwrap_or(u64::MAX), Relaxed);
-        hot.latency_ms.store(config.latency_monitor_threshold as u64, Relaxed);
+        hot.query_buffer
+            .store(config.client_query_buffer_limit as usize, Relaxed);
+        hot.slow_us.store(
+            u64::try_from(config.slowlog_log_slower_than).unwrap_or(u64::MAX),
+            Relaxed,
+        );
+        hot.latency_ms
+            .store(config.latency_monitor_threshold as u64, Relaxed);
         let limit = |class: &crate::config::OutputBufferLimit| OutputLimit {
             hard: class.hard,
             soft: class.soft,
@@ -174,18 +185,30 @@ impl Server {
 
     /// Whether a client must authenticate.
     pub fn requires_password(&self) -> bool {
-        self.hot.password.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.hot
+            .password
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     /// Whether `attempt` is the password; `None` if there is none.
     pub fn check_password(&self, attempt: &[u8]) -> Option<bool> {
-        let password = self.hot.password.read().unwrap_or_else(PoisonError::into_inner);
+        let password = self
+            .hot
+            .password
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         password.as_ref().map(|password| password.matches(attempt))
     }
 
     /// The bound of a client's outbox.
     pub fn output_limit(&self, client: &Client) -> OutputLimit {
-        let limits = self.hot.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let limits = self
+            .hot
+            .limits
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         limits[usize::from(client.flags().contains(ClientFlags::PUBSUB))]
     }
 
@@ -200,14 +223,24 @@ impl Server {
     }
 
     fn with_delivery<T>(&self, publish: impl FnOnce(Delivery<'_>) -> T) -> T {
-        let limit = self.hot.limits.read().unwrap_or_else(PoisonError::into_inner)[1];
+        let limit = self
+            .hot
+            .limits
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)[1];
         let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
-        publish(Delivery { limit, uptime: self.clock.uptime(), overflowed: &overflowed })
+        publish(Delivery {
+            limit,
+            uptime: self.clock.uptime(),
+            overflowed: &overflowed,
+        })
     }
 
     /// A client that does not read has been cut off.
     pub fn note_overflow(&self, client: &Client, channel: &[u8]) {
-        self.metrics.output_limit_disconnections.fetch_add(1, Relaxed);
+        self.metrics
+            .output_limit_disconnections
+            .fetch_add(1, Relaxed);
         tracing::warn!(
             client = client.id,
             addr = client.peer.remote(),
@@ -217,6 +250,39 @@ impl Server {
             client.peer.remote(),
         );
         client.kill();
+    }
+
+    /// What needs time to pass: rates, soft limits of outboxes, idle clients.
+    pub fn keep_house(&self) {
+        let uptime = self.clock.uptime();
+        let totals = [
+            &self.metrics.commands,
+            &self.metrics.input_bytes,
+            &self.metrics.output_bytes,
+        ];
+        self.metrics
+            .rates
+            .sample(uptime, totals.map(|total| total.load(Relaxed)));
+        // Ten thousand clients are looked at once a second, not ten times.
+        let second = uptime.as_secs();
+        if self.kept_house_at.swap(second, Relaxed) == second {
+            return;
+        }
+        let idle_after = self.hot.idle_timeout.load(Relaxed);
+        for client in self.clients.iter() {
+            let limit = self.output_limit(&client);
+            if limit.soft > 0 && client.outbox.lock().exceeds(limit, uptime) {
+                self.note_overflow(&client, b"");
+            }
+            let kept = ClientFlags::BLOCKED | ClientFlags::PUBSUB | ClientFlags::MONITOR;
+            if idle_after > 0 && !client.flags().intersects(kept) {
+                let active = Duration::from_millis(client.active_ms.load(Relaxed));
+                if uptime.saturating_sub(active).as_secs() > idle_after {
+                    tracing::debug!("Closing idle client");
+                    client.kill();
+                }
+            }
+        }
     }
 
     /// The slow log.

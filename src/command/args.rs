@@ -39,7 +39,9 @@ impl<'a> Argv<'a> {
     /// All words in order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
         let buffer = self.buffer;
-        self.words.iter().map(move |word| &buffer[word.start as usize..word.end as usize])
+        self.words
+            .iter()
+            .map(move |word| &buffer[word.start as usize..word.end as usize])
     }
 
     /// A copy that outlives the buffer.
@@ -51,7 +53,10 @@ impl<'a> Argv<'a> {
             bytes.extend_from_slice(word);
             words.push(start..bytes.len() as u32);
         }
-        OwnedArgv { bytes: bytes.into(), words: words.into() }
+        OwnedArgv {
+            bytes: bytes.into(),
+            words: words.into(),
+        }
     }
 }
 
@@ -65,7 +70,10 @@ pub struct OwnedArgv {
 impl OwnedArgv {
     /// The words.
     pub fn as_argv(&self) -> Argv<'_> {
-        Argv { buffer: &self.bytes, words: &self.words }
+        Argv {
+            buffer: &self.bytes,
+            words: &self.words,
+        }
     }
 
     /// Bytes that it keeps alive.
@@ -106,7 +114,10 @@ impl<'a> Args<'a> {
     }
 
     /// The next argument, or a syntax error.
-    #[allow(clippy::should_implement_trait, reason = "it answers a Result, as every method here")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it answers a Result, as every method here"
+    )]
     pub fn next(&mut self) -> Result<&'a [u8]> {
         let word = self.argv.get(self.next).ok_or(Error::SYNTAX)?;
         self.next += 1;
@@ -126,7 +137,11 @@ impl<'a> Args<'a> {
     /// The next argument as an integer within `range`; `error` otherwise.
     pub fn int_in(&mut self, range: std::ops::RangeInclusive<i64>, error: Error) -> Result<i64> {
         let value = number::parse_i64(self.next()?).ok_or_else(|| error.clone())?;
-        if range.contains(&value) { Ok(value) } else { Err(error) }
+        if range.contains(&value) {
+            Ok(value)
+        } else {
+            Err(error)
+        }
     }
 
     /// The next argument as a floating point number.
@@ -136,14 +151,20 @@ impl<'a> Args<'a> {
 
     /// Takes the next argument if it is `word` in any case.
     pub fn keyword(&mut self, word: &str) -> bool {
-        let found = self.peek().is_some_and(|next| next.eq_ignore_ascii_case(word.as_bytes()));
+        let found = self
+            .peek()
+            .is_some_and(|next| next.eq_ignore_ascii_case(word.as_bytes()));
         self.next += usize::from(found);
         found
     }
 
     /// A syntax error if an argument is left.
     pub fn end(&self) -> Result<()> {
-        if self.remaining() == 0 { Ok(()) } else { Err(Error::SYNTAX) }
+        if self.remaining() == 0 {
+            Ok(())
+        } else {
+            Err(Error::SYNTAX)
+        }
     }
 
     /// What is left, in order.

@@ -22,7 +22,9 @@ pub enum Next {
 
 /// Runs one request and writes its reply.
 pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Next {
-    let Some(name) = argv.get(0) else { return Next::Run };
+    let Some(name) = argv.get(0) else {
+        return Next::Run;
+    };
     if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
         // A browser that was tricked into talking to us gets nothing at all,
         // not even the replies to what it sent before.
@@ -77,7 +79,10 @@ enum Checked {
 pub fn lookup(argv: Argv<'_>) -> Result<&'static Entry> {
     let name = argv.get(0).unwrap_or_default();
     let unknown = || Error::unknown_command(name, argv.iter().skip(1));
-    let entry = TABLE.find(name).filter(|entry| entry.parent.is_none()).ok_or_else(unknown)?;
+    let entry = TABLE
+        .find(name)
+        .filter(|entry| entry.parent.is_none())
+        .ok_or_else(unknown)?;
     match argv.get(1) {
         Some(word) if !entry.subcommands.is_empty() => TABLE
             .find_subcommand(entry, word)
@@ -96,7 +101,12 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
     }
     let flags = command.flags;
     let refuse = |error| {
-        context.server.metrics.command(entry.id).rejected.fetch_add(1, Relaxed);
+        context
+            .server
+            .metrics
+            .command(entry.id)
+            .rejected
+            .fetch_add(1, Relaxed);
         Err(error)
     };
     if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
@@ -118,29 +128,49 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
     if !queued && let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
         return Ok(Checked::Hold(until));
     }
-    Ok(if queued { Checked::Queue(entry) } else { Checked::Run(entry) })
+    Ok(if queued {
+        Checked::Queue(entry)
+    } else {
+        Checked::Run(entry)
+    })
 }
 
 fn allowed_to_subscribers(name: &str) -> bool {
     matches!(
         name,
-        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe"
-            | "ping" | "quit" | "reset"
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
     )
 }
 
 fn runs_in_multi(name: &str) -> bool {
-    matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    matches!(
+        name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
 }
 
 /// Whether CLIENT PAUSE WRITE holds the command back: EXEC if anything that
 /// it runs would be.
 fn writes(session: &crate::session::Session, entry: &Entry) -> bool {
-    let held = |entry: &Entry| entry.command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+    let held = |entry: &Entry| {
+        entry
+            .command
+            .flags
+            .intersects(Flags::WRITE | Flags::MAY_REPLICATE)
+    };
     match &session.transaction {
-        Some(transaction) if entry.full_name == "exec" => {
-            transaction.commands.iter().any(|(id, _)| held(&TABLE.entries[*id]))
-        }
+        Some(transaction) if entry.full_name == "exec" => transaction
+            .commands
+            .iter()
+            .any(|(id, _)| held(&TABLE.entries[*id])),
         _ => held(entry),
     }
 }
@@ -223,15 +253,27 @@ fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: 
     let server = context.server;
     let micros = duration.as_micros() as u64;
     let seconds = context.turn.now / 1000;
-    if micros >= server.hot.slow_us.load(Relaxed) && !entry.command.flags.contains(Flags::SKIP_SLOWLOG) {
+    if micros >= server.hot.slow_us.load(Relaxed)
+        && !entry.command.flags.contains(Flags::SKIP_SLOWLOG)
+    {
         let client = &context.session.client;
-        server.slow_log().add(seconds, micros, argv, client.peer.remote(), client.names().name);
+        server.slow_log().add(
+            seconds,
+            micros,
+            argv,
+            client.peer.remote(),
+            client.names().name,
+        );
     }
     let threshold = server.hot.latency_ms.load(Relaxed);
     let millis = duration.as_millis() as u64;
     if threshold > 0 && millis >= threshold {
         let fast = entry.command.flags.contains(Flags::FAST);
-        server.latency().add(if fast { "fast-command" } else { "command" }, seconds, millis);
+        server.latency().add(
+            if fast { "fast-command" } else { "command" },
+            seconds,
+            millis,
+        );
     }
 }
 

@@ -6,8 +6,12 @@
 //! commands up by name; it runs nothing.
 
 pub mod args;
+mod connection;
+pub mod dispatch;
 pub mod introspect;
-pub mod spec;
+pub mod pubsub;
+mod spec;
+mod transaction;
 pub mod usage;
 
 use std::collections::HashMap;
@@ -241,7 +245,12 @@ pub enum Find {
 }
 
 /// The families, in the order in which COMMAND lists them.
-const FAMILIES: &[&[Command]] = &[introspect::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    introspect::COMMANDS,
+    pubsub::COMMANDS,
+    transaction::COMMANDS,
+];
 
 /// A command as the table knows it: its row and what follows from its place.
 pub struct Entry {
@@ -272,7 +281,10 @@ const NAME_MAX: usize = 32;
 
 impl Table {
     fn new(families: &[&[Command]]) -> Table {
-        let mut table = Table { entries: Vec::new(), by_name: HashMap::default() };
+        let mut table = Table {
+            entries: Vec::new(),
+            by_name: HashMap::default(),
+        };
         for row in families.iter().copied().flatten() {
             let id = table.add(row.name.to_owned(), row, None);
             for sub in row.subcommands {
@@ -286,7 +298,13 @@ impl Table {
     fn add(&mut self, full_name: String, row: &Command, parent: Option<usize>) -> usize {
         let id = self.entries.len();
         self.by_name.insert(full_name.as_bytes().into(), id);
-        self.entries.push(Entry { id, full_name, command: *row, subcommands: Vec::new(), parent });
+        self.entries.push(Entry {
+            id,
+            full_name,
+            command: *row,
+            subcommands: Vec::new(),
+            parent,
+        });
         id
     }
 
@@ -302,7 +320,9 @@ impl Table {
     /// The subcommand of `container` of this name, in any case.
     pub fn find_subcommand(&self, container: &Entry, name: &[u8]) -> Option<&Entry> {
         let subcommands = container.subcommands.iter().map(|&id| &self.entries[id]);
-        subcommands.into_iter().find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
+        subcommands
+            .into_iter()
+            .find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// The commands that are not subcommands.

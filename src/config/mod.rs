@@ -211,6 +211,20 @@ pub struct OutputBufferLimit {
 }
 
 impl Config {
+    /// Sets a setting in the form that the configuration file has, before a
+    /// broker starts with it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such setting, or the value is wrong; the text names both.
+    pub fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let setting = settings::lookup(name).ok_or_else(|| format!("Unknown setting '{name}'"))?;
+        let words = setting.split(value.as_bytes());
+        setting
+            .set(self, &words)
+            .map_err(|refusal| format!("{name}: {}", refusal.reason()))
+    }
+
     /// CONFIG GET: name and value of the settings that match one of `patterns`.
     ///
     /// A name without glob characters is looked up and answered as it was written, a pattern

@@ -212,9 +212,19 @@ impl Database {
     /// the share of the index and what the value holds.
     pub fn memory(&self, handle: Handle) -> usize {
         let entry = self.entry(handle);
-        let long_key = if entry.flags().contains(EntryFlags::LONG_KEY) { self.key(handle).len() } else { 0 };
-        let object = self.object(handle).map_or(0, |object| object.memory() + size_of::<Object>());
-        let expiry = if entry.expires_at().is_some() { size_of::<(i64, u32)>() } else { 0 };
+        let long_key = if entry.flags().contains(EntryFlags::LONG_KEY) {
+            self.key(handle).len()
+        } else {
+            0
+        };
+        let object = self
+            .object(handle)
+            .map_or(0, |object| object.memory() + size_of::<Object>());
+        let expiry = if entry.expires_at().is_some() {
+            size_of::<(i64, u32)>()
+        } else {
+            0
+        };
         // An entry of the index and its control byte, at two thirds of capacity.
         self.slots.get(handle.slot).len() + 14 + long_key + object + expiry
     }
@@ -235,7 +245,11 @@ impl Database {
         expires_at: Option<i64>,
         clock: u32,
     ) {
-        let stored_key = if key.len() > entry::KEY_MAX { entry::NUMBER_LEN } else { key.len() };
+        let stored_key = if key.len() > entry::KEY_MAX {
+            entry::NUMBER_LEN
+        } else {
+            key.len()
+        };
         let needed = Entry::len(stored_key, value.len(), expires_at.is_some());
         let content = if needed <= SLOT_MAX {
             Content::Inline(value, encoding)
@@ -254,15 +268,29 @@ impl Database {
         expires_at: Option<i64>,
         clock: u32,
     ) {
-        self.put(found, key, Content::Object(object, Encoding::Natural), expires_at, clock);
+        self.put(
+            found,
+            key,
+            Content::Object(object, Encoding::Natural),
+            expires_at,
+            clock,
+        );
     }
 
     /// Lets `change` modify the bytes of a string that is an object already,
     /// without a copy if nobody else reads them. False if it is no such string.
-    pub fn modify_long_string(&mut self, handle: Handle, change: impl FnOnce(&mut bytes::BytesMut)) -> bool {
-        let Some(Object::String(bytes)) = self.object_mut(handle) else { return false };
+    pub fn modify_long_string(
+        &mut self,
+        handle: Handle,
+        change: impl FnOnce(&mut bytes::BytesMut),
+    ) -> bool {
+        let Some(Object::String(bytes)) = self.object_mut(handle) else {
+            return false;
+        };
         let taken = std::mem::take(bytes);
-        let mut buffer = taken.try_into_mut().unwrap_or_else(|shared| bytes::BytesMut::from(&shared[..]));
+        let mut buffer = taken
+            .try_into_mut()
+            .unwrap_or_else(|shared| bytes::BytesMut::from(&shared[..]));
         change(&mut buffer);
         *bytes = buffer.freeze();
         let slot = self.slots.get_mut(handle.slot);
@@ -313,8 +341,12 @@ impl Database {
     pub fn take(&mut self, handle: Handle) -> Option<Object> {
         let entry = self.entry(handle);
         let flags = entry.flags();
-        let long_key = flags.contains(EntryFlags::LONG_KEY).then(|| entry::number(entry.key()));
-        let object = flags.contains(EntryFlags::OBJECT).then(|| entry::number(entry.value()));
+        let long_key = flags
+            .contains(EntryFlags::LONG_KEY)
+            .then(|| entry::number(entry.key()));
+        let object = flags
+            .contains(EntryFlags::OBJECT)
+            .then(|| entry::number(entry.value()));
         if let Some(at) = entry.expires_at() {
             self.expires.remove(&(at, handle.slot));
         }
@@ -326,7 +358,10 @@ impl Database {
         let object = object.map(|number| self.objects.remove(number));
         if self.index.is_empty() {
             // Everything is free now; what the tables still hold goes, too.
-            *self = Database { hasher: self.hasher.clone(), ..Database::default() };
+            *self = Database {
+                hasher: self.hasher.clone(),
+                ..Database::default()
+            };
         }
         object
     }
@@ -339,25 +374,42 @@ impl Database {
     /// The key that is due first, and when.
     pub fn next_expiry(&self) -> Option<(i64, Handle)> {
         let &(at, slot) = self.expires.first()?;
-        Some((at, Handle { hash: self.hash(self.key_in(slot)), slot }))
+        Some((
+            at,
+            Handle {
+                hash: self.hash(self.key_in(slot)),
+                slot,
+            },
+        ))
     }
 
     /// Keys from `cursor` on, at least `count` if there are so many, and the
     /// cursor to go on with, 0 at the end. Each key that is here all the time
     /// is found exactly once.
     pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Handle)) -> u64 {
-        self.index.scan(cursor, count, |slot| each(Handle { hash: self.hash(self.key_in(slot)), slot }))
+        self.index.scan(cursor, count, |slot| {
+            each(Handle {
+                hash: self.hash(self.key_in(slot)),
+                slot,
+            })
+        })
     }
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Handle> {
-        self.index.iter().map(|slot| Handle { hash: self.hash(self.key_in(slot)), slot })
+        self.index.iter().map(|slot| Handle {
+            hash: self.hash(self.key_in(slot)),
+            slot,
+        })
     }
 
     /// An entry, each with the same probability.
     pub fn random(&self, random: impl FnMut(usize) -> usize) -> Option<Handle> {
         let slot = self.index.random(random)?;
-        Some(Handle { hash: self.hash(self.key_in(slot)), slot })
+        Some(Handle {
+            hash: self.hash(self.key_in(slot)),
+            slot,
+        })
     }
 
     fn hash(&self, key: &[u8]) -> u32 {
@@ -380,7 +432,14 @@ impl Database {
         }
     }
 
-    fn put(&mut self, found: Option<Handle>, key: &[u8], content: Content<'_>, expires_at: Option<i64>, clock: u32) {
+    fn put(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        content: Content<'_>,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
         if let Some(handle) = found {
             return self.overwrite(handle, content, expires_at, clock);
         }
@@ -407,17 +466,32 @@ impl Database {
             }
         };
         let slot = self.allocate(Entry::len(key.len(), value.len(), expires_at.is_some()));
-        entry::write(self.slots.get_mut(slot), flags, clock, expires_at, key, value);
+        entry::write(
+            self.slots.get_mut(slot),
+            flags,
+            clock,
+            expires_at,
+            key,
+            value,
+        );
         self.index.insert(hash, slot);
         if let Some(at) = expires_at {
             self.expires.insert((at, slot));
         }
     }
 
-    fn overwrite(&mut self, handle: Handle, content: Content<'_>, expires_at: Option<i64>, clock: u32) {
+    fn overwrite(
+        &mut self,
+        handle: Handle,
+        content: Content<'_>,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
         let entry = self.entry(handle);
         let (old_expiry, mut flags) = (entry.expires_at(), entry.flags());
-        let old_object = flags.contains(EntryFlags::OBJECT).then(|| entry::number(entry.value()));
+        let old_object = flags
+            .contains(EntryFlags::OBJECT)
+            .then(|| entry::number(entry.value()));
         flags &= EntryFlags::LONG_KEY;
         let number;
         let value = match content {
@@ -452,7 +526,15 @@ impl Database {
         let mut key = [0; entry::KEY_MAX];
         let key_len = entry.key().len();
         key[..key_len].copy_from_slice(entry.key());
-        self.rewrite(handle, flags, clock, old_expiry, expires_at, &key[..key_len], value);
+        self.rewrite(
+            handle,
+            flags,
+            clock,
+            old_expiry,
+            expires_at,
+            &key[..key_len],
+            value,
+        );
     }
 
     /// Writes an entry anew, into its slot or one of another size.
@@ -474,7 +556,14 @@ impl Database {
             self.slots.free(handle.slot);
             self.index.replace(handle.hash, handle.slot, slot);
         }
-        entry::write(self.slots.get_mut(slot), flags, accessed, expires_at, key, value);
+        entry::write(
+            self.slots.get_mut(slot),
+            flags,
+            accessed,
+            expires_at,
+            key,
+            value,
+        );
         if (old_expiry, handle.slot) != (expires_at, slot) {
             if let Some(at) = old_expiry {
                 self.expires.remove(&(at, handle.slot));
@@ -486,6 +575,8 @@ impl Database {
     }
 
     fn allocate(&mut self, len: usize) -> u32 {
-        self.slots.allocate(len).expect("a database holds no more than 64 GiB of small entries")
+        self.slots
+            .allocate(len)
+            .expect("a database holds no more than 64 GiB of small entries")
     }
 }

@@ -56,7 +56,12 @@ impl<'a> Entry<'a> {
     }
 
     fn key_start(self) -> usize {
-        HEADER + if self.flags().contains(EntryFlags::EXPIRES) { EXPIRY_LEN } else { 0 }
+        HEADER
+            + if self.flags().contains(EntryFlags::EXPIRES) {
+                EXPIRY_LEN
+            } else {
+                0
+            }
     }
 
     /// The key, or the number of the long key.
@@ -124,7 +129,8 @@ pub fn write_accessed(slot: &mut [u8], accessed: u32) {
 /// Puts a value of any length that fits in the place of the one that is there.
 pub fn write_value(slot: &mut [u8], flags: EntryFlags, value: &[u8]) {
     let start = Entry(slot).value_range().start;
-    let kept = EntryFlags::from_bits_truncate(slot[0]) & (EntryFlags::EXPIRES | EntryFlags::LONG_KEY);
+    let kept =
+        EntryFlags::from_bits_truncate(slot[0]) & (EntryFlags::EXPIRES | EntryFlags::LONG_KEY);
     slot[0] = (flags | kept).bits();
     slot[5..7].copy_from_slice(&(value.len() as u16).to_le_bytes());
     slot[start..start + value.len()].copy_from_slice(value);

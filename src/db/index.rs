@@ -56,20 +56,27 @@ impl Index {
     fn segment(&self, hash: u32) -> Option<usize> {
         // A shift by 32, for an index of one segment, is not defined for u32.
         let prefix = (u64::from(hash) << self.depth) >> 32;
-        self.directory.get(prefix as usize).map(|&segment| segment as usize)
+        self.directory
+            .get(prefix as usize)
+            .map(|&segment| segment as usize)
     }
 
     /// The handle with this hash that `is` accepts.
     pub fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let slots = &self.segments[self.segment(hash)?].slots;
-        slots.find(spread(hash), |slot| slot.0 == hash && is(slot.1)).map(|slot| slot.1)
+        slots
+            .find(spread(hash), |slot| slot.0 == hash && is(slot.1))
+            .map(|slot| slot.1)
     }
 
     /// Adds a handle that is not in here.
     pub fn insert(&mut self, hash: u32, handle: u32) {
         if self.directory.is_empty() {
             self.directory.push(0);
-            self.segments.push(Segment { slots: HashTable::new(), depth: 0 });
+            self.segments.push(Segment {
+                slots: HashTable::new(),
+                depth: 0,
+            });
         }
         loop {
             let at = self.segment(hash).expect("the directory covers every hash");
@@ -77,7 +84,9 @@ impl Index {
             // 24 bits tell 16 million segments apart; a hash that meets more
             // than a segment's worth of others there is let in without a split.
             if segment.slots.len() < SEGMENT_MAX || segment.depth >= 24 {
-                segment.slots.insert_unique(spread(hash), (hash, handle), |slot| spread(slot.0));
+                segment
+                    .slots
+                    .insert_unique(spread(hash), (hash, handle), |slot| spread(slot.0));
                 self.len += 1;
                 return;
             }
@@ -88,7 +97,9 @@ impl Index {
     /// Replaces `old`, which has this hash, by `new`.
     pub fn replace(&mut self, hash: u32, old: u32, new: u32) {
         if let Some(at) = self.segment(hash)
-            && let Some(slot) = self.segments[at].slots.find_mut(spread(hash), |slot| slot.1 == old)
+            && let Some(slot) = self.segments[at]
+                .slots
+                .find_mut(spread(hash), |slot| slot.1 == old)
         {
             slot.1 = new;
         }
@@ -114,13 +125,20 @@ impl Index {
     fn split(&mut self, at: usize) {
         let depth = self.segments[at].depth + 1;
         if depth > self.depth {
-            self.directory = self.directory.iter().flat_map(|&segment| [segment, segment]).collect();
+            self.directory = self
+                .directory
+                .iter()
+                .flat_map(|&segment| [segment, segment])
+                .collect();
             self.depth = depth;
         }
         let bit = 1 << (32 - depth);
         let old = std::mem::take(&mut self.segments[at].slots);
         let half = SEGMENT_MAX / 2;
-        let mut halves = [HashTable::with_capacity(half), HashTable::with_capacity(half)];
+        let mut halves = [
+            HashTable::with_capacity(half),
+            HashTable::with_capacity(half),
+        ];
         let mut sample = 0;
         for slot in old {
             sample = slot.0;
@@ -144,15 +162,26 @@ impl Index {
     pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(u32)) -> u64 {
         let (mut cursor, mut found) = (cursor, 0);
         while found < count {
-            let Ok(from) = u32::try_from(cursor) else { return 0 };
-            let Some(at) = self.segment(from) else { return 0 };
+            let Ok(from) = u32::try_from(cursor) else {
+                return 0;
+            };
+            let Some(at) = self.segment(from) else {
+                return 0;
+            };
             let segment = &self.segments[at];
-            let mut slots: Vec<Slot> = segment.slots.iter().filter(|slot| slot.0 >= from).copied().collect();
+            let mut slots: Vec<Slot> = segment
+                .slots
+                .iter()
+                .filter(|slot| slot.0 >= from)
+                .copied()
+                .collect();
             slots.sort_unstable();
             let wanted = count - found;
             // Handles that share a hash cannot be told apart by a cursor.
             let last = slots.get(wanted - 1).map(|slot| slot.0);
-            let fitting = last.map_or(slots.len(), |last| slots.partition_point(|slot| slot.0 <= last));
+            let fitting = last.map_or(slots.len(), |last| {
+                slots.partition_point(|slot| slot.0 <= last)
+            });
             slots[..fitting].iter().for_each(|slot| each(slot.1));
             found += fitting;
             cursor = match slots.get(fitting) {
@@ -161,12 +190,18 @@ impl Index {
                 None => ((u64::from(from) >> (32 - segment.depth)) + 1) << (32 - segment.depth),
             };
         }
-        if cursor > u64::from(u32::MAX) { 0 } else { cursor }
+        if cursor > u64::from(u32::MAX) {
+            0
+        } else {
+            cursor
+        }
     }
 
     /// All handles, in no order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
-        self.segments.iter().flat_map(|segment| segment.slots.iter().map(|slot| slot.1))
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.slots.iter().map(|slot| slot.1))
     }
 
     /// A handle, each with about the same probability. `random(n)` answers a
@@ -175,7 +210,11 @@ impl Index {
         if self.is_empty() {
             return None;
         }
-        let fullest = self.segments.iter().map(|segment| segment.slots.len()).max()?;
+        let fullest = self
+            .segments
+            .iter()
+            .map(|segment| segment.slots.len())
+            .max()?;
         loop {
             // Each prefix is as likely as any other; a segment that covers
             // several is drawn as much oftener, and that is made up for here.
@@ -190,7 +229,11 @@ impl Index {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let segments: usize = self.segments.iter().map(|s| s.slots.allocation_size()).sum();
+        let segments: usize = self
+            .segments
+            .iter()
+            .map(|s| s.slots.allocation_size())
+            .sum();
         segments + self.directory.capacity() * 4 + self.segments.capacity() * size_of::<Segment>()
     }
 }
@@ -259,7 +302,9 @@ mod tests {
     fn every_handle_can_be_drawn() {
         let index = filled(4_000);
         let mut rng = fastrand::Rng::with_seed(1);
-        let drawn: BTreeSet<_> = (0..80_000).filter_map(|_| index.random(|n| rng.usize(..n))).collect();
+        let drawn: BTreeSet<_> = (0..80_000)
+            .filter_map(|_| index.random(|n| rng.usize(..n)))
+            .collect();
         assert_eq!(drawn.len(), 4_000);
     }
 }

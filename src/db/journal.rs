@@ -63,7 +63,10 @@ impl Journal {
     pub fn changed(&mut self, db: usize, key: &[u8]) {
         self.dirty += 1;
         if self.observed {
-            self.changes.push(Change::Key { db, key: key.into() });
+            self.changes.push(Change::Key {
+                db,
+                key: key.into(),
+            });
         }
     }
 
@@ -86,7 +89,12 @@ impl Journal {
     /// Notes an event.
     pub fn event(&mut self, db: usize, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
         if self.notify.contains(class) {
-            self.events.push(Event { db, class, name, key: key.into() });
+            self.events.push(Event {
+                db,
+                class,
+                name,
+                key: key.into(),
+            });
         }
     }
 }

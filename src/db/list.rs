@@ -185,16 +185,23 @@ impl List {
         };
         let (first, more) = match self {
             List::Packed(packed) => (Some(packed), None),
-            List::Chunks(chunks) => {
-                (chunks.chunks.get(chunk), chunks.chunks.len().checked_sub(chunk + 1))
-            }
+            List::Chunks(chunks) => (
+                chunks.chunks.get(chunk),
+                chunks.chunks.len().checked_sub(chunk + 1),
+            ),
         };
         let rest = match (self, more) {
             (List::Chunks(chunks), Some(_)) => Some(chunks.chunks.range(chunk + 1..)),
             _ => None,
         };
-        let first = first.into_iter().flat_map(move |packed| packed.iter_from(index));
-        first.chain(rest.into_iter().flatten().flat_map(|packed| packed.iter_from(0)))
+        let first = first
+            .into_iter()
+            .flat_map(move |packed| packed.iter_from(index));
+        first.chain(
+            rest.into_iter()
+                .flatten()
+                .flat_map(|packed| packed.iter_from(0)),
+        )
     }
 
     /// The elements, right to left.
@@ -226,7 +233,9 @@ impl List {
             return self.push(End::Right, element, limit);
         }
         match self {
-            List::Packed(packed) if limit.admits(packed, element.len()) => packed.insert(index, element),
+            List::Packed(packed) if limit.admits(packed, element.len()) => {
+                packed.insert(index, element)
+            }
             List::Packed(_) => {
                 self.to_chunks();
                 self.insert(index, element, limit);
@@ -257,7 +266,9 @@ impl List {
             List::Packed(packed) => packed.remove(range),
             List::Chunks(chunks) => {
                 let mut left = range.len();
-                let Some((mut at, mut index)) = chunks.locate(range.start) else { return };
+                let Some((mut at, mut index)) = chunks.locate(range.start) else {
+                    return;
+                };
                 chunks.len -= left;
                 while left > 0 {
                     let chunk = &mut chunks.chunks[at];
@@ -297,7 +308,8 @@ impl List {
                 let mut first = 0;
                 for chunk in &mut chunks.chunks {
                     let len = chunk.len();
-                    let here: Vec<_> = std::iter::from_fn(|| indexes.next_if(|i| *i < first + len)).collect();
+                    let here: Vec<_> =
+                        std::iter::from_fn(|| indexes.next_if(|i| *i < first + len)).collect();
                     if !here.is_empty() {
                         chunk.remove_each(&mut here.into_iter().map(|index| index - first));
                     }
@@ -317,7 +329,9 @@ impl List {
             List::Packed(packed) => packed.memory(),
             List::Chunks(chunks) => {
                 let deque = chunks.chunks.capacity() * size_of::<Packed>();
-                chunks.chunks.iter().map(Packed::memory).sum::<usize>() + deque + size_of::<Chunks>()
+                chunks.chunks.iter().map(Packed::memory).sum::<usize>()
+                    + deque
+                    + size_of::<Chunks>()
             }
         }
     }
@@ -326,7 +340,11 @@ impl List {
         if let List::Packed(packed) = self {
             let packed = std::mem::take(packed);
             let len = packed.len();
-            let chunks = if len == 0 { VecDeque::new() } else { VecDeque::from([packed]) };
+            let chunks = if len == 0 {
+                VecDeque::new()
+            } else {
+                VecDeque::from([packed])
+            };
             *self = List::Chunks(Box::new(Chunks { chunks, len }));
         }
     }
@@ -336,7 +354,10 @@ impl List {
     fn shrink(&mut self) {
         if let List::Chunks(chunks) = self
             && chunks.chunks.len() <= 1
-            && chunks.chunks.front().is_none_or(|only| only.byte_len() <= DEFAULT_CHUNK / 2)
+            && chunks
+                .chunks
+                .front()
+                .is_none_or(|only| only.byte_len() <= DEFAULT_CHUNK / 2)
         {
             *self = List::Packed(chunks.chunks.pop_front().unwrap_or_default());
         }
@@ -450,7 +471,11 @@ mod tests {
             Op::RemoveEqual(left, n, e) => {
                 let mut gone = 0;
                 while gone < n {
-                    let at = if left { model.iter().position(|x| *x == e) } else { model.iter().rposition(|x| *x == e) };
+                    let at = if left {
+                        model.iter().position(|x| *x == e)
+                    } else {
+                        model.iter().rposition(|x| *x == e)
+                    };
                     let Some(at) = at else { break };
                     model.remove(at);
                     gone += 1;

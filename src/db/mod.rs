@@ -80,7 +80,10 @@ impl Keyspace {
 
     /// When the first key of any database is due, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
-        self.databases.iter().filter_map(Database::first_expiry).min()
+        self.databases
+            .iter()
+            .filter_map(Database::first_expiry)
+            .min()
     }
 
     /// Removes up to `max` keys that are due at `now`; answers how many.
@@ -103,7 +106,8 @@ impl Keyspace {
         let key: Box<[u8]> = database.key(handle).into();
         database.remove(handle);
         self.stats.expired += 1;
-        self.journal.event(index, KeyspaceEvents::EXPIRED, "expired", &key);
+        self.journal
+            .event(index, KeyspaceEvents::EXPIRED, "expired", &key);
         self.journal.changed(index, &key);
     }
 }
@@ -130,7 +134,12 @@ fn access_clock(now: i64) -> u32 {
 impl Db<'_> {
     /// The same view on another database.
     pub fn select(&mut self, index: usize) -> Db<'_> {
-        Db { keyspace: self.keyspace, index, now: self.now, touch: self.touch }
+        Db {
+            keyspace: self.keyspace,
+            index,
+            now: self.now,
+            touch: self.touch,
+        }
     }
 
     /// The database itself.
@@ -148,7 +157,11 @@ impl Db<'_> {
     /// It does not count as a use of the key.
     pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
         let handle = self.database().find(key)?;
-        if self.database().expires_at(handle).is_some_and(|at| at <= self.now) {
+        if self
+            .database()
+            .expires_at(handle)
+            .is_some_and(|at| at <= self.now)
+        {
             self.keyspace.expire(self.index, handle);
             return None;
         }
@@ -172,7 +185,9 @@ impl Db<'_> {
             Some(_) => self.keyspace.stats.hits += 1,
             None => {
                 self.keyspace.stats.misses += 1;
-                self.keyspace.journal.event(self.index, KeyspaceEvents::KEY_MISS, "keymiss", key);
+                self.keyspace
+                    .journal
+                    .event(self.index, KeyspaceEvents::KEY_MISS, "keymiss", key);
             }
         }
         found
@@ -225,7 +240,8 @@ impl Db<'_> {
         let found = self.peek(key);
         let expires_at = self.resolve(found, expiry);
         let clock = access_clock(self.now);
-        self.database_mut().set_string(found, key, value, encoding, expires_at, clock);
+        self.database_mut()
+            .set_string(found, key, value, encoding, expires_at, clock);
         self.changed(key);
         if found.is_none() {
             self.event(KeyspaceEvents::NEW, "new", key);
@@ -237,7 +253,8 @@ impl Db<'_> {
         let found = self.peek(key);
         let expires_at = self.resolve(found, expiry);
         let clock = access_clock(self.now);
-        self.database_mut().set_object(found, key, object, expires_at, clock);
+        self.database_mut()
+            .set_object(found, key, object, expires_at, clock);
         self.changed(key);
         if found.is_none() {
             self.event(KeyspaceEvents::NEW, "new", key);

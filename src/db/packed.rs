@@ -135,7 +135,8 @@ impl Packed {
                 self.bytes.drain(..self.start as usize);
                 self.start = 0;
             } else {
-                self.bytes.reserve_exact(size + (self.byte_len() / 8).min(1024));
+                self.bytes
+                    .reserve_exact(size + (self.byte_len() / 8).min(1024));
             }
         }
     }
@@ -190,7 +191,11 @@ impl Packed {
 
     /// The elements from `index` on.
     pub fn iter_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
-        let mut at = if index >= self.len() { self.bytes.len() } else { self.offset(index) };
+        let mut at = if index >= self.len() {
+            self.bytes.len()
+        } else {
+            self.offset(index)
+        };
         std::iter::from_fn(move || {
             if at >= self.bytes.len() {
                 return None;
@@ -261,7 +266,11 @@ impl Packed {
     /// Cuts the elements from `index` on off and answers them.
     pub fn split_off(&mut self, index: usize) -> Packed {
         let at = self.offset(index);
-        let tail = Packed { bytes: self.bytes.split_off(at), start: 0, len: self.len - index as u32 };
+        let tail = Packed {
+            bytes: self.bytes.split_off(at),
+            start: 0,
+            len: self.len - index as u32,
+        };
         self.len = index as u32;
         tail
     }

@@ -90,7 +90,10 @@ fn class_size(class: usize) -> usize {
 }
 
 fn split(handle: u32) -> (usize, usize) {
-    ((handle >> SLOT_BITS) as usize, (handle & ((1 << SLOT_BITS) - 1)) as usize)
+    (
+        (handle >> SLOT_BITS) as usize,
+        (handle & ((1 << SLOT_BITS) - 1)) as usize,
+    )
 }
 
 impl Slots {
@@ -225,7 +228,10 @@ mod tests {
             if rng.bool() || model.is_empty() {
                 let len = rng.usize(1..=if round % 10 == 0 { SLOT_MAX } else { 60 });
                 let handle = slots.allocate(len).unwrap();
-                assert!(model.insert(handle, (len, round as u8)).is_none(), "{handle} is given out twice");
+                assert!(
+                    model.insert(handle, (len, round as u8)).is_none(),
+                    "{handle} is given out twice"
+                );
                 slots.get_mut(handle)[..len].fill(round as u8);
             } else {
                 let handle = *model.keys().nth(rng.usize(..model.len().min(20))).unwrap();
@@ -245,6 +251,10 @@ mod tests {
         let handles: Vec<_> = (0..100_000).map(|_| slots.allocate(24).unwrap()).collect();
         let full = slots.memory();
         handles.into_iter().for_each(|handle| slots.free(handle));
-        assert!(full > 2_400_000 && slots.memory() < 200_000, "{full} {}", slots.memory());
+        assert!(
+            full > 2_400_000 && slots.memory() < 200_000,
+            "{full} {}",
+            slots.memory()
+        );
     }
 }

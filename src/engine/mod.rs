@@ -62,7 +62,11 @@ pub struct Turn<'a> {
 impl Engine {
     /// Takes over the data.
     pub fn new(keyspace: Keyspace) -> Engine {
-        let state = State { keyspace, waiters: Waiters::default(), watchers: Watchers::default() };
+        let state = State {
+            keyspace,
+            waiters: Waiters::default(),
+            watchers: Watchers::default(),
+        };
         Engine {
             state: Mutex::new(state),
             armed_for: AtomicI64::new(i64::MAX),
@@ -80,7 +84,12 @@ impl<'a> Turn<'a> {
     /// Begins a turn now.
     pub fn new(server: &'a Server) -> Turn<'a> {
         let clock: Clock = server.clock;
-        Turn { server, state: None, now: clock.now_ms(), uptime: clock.uptime() }
+        Turn {
+            server,
+            state: None,
+            now: clock.now_ms(),
+            uptime: clock.uptime(),
+        }
     }
 
     /// The data and who waits for it; the lock is taken at the first call and
@@ -93,7 +102,12 @@ impl<'a> Turn<'a> {
     /// A handler's view of a database.
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
         let now = self.now;
-        Db { keyspace: &mut self.state().keyspace, index, now, touch }
+        Db {
+            keyspace: &mut self.state().keyspace,
+            index,
+            now,
+            touch,
+        }
     }
 
     /// Draws the consequences of what has happened in this turn so far.
@@ -137,7 +151,9 @@ impl<'a> Turn<'a> {
     fn release(&mut self, client: u64, write: impl FnOnce(&Waiter, &mut Reply<'_>)) -> bool {
         let (server, uptime) = (self.server, self.uptime);
         let state = self.state();
-        let Some(waiter) = state.waiters.remove(client) else { return false };
+        let Some(waiter) = state.waiters.remove(client) else {
+            return false;
+        };
         settle::observe(server, state);
         let mut output = Output::default();
         write(&waiter, &mut Reply::new(&mut output, waiter.protocol));
@@ -158,7 +174,11 @@ impl<'a> Turn<'a> {
         let (db, now, server) = (session.db, self.now, self.server);
         let state = self.state();
         let watch = session.watch.get_or_insert_default();
-        if watch.keys.iter().any(|(of, watched, _)| *of == db && **watched == *key) {
+        if watch
+            .keys
+            .iter()
+            .any(|(of, watched, _)| *of == db && **watched == *key)
+        {
             return;
         }
         let database = &state.keyspace.databases[db];
@@ -171,16 +191,23 @@ impl<'a> Turn<'a> {
 
     /// Ends all that: UNWATCH.
     pub fn unwatch(&mut self, session: &mut Session) {
-        let Some(watch) = session.watch.take() else { return };
+        let Some(watch) = session.watch.take() else {
+            return;
+        };
         let server = self.server;
         let state = self.state();
-        watch.keys.iter().for_each(|(db, key, _)| state.watchers.remove(*db, key, &watch.dirty));
+        watch
+            .keys
+            .iter()
+            .for_each(|(db, key, _)| state.watchers.remove(*db, key, &watch.dirty));
         settle::observe(server, state);
     }
 
     /// Whether a watched key has changed, or has expired since.
     pub fn is_dirty(&mut self, session: &Session) -> bool {
-        let Some(watch) = &session.watch else { return false };
+        let Some(watch) = &session.watch else {
+            return false;
+        };
         let now = self.now;
         let databases = &self.state().keyspace.databases;
         let has_expired = |(db, key, stale): &(usize, Box<[u8]>, bool)| {
@@ -206,7 +233,9 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     /// Wakes the expiry task if a key is due earlier than it thinks.
     fn drop(&mut self) {
-        let Some(state) = self.state.take() else { return };
+        let Some(state) = self.state.take() else {
+            return;
+        };
         let next = state.keyspace.next_expiry().unwrap_or(i64::MAX);
         drop(state);
         let engine = &self.server.engine;
@@ -221,35 +250,36 @@ impl Drop for Turn<'_> {
 /// them, until the task is dropped.
 pub async fn expire(server: &Server) {
     loop {
-        let engine = &server.engine;
-        let mut turn = Turn::new(server);
-        let active = server.active_expire.load(Relaxed) && !server.pause.is_paused(turn.uptime);
-        let more = active && turn.expire_due();
-        let now = turn.now;
-        let next = turn.state().keyspace.next_expiry();
-        engine.armed_for.store(next.unwrap_or(i64::MAX), Relaxed);
-        drop(turn);
-        if more {
-            tokio::task::yield_now().await;
-            continue;
-        }
-        let wait = match next {
-            // Nothing is removed now, so what is due waits for the next look.
-            Some(_) if !active => Duration::from_millis(100),
-            // The wall clock may be set while we sleep: look at least once a minute.
-            Some(at) => Duration::from_millis((at - now).clamp(1, 60_000) as u64),
-            None => Duration::MAX,
-        };
-        tokio::select! {
-            () = engine.rearmed.notified() => {}
-            () = sleep(wait) => {}
+        match expire_step(server) {
+            Some(Duration::ZERO) => tokio::task::yield_now().await,
+            Some(wait) => tokio::select! {
+                () = server.engine.rearmed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            },
+            None => server.engine.rearmed.notified().await,
         }
     }
 }
 
-async fn sleep(wait: Duration) {
-    if wait == Duration::MAX {
-        std::future::pending::<()>().await;
+/// Removes some of the keys that are due; answers after how long to look
+/// again, or `None` if no key has an expiry.
+fn expire_step(server: &Server) -> Option<Duration> {
+    let mut turn = Turn::new(server);
+    let active = server.active_expire.load(Relaxed) && !server.pause.is_paused(turn.uptime);
+    let more = active && turn.expire_due();
+    let next = turn.state().keyspace.next_expiry();
+    server
+        .engine
+        .armed_for
+        .store(next.unwrap_or(i64::MAX), Relaxed);
+    match next {
+        Some(_) if more => Some(Duration::ZERO),
+        // What is due stays for now.
+        Some(_) if !active => Some(Duration::from_millis(100)),
+        // The wall clock may be set while we sleep: look at least once a minute.
+        Some(at) => Some(Duration::from_millis(
+            (at - turn.now).clamp(1, 60_000) as u64
+        )),
+        None => None,
     }
-    tokio::time::sleep(wait).await;
 }

@@ -20,7 +20,9 @@ use crate::session::ClientFlags;
 pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) {
     while !state.keyspace.journal.is_empty() {
         let events = std::mem::take(&mut state.keyspace.journal.events);
-        events.iter().for_each(|event| notify(server, state.keyspace.journal.notify, event));
+        events
+            .iter()
+            .for_each(|event| notify(server, state.keyspace.journal.notify, event));
         let changes = std::mem::take(&mut state.keyspace.journal.changes);
         let ready = touched(state, changes);
         for (db, key) in ready {
@@ -41,7 +43,11 @@ pub fn observe(server: &Server, state: &mut State) {
 fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
     let mut ready: Vec<(usize, Box<[u8]>)> = Vec::new();
     let mut waited = |db: usize, key: Box<[u8]>| {
-        if !state.waiters.is_empty() && ready.last().is_none_or(|last| last.0 != db || last.1 != key) {
+        if !state.waiters.is_empty()
+            && ready
+                .last()
+                .is_none_or(|last| last.0 != db || last.1 != key)
+        {
             ready.push((db, key));
         }
     };
@@ -52,14 +58,20 @@ fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
                 waited(db, key);
             }
             Change::Flushed { db, old } => {
-                state.watchers.changed_where(db, |key| old.find(key).is_some());
+                state
+                    .watchers
+                    .changed_where(db, |key| old.find(key).is_some());
             }
             Change::Swapped(a, b) => {
                 let (db_a, db_b) = (&state.keyspace.databases[a], &state.keyspace.databases[b]);
                 let in_either = |key: &[u8]| db_a.find(key).is_some() || db_b.find(key).is_some();
                 for db in [a, b] {
                     state.watchers.changed_where(db, in_either);
-                    state.waiters.keys_of(db).into_iter().for_each(|key| waited(db, key));
+                    state
+                        .waiters
+                        .keys_of(db)
+                        .into_iter()
+                        .for_each(|key| waited(db, key));
                 }
             }
         }
@@ -71,9 +83,16 @@ fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
 /// long as there is something for them.
 fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, uptime: Duration) {
     for client in state.waiters.waiting_for(db, key) {
-        let Some(waiter) = state.waiters.get(client) else { continue };
+        let Some(waiter) = state.waiters.get(client) else {
+            continue;
+        };
         let kind = waiter.wait.kind;
-        let mut view = Db { keyspace: &mut state.keyspace, index: db, now, touch: true };
+        let mut view = Db {
+            keyspace: &mut state.keyspace,
+            index: db,
+            now,
+            touch: true,
+        };
         let found = view.peek(key);
         if found.map(|handle| view.database().kind(handle)) != Some(kind) {
             return;
@@ -83,7 +102,11 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, up
             continue;
         }
         let mut output = Output::default();
-        if run(waiter, &mut view, &mut Reply::new(&mut output, waiter.protocol)) {
+        if run(
+            waiter,
+            &mut view,
+            &mut Reply::new(&mut output, waiter.protocol),
+        ) {
             if let Some(waiter) = state.waiters.remove(client) {
                 resume(server, &waiter, output, uptime);
             }
@@ -94,7 +117,9 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, up
 /// Runs the command; answers whether it has replied.
 fn run(waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
     let entry = &TABLE.entries[waiter.command];
-    let Handler::Blocking(handler) = entry.command.handler else { return false };
+    let Handler::Blocking(handler) = entry.command.handler else {
+        return false;
+    };
     let mark = reply.output().mark();
     match handler(view, Args::new(waiter.argv.as_argv(), 1), reply) {
         Ok(None) => true,

@@ -82,7 +82,10 @@ impl Waiters {
         for (at, key) in waiter.wait.keys.iter().enumerate() {
             // A key that is named twice counts once.
             if !waiter.wait.keys[..at].contains(key) {
-                self.by_key.entry((waiter.db, key.clone())).or_default().push_back(id);
+                self.by_key
+                    .entry((waiter.db, key.clone()))
+                    .or_default()
+                    .push_back(id);
             }
         }
         self.by_client.insert(id, waiter);
@@ -111,11 +114,17 @@ impl Waiters {
     /// The clients that wait for a key, first come first.
     pub fn waiting_for(&self, db: usize, key: &[u8]) -> Vec<u64> {
         let queue = self.by_key.get(&(db, Box::from(key)));
-        queue.map(|queue| queue.iter().copied().collect()).unwrap_or_default()
+        queue
+            .map(|queue| queue.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     /// The keys of a database that are waited for.
     pub fn keys_of(&self, db: usize) -> Vec<Box<[u8]>> {
-        self.by_key.keys().filter(|key| key.0 == db).map(|key| key.1.clone()).collect()
+        self.by_key
+            .keys()
+            .filter(|key| key.0 == db)
+            .map(|key| key.1.clone())
+            .collect()
     }
 }

@@ -23,7 +23,10 @@ impl Watchers {
 
     /// Has `dirty` set when the key changes.
     pub fn add(&mut self, db: usize, key: &[u8], dirty: &Arc<AtomicBool>) {
-        self.by_key.entry((db, key.into())).or_default().push(dirty.clone());
+        self.by_key
+            .entry((db, key.into()))
+            .or_default()
+            .push(dirty.clone());
     }
 
     /// Ends that.

@@ -132,9 +132,14 @@ impl Connection {
             }
             self.take_up(cx, &mut scratch.output);
             let flushed = self.write(cx, &mut scratch.output)?;
-            let done = self.session.closing || (self.ended && (self.state != State::Running || !self.fresh));
+            let done = self.session.closing
+                || (self.ended && (self.state != State::Running || !self.fresh));
             if done {
-                return if flushed || self.state != State::Running { Poll::Ready(Ok(())) } else { Poll::Pending };
+                return if flushed || self.state != State::Running {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
             }
             let more = if self.state == State::Running && self.fresh {
                 self.run_input(scratch);
@@ -156,7 +161,11 @@ impl Connection {
 
     fn register(&mut self, cx: &Context<'_>) {
         // A task's waker stays the same, so this happens once.
-        if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+        if self
+            .waker
+            .as_ref()
+            .is_none_or(|waker| !waker.will_wake(cx.waker()))
+        {
             self.session.client.outbox.set_waker(cx.waker().clone());
             self.waker = Some(cx.waker().clone());
         }
@@ -170,7 +179,10 @@ impl Connection {
     /// and leaves the blocked or held state when its end has come.
     fn take_up(&mut self, cx: &mut Context<'_>, output: &mut Output) {
         let client = &self.session.client;
-        let elapsed = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        let elapsed = self
+            .timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         if elapsed && self.state == State::Blocked {
             Turn::new(&self.server).time_out(client);
         }
@@ -194,11 +206,19 @@ impl Connection {
     /// Reads what has come and, unless the client is blocked or held, runs it.
     /// Answers whether more is likely to be there.
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
-        let Scratch { read, batch, output } = scratch;
+        let Scratch {
+            read,
+            batch,
+            output,
+        } = scratch;
         // A request that was cut goes back before what comes next, so that
         // both are decoded where they are. One that is long grows in a buffer
         // of its own.
-        let kept = if self.input.len() <= READ_MAX / 2 { self.input.len() } else { 0 };
+        let kept = if self.input.len() <= READ_MAX / 2 {
+            self.input.len()
+        } else {
+            0
+        };
         read[..kept].copy_from_slice(&self.input[..kept]);
         let len = match self.stream.poll_read(cx, &mut read[kept..]) {
             Poll::Ready(len) => len?,
@@ -209,7 +229,10 @@ impl Connection {
             return Poll::Ready(Ok(false));
         }
         self.server.metrics.reads.fetch_add(1, Relaxed);
-        self.server.metrics.input_bytes.fetch_add(len as u64, Relaxed);
+        self.server
+            .metrics
+            .input_bytes
+            .fetch_add(len as u64, Relaxed);
         let end = kept + len;
         if kept < self.input.len() || self.state != State::Running {
             self.input.extend_from_slice(&read[kept..end]);
@@ -252,7 +275,10 @@ impl Connection {
             false => UNAUTHENTICATED_INPUT_MAX,
         };
         if waiting > limit {
-            self.server.metrics.query_limit_disconnections.fetch_add(1, Relaxed);
+            self.server
+                .metrics
+                .query_limit_disconnections
+                .fetch_add(1, Relaxed);
             tracing::warn!(
                 "Closing client that reached max query buffer length: id={} addr={} qbuf={waiting}",
                 client.id,
@@ -274,7 +300,10 @@ impl Connection {
             }
             let rest = &buffer[used..];
             let authenticated = self.session.authenticated;
-            let limits = Limits { bulk: self.server.hot.bulk.load(Relaxed), authenticated };
+            let limits = Limits {
+                bulk: self.server.hot.bulk.load(Relaxed),
+                authenticated,
+            };
             // AUTH changes what may follow it.
             let max = if authenticated { BATCH_MAX } else { 1 };
             let (decoded, error) = self.decoder.decode(rest, limits, max, batch);
@@ -301,14 +330,24 @@ impl Connection {
     fn run(&mut self, buffer: &[u8], batch: &Batch, output: &mut Output) -> Option<usize> {
         let server = &*self.server;
         let turn = Turn::new(server);
-        self.session.client.active_ms.store(turn.uptime.as_millis() as u64, Relaxed);
-        let mut context = server::Context { server, session: &mut self.session, turn, in_exec: false };
+        self.session
+            .client
+            .active_ms
+            .store(turn.uptime.as_millis() as u64, Relaxed);
+        let mut context = server::Context {
+            server,
+            session: &mut self.session,
+            turn,
+            in_exec: false,
+        };
         let mut start = 0;
         for index in 0..batch.len() {
             let (argv, end) = batch.get(index, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
             match dispatch::run(&mut context, argv, &mut reply) {
-                Next::Run if context.session.closing || context.session.aborted => return Some(buffer.len()),
+                Next::Run if context.session.closing || context.session.aborted => {
+                    return Some(buffer.len());
+                }
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
@@ -339,7 +378,10 @@ impl Connection {
                 Poll::Ready(len) => {
                     let len = len?;
                     self.server.metrics.writes.fetch_add(1, Relaxed);
-                    self.server.metrics.output_bytes.fetch_add(len as u64, Relaxed);
+                    self.server
+                        .metrics
+                        .output_bytes
+                        .fetch_add(len as u64, Relaxed);
                     output.advance(len);
                 }
                 Poll::Pending => {
@@ -366,5 +408,7 @@ impl Connection {
 fn timer(after: Duration) -> Pin<Box<Sleep>> {
     // Longer than a process lives, and short enough for the clock to add.
     const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-    Box::pin(tokio::time::sleep_until(Instant::now() + after.min(FOREVER)))
+    Box::pin(tokio::time::sleep_until(
+        Instant::now() + after.min(FOREVER),
+    ))
 }

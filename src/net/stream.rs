@@ -26,7 +26,11 @@ impl Stream {
     }
 
     /// Reads what has arrived into `buffer`; 0 bytes are the end.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let poll = match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
@@ -36,7 +40,11 @@ impl Stream {
     }
 
     /// Writes as much as the socket takes at once.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match (self, slices) {
             // A plain send costs the kernel less than one with a vector.
             (Stream::Tcp(stream), [only]) => Pin::new(stream).poll_write(cx, only),

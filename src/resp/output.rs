@@ -100,7 +100,9 @@ impl Output {
         }
         self.compact();
         let shift = target.bytes.len();
-        target.shared.extend(self.shared.drain(..).map(|(at, piece)| (at + shift, piece)));
+        target
+            .shared
+            .extend(self.shared.drain(..).map(|(at, piece)| (at + shift, piece)));
         target.shared_len += std::mem::take(&mut self.shared_len);
         target.bytes.extend_from_slice(&self.bytes);
         self.bytes.clear();
@@ -111,7 +113,11 @@ impl Output {
 
     /// Where the next piece will stand.
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), shared: self.shared.len(), shared_len: self.shared_len }
+        Mark {
+            bytes: self.bytes.len(),
+            shared: self.shared.len(),
+            shared_len: self.shared_len,
+        }
     }
 
     /// Whether something was written since `mark`.
@@ -135,7 +141,9 @@ impl Output {
                 if part.is_empty() {
                     continue;
                 }
-                let Some(slot) = slices.get_mut(used) else { return used };
+                let Some(slot) = slices.get_mut(used) else {
+                    return used;
+                };
                 *slot = IoSlice::new(part);
                 used += 1;
             }
@@ -185,8 +193,16 @@ mod tests {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); 3];
             let used = output.slices(&mut slices);
-            let chunk: Vec<u8> = slices[..used].iter().flat_map(|s| s.iter().copied()).take(step).collect();
-            assert!(!chunk.is_empty(), "{} bytes left and no slice", output.len());
+            let chunk: Vec<u8> = slices[..used]
+                .iter()
+                .flat_map(|s| s.iter().copied())
+                .take(step)
+                .collect();
+            assert!(
+                !chunk.is_empty(),
+                "{} bytes left and no slice",
+                output.len()
+            );
             all.extend_from_slice(&chunk);
             output.advance(chunk.len());
         }

@@ -92,12 +92,20 @@ impl<'a> Reply<'a> {
 
     /// No value.
     pub fn null(&mut self) {
-        self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
+        self.out.extend(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"$-1\r\n"
+        });
     }
 
     /// No array.
     pub fn null_array(&mut self) {
-        self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"*-1\r\n" });
+        self.out.extend(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"*-1\r\n"
+        });
     }
 
     /// Begins an array of `len` elements, which follow.
@@ -127,7 +135,11 @@ impl<'a> Reply<'a> {
     /// A truth value; 1 or 0 in RESP2.
     pub fn bool(&mut self, value: bool) {
         let resp3: &[u8] = if value { b"#t\r\n" } else { b"#f\r\n" };
-        if self.is_resp3() { self.out.extend(resp3) } else { self.int(i64::from(value)) }
+        if self.is_resp3() {
+            self.out.extend(resp3)
+        } else {
+            self.int(i64::from(value))
+        }
     }
 
     /// Text for people, with a three-letter format: `txt` or `mkd`.
@@ -155,7 +167,10 @@ impl<'a> Reply<'a> {
         let out = self.out.buffer();
         out.push(kind);
         // One line is one reply: what a client put into a text cannot forge another.
-        out.extend(text.iter().map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }));
+        out.extend(
+            text.iter()
+                .map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
+        );
         out.extend_from_slice(b"\r\n");
     }
 
@@ -187,15 +202,27 @@ mod tests {
         let cases: [(Write, &str, &str); 12] = [
             (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
             (|r| r.int(9), ":9\r\n", ":9\r\n"),
-            (|r| r.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n", "$4\r\na\r\nb\r\n"),
+            (
+                |r| r.bulk(b"a\r\nb"),
+                "$4\r\na\r\nb\r\n",
+                "$4\r\na\r\nb\r\n",
+            ),
             (|r| r.null(), "$-1\r\n", "_\r\n"),
             (|r| r.null_array(), "*-1\r\n", "_\r\n"),
             (|r| r.map(2), "*4\r\n", "%2\r\n"),
             (|r| r.set(2), "*2\r\n", "~2\r\n"),
             (|r| r.push(3), "*3\r\n", ">3\r\n"),
             (|r| r.bool(true), ":1\r\n", "#t\r\n"),
-            (|r| r.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"),
-            (|r| r.error(&Error::SYNTAX), "-ERR syntax error\r\n", "-ERR syntax error\r\n"),
+            (
+                |r| r.verbatim("txt", b"hi"),
+                "$2\r\nhi\r\n",
+                "=6\r\ntxt:hi\r\n",
+            ),
+            (
+                |r| r.error(&Error::SYNTAX),
+                "-ERR syntax error\r\n",
+                "-ERR syntax error\r\n",
+            ),
             (|r| r.simple("a\r\n-b"), "+a  -b\r\n", "+a  -b\r\n"),
         ];
         for (write, resp2, resp3) in cases {

@@ -62,7 +62,9 @@ impl ProtocolError {
             Self::InvalidCount => b"invalid multibulk length",
             Self::TooBigLength => b"too big bulk count string",
             Self::InvalidLength => b"invalid bulk length",
-            Self::ExpectedDollar(got) => &[b"expected '$', got '".as_slice(), &[*got], b"'"].concat(),
+            Self::ExpectedDollar(got) => {
+                &[b"expected '$', got '".as_slice(), &[*got], b"'"].concat()
+            }
             Self::ExpectedLineEnd => b"expected CRLF after bulk string",
             Self::UnauthenticatedCount => b"unauthenticated multibulk length",
             Self::UnauthenticatedLength => b"unauthenticated bulk length",
@@ -111,13 +113,21 @@ impl Batch {
     pub fn get<'a>(&'a self, index: usize, buffer: &'a [u8]) -> (Argv<'a>, usize) {
         let request = &self.requests[index];
         let words = &self.words[request.words.start as usize..request.words.end as usize];
-        let buffer = if request.unescaped { &self.unescaped } else { buffer };
+        let buffer = if request.unescaped {
+            &self.unescaped
+        } else {
+            buffer
+        };
         (Argv::new(buffer, words), request.end as usize)
     }
 
     fn finish(&mut self, first_word: usize, end: usize, unescaped: bool) {
         let words = first_word as u32..self.words.len() as u32;
-        self.requests.push(Request { words, unescaped, end: end as u32 });
+        self.requests.push(Request {
+            words,
+            unescaped,
+            end: end as u32,
+        });
     }
 }
 
@@ -168,7 +178,9 @@ impl Decoder {
     /// far as its headers tell. Only a hint of how much to read at once.
     pub fn missing(&self, buffered: usize) -> usize {
         let partial = self.partial.as_ref();
-        let end = partial.and_then(|p| p.bulk.map(|len| p.position + len + 2)).unwrap_or(0);
+        let end = partial
+            .and_then(|p| p.bulk.map(|len| p.position + len + 2))
+            .unwrap_or(0);
         end.saturating_sub(buffered)
     }
 
@@ -185,12 +197,16 @@ impl Decoder {
         let (mut position, mut missing, mut bulk) = match self.partial.take() {
             Some(partial) => {
                 let shift = start as u32;
-                batch.words.extend(partial.words.iter().map(|w| w.start + shift..w.end + shift));
+                batch
+                    .words
+                    .extend(partial.words.iter().map(|w| w.start + shift..w.end + shift));
                 (start + partial.position, partial.missing, partial.bulk)
             }
             None if buffer[start] != b'*' => return inline(buffer, start, batch),
             None => {
-                let Some((count, next)) = count(buffer, start, limits)? else { return Ok(None) };
+                let Some((count, next)) = count(buffer, start, limits)? else {
+                    return Ok(None);
+                };
                 if count == 0 {
                     batch.finish(first_word, next, false);
                     return Ok(Some(next));
@@ -238,7 +254,12 @@ impl Decoder {
         let words = batch.words.drain(first_word..);
         let words = words.map(|w| w.start - shift..w.end - shift).collect();
         let position = position - start;
-        self.partial = Some(Box::new(Partial { words, missing, bulk, position }));
+        self.partial = Some(Box::new(Partial {
+            words,
+            missing,
+            bulk,
+            position,
+        }));
         None
     }
 }
@@ -295,9 +316,10 @@ fn header(
     // Headers are a few bytes long: a plain loop beats a vectorised search.
     let window = &rest[..rest.len().min(INLINE_MAX + 1)];
     match window.iter().position(|&b| b == b'\r') {
-        Some(end) if end + 1 < rest.len() => {
-            Ok(Some((rest.get(1..end).unwrap_or_default(), start + end + 2)))
-        }
+        Some(end) if end + 1 < rest.len() => Ok(Some((
+            rest.get(1..end).unwrap_or_default(),
+            start + end + 2,
+        ))),
         Some(_) => Ok(None),
         None if rest.len() > INLINE_MAX => Err(too_big),
         None => Ok(None),
@@ -305,14 +327,14 @@ fn header(
 }
 
 /// An inline request: words on one line, quoted as in a shell.
-fn inline(
-    buffer: &[u8],
-    start: usize,
-    batch: &mut Batch,
-) -> Result<Option<usize>, ProtocolError> {
+fn inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize>, ProtocolError> {
     let Some(len) = memchr::memchr(b'\n', &buffer[start..]) else {
         let too_big = buffer.len() - start > INLINE_MAX;
-        return if too_big { Err(ProtocolError::TooBigInline) } else { Ok(None) };
+        return if too_big {
+            Err(ProtocolError::TooBigInline)
+        } else {
+            Ok(None)
+        };
     };
     let end = start + len;
     let line = &buffer[start..end];
@@ -325,7 +347,9 @@ fn inline(
         let mut position = start;
         for word in line.split(|b| is_space(*b)) {
             if !word.is_empty() {
-                batch.words.push(position as u32..(position + word.len()) as u32);
+                batch
+                    .words
+                    .push(position as u32..(position + word.len()) as u32);
             }
             position += word.len() + 1;
         }
@@ -419,7 +443,10 @@ mod tests {
 
     use super::*;
 
-    const OPEN: Limits = Limits { bulk: 512 * 1024 * 1024, authenticated: true };
+    const OPEN: Limits = Limits {
+        bulk: 512 * 1024 * 1024,
+        authenticated: true,
+    };
 
     type Decoded = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
 
@@ -461,7 +488,8 @@ mod tests {
 
     #[test]
     fn arrays_and_inline_requests_mix() {
-        let (requests, error) = whole(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING a\r\n\n*0\r\n*-1\r\n*1\r\n$0\r\n\r\n");
+        let (requests, error) =
+            whole(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING a\r\n\n*0\r\n*-1\r\n*1\r\n$0\r\n\r\n");
         let expected: [&[&[u8]]; 6] = [&[b"GET", b"k"], &[b"PING", b"a"], &[], &[], &[], &[b""]];
         assert_eq!(requests, expected);
         assert_eq!(error, None);
@@ -469,11 +497,16 @@ mod tests {
 
     #[test]
     fn quotes_follow_the_rules_of_redis_cli() {
-        assert_eq!(words(b"a \"b c\" 'd\\'e' \"\\x41\\n\\\"\\q\" f\"g\"\n"), [
-            &b"a"[..], b"b c", b"d'e", b"A\n\"q", b"fg"
-        ]);
+        assert_eq!(
+            words(b"a \"b c\" 'd\\'e' \"\\x41\\n\\\"\\q\" f\"g\"\n"),
+            [&b"a"[..], b"b c", b"d'e", b"A\n\"q", b"fg"]
+        );
         for bad in [&b"\"a\n"[..], b"'a\n", b"\"a\"b\n", b"\"a\\\n"] {
-            assert_eq!(whole(bad), (vec![], Some(ProtocolError::UnbalancedQuotes)), "{bad:?}");
+            assert_eq!(
+                whole(bad),
+                (vec![], Some(ProtocolError::UnbalancedQuotes)),
+                "{bad:?}"
+            );
         }
     }
 
@@ -501,16 +534,25 @@ mod tests {
             let shown = String::from_utf8_lossy(&input[..input.len().min(20)]);
             assert_eq!(whole(input).1, Some(error), "{shown:?}");
         }
-        assert_eq!(ProtocolError::ExpectedDollar(b'f').text(), b"ERR Protocol error: expected '$', got 'f'");
+        assert_eq!(
+            ProtocolError::ExpectedDollar(b'f').text(),
+            b"ERR Protocol error: expected '$', got 'f'"
+        );
     }
 
     #[test]
     fn an_unauthenticated_client_is_held_short() {
-        let closed = Limits { authenticated: false, ..OPEN };
+        let closed = Limits {
+            authenticated: false,
+            ..OPEN
+        };
         let error = |input: &[u8]| decode(input, &[], closed, 1).1;
         assert_eq!(error(b"*11\r\n"), Some(ProtocolError::UnauthenticatedCount));
         assert_eq!(error(b"*10\r\n"), None);
-        assert_eq!(error(b"*1\r\n$16385\r\n"), Some(ProtocolError::UnauthenticatedLength));
+        assert_eq!(
+            error(b"*1\r\n$16385\r\n"),
+            Some(ProtocolError::UnauthenticatedLength)
+        );
         assert_eq!(error(b"*1\r\n$16384\r\n"), None);
     }
 

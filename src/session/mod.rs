@@ -102,12 +102,16 @@ impl Session {
 
     /// Channels and patterns that it is subscribed to; SSUBSCRIBE counts apart.
     pub fn subscription_count(&self) -> usize {
-        self.subscriptions.as_ref().map_or(0, |s| s.channels.len() + s.patterns.len())
+        self.subscriptions
+            .as_ref()
+            .map_or(0, |s| s.channels.len() + s.patterns.len())
     }
 
     /// Shard channels that it is subscribed to.
     pub fn shard_subscription_count(&self) -> usize {
-        self.subscriptions.as_ref().map_or(0, |s| s.shard_channels.len())
+        self.subscriptions
+            .as_ref()
+            .map_or(0, |s| s.shard_channels.len())
     }
 
     /// Whether RESP2 allows only the commands of a subscriber.

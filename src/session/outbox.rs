@@ -65,7 +65,12 @@ impl Outbox {
     /// Adds what `write` writes and wakes the client's task. Tasks are woken
     /// once however often this is called before they run. Answers whether the
     /// outbox has overflowed just now.
-    pub fn push(&self, limit: OutputLimit, uptime: Duration, write: impl FnOnce(&mut Inner)) -> bool {
+    pub fn push(
+        &self,
+        limit: OutputLimit,
+        uptime: Duration,
+        write: impl FnOnce(&mut Inner),
+    ) -> bool {
         let mut inner = self.lock();
         if inner.overflowed {
             return false;
@@ -73,7 +78,11 @@ impl Outbox {
         let was_empty = inner.output.is_empty();
         write(&mut inner);
         let overflowed = inner.exceeds(limit, uptime);
-        let waker = if was_empty || overflowed { inner.waker.clone() } else { None };
+        let waker = if was_empty || overflowed {
+            inner.waker.clone()
+        } else {
+            None
+        };
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
@@ -96,7 +105,9 @@ impl Inner {
         } else if self.soft_since.is_none() {
             self.soft_since = Some(uptime);
         }
-        let soft = self.soft_since.is_some_and(|since| uptime.saturating_sub(since) > limit.soft_for);
+        let soft = self
+            .soft_since
+            .is_some_and(|since| uptime.saturating_sub(since) > limit.soft_for);
         if above(limit.hard) || soft {
             self.overflowed = true;
             self.output.clear(0);
