@@ -1,0 +1,5 @@
+//! Drives running brokers, as their users do.
+
+mod delivery;
+mod embedded;
+mod wire;
