@@ -1,1 +1,23 @@
 //! respd: a message broker that speaks RESP, the Redis protocol.
+
+pub mod broker;
+mod clock;
+mod command;
+pub mod config;
+mod db;
+mod engine;
+mod error;
+mod glob;
+mod metrics;
+mod monitor;
+mod net;
+mod number;
+mod password;
+mod pause;
+mod pubsub;
+#[doc(hidden)]
+pub mod resp;
+mod server;
+mod session;
+
+pub use broker::{Broker, Builder};

@@ -1,0 +1,250 @@
+//! A broker inside any program.
+//!
+//! It runs on threads of its own and depends on nobody's runtime, so a test
+//! may use a blocking client inside a single-threaded async test. Any number
+//! of brokers live side by side; each is alone by construction.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::engine;
+use crate::net::Workers;
+use crate::net::listener::Listeners;
+use crate::server::Server;
+
+/// A running broker. It stops when it is dropped.
+///
+/// ```
+/// let broker = respd::Broker::start()?;
+/// let mut client = std::net::TcpStream::connect(broker.addr())?;
+/// std::io::Write::write_all(&mut client, b"PING\r\n")?;
+/// let mut reply = [0; 7];
+/// std::io::Read::read_exact(&mut client, &mut reply)?;
+/// assert_eq!(&reply, b"+PONG\r\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Broker {
+    server: Arc<Server>,
+    /// `None` once it has stopped.
+    workers: Option<Workers>,
+}
+
+/// Why a broker did not start.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The settings of a broker that is to start.
+///
+/// The defaults are those of the binary, but for the port: it is 0, so that
+/// the system chooses a free one, on 127.0.0.1 alone.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    config: Config,
+    config_file: Option<PathBuf>,
+    error: Option<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let config = Config {
+            port: 0,
+            bind: vec!["127.0.0.1".into()],
+            ..Config::default()
+        };
+        Builder {
+            config,
+            config_file: None,
+            error: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Uses these settings instead of the defaults.
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// The file that the settings were read from, for CONFIG REWRITE.
+    pub fn config_file(mut self, path: Option<PathBuf>) -> Builder {
+        self.config_file = path;
+        self
+    }
+
+    /// Sets a setting by the name and in the form that the configuration file
+    /// has: `.set("requirepass", "secret")`. A wrong one is reported by
+    /// [`start`](Self::start).
+    pub fn set(mut self, name: &str, value: &str) -> Builder {
+        if let Err(error) = self.config.set_at_start(name, value) {
+            self.error.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Starts the broker. When it returns, clients can connect.
+    ///
+    /// # Errors
+    ///
+    /// A setting is wrong, an address is taken, or the system refuses a
+    /// thread; the text says which.
+    pub fn start(self) -> Result<Broker, StartError> {
+        if let Some(error) = self.error {
+            return Err(StartError(error));
+        }
+        let listeners = Listeners::bind(&self.config).map_err(StartError)?;
+        let count = self.config.workers as usize;
+        let server = Arc::new(Server::new(self.config, self.config_file));
+        // It is set here alone, so it cannot be set already.
+        let _ = server.endpoints.set(listeners.endpoints.clone());
+        let system = |error: std::io::Error| {
+            StartError(format!("The system refuses what a worker needs: {error}"))
+        };
+        let workers = Workers::start(count, &server.shutdown).map_err(system)?;
+        let broker = Broker {
+            server,
+            workers: Some(workers),
+        };
+        broker.spawn_tasks(listeners).map_err(system)?;
+        Ok(broker)
+    }
+}
+
+impl Broker {
+    /// Starts a broker with the default settings on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a socket or a thread.
+    pub fn start() -> Result<Broker, StartError> {
+        Broker::builder().start()
+    }
+
+    /// Settings for a broker to start.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it listens over TCP: the first address.
+    ///
+    /// # Panics
+    ///
+    /// It listens on a Unix socket alone; see [`unix_path`](Self::unix_path).
+    pub fn addr(&self) -> SocketAddr {
+        *self.addrs().first().expect("the broker listens over TCP")
+    }
+
+    /// All addresses on which it listens over TCP.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        self.server
+            .endpoints
+            .get()
+            .map_or(&[], |endpoints| &endpoints.tcp)
+    }
+
+    /// The Unix socket on which it listens, if there is one.
+    pub fn unix_path(&self) -> Option<&Path> {
+        self.server.endpoints.get()?.unix.as_deref()
+    }
+
+    /// Its address as clients take it, with the password if it has one:
+    /// `redis://127.0.0.1:41233/0`.
+    pub fn url(&self) -> String {
+        let password = self.server.config().requirepass.clone();
+        let user = if password.is_empty() {
+            String::new()
+        } else {
+            format!(":{}@", percent_encode(&password))
+        };
+        match (self.addrs().first(), self.unix_path()) {
+            (Some(addr), _) => {
+                let host = match addr {
+                    addr if !addr.ip().is_unspecified() => addr.ip(),
+                    SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                    SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+                };
+                format!("redis://{user}{}/0", SocketAddr::new(host, addr.port()))
+            }
+            (None, Some(path)) => format!("unix://{user}{}", path.display()),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Ends the broker: no connection is accepted any more, the others are
+    /// closed, and when it returns every thread has ended.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    /// Waits until a client sends SHUTDOWN.
+    pub async fn stopped(&self) {
+        self.server.shutdown.cancelled().await;
+    }
+
+    fn spawn_tasks(&self, listeners: Listeners) -> std::io::Result<()> {
+        let Some(workers) = &self.workers else {
+            return Ok(());
+        };
+        let _guard = workers.first().enter();
+        let round_robin = workers.round_robin();
+        listeners.serve(&self.server, round_robin)?;
+        let server = self.server.clone();
+        tokio::spawn(async move { engine::expire(&server).await });
+        let server = self.server.clone();
+        tokio::spawn(async move { keep_house(&server).await });
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.server.shutdown.cancel();
+        if let Some(workers) = self.workers.take() {
+            workers.join();
+        }
+        if let Some(path) = self.unix_path() {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What is to be done about ten times a second: rates, limits that need time
+/// to pass, clients that are idle too long.
+async fn keep_house(server: &Server) {
+    const EVERY: Duration = Duration::from_millis(100);
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        server.keep_house();
+    }
+}
+
+fn percent_encode(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

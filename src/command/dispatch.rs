@@ -1,0 +1,285 @@
+//! The checks that every command passes, once, in one order; then it runs.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::{Args, Argv, Entry, Flags, Handler, TABLE};
+use crate::engine::{Null, Wait};
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+use crate::server::Context;
+use crate::session::{ClientFlags, ReplyMode};
+
+/// What becomes of the connection after a request.
+pub enum Next {
+    /// It goes on with the next one.
+    Run,
+    /// It waits; the reply comes later.
+    Block(&'static Entry, Wait),
+    /// CLIENT PAUSE holds the request back: it is to be run again then.
+    Hold(Duration),
+}
+
+/// Runs one request and writes its reply.
+pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Next {
+    let Some(name) = argv.get(0) else {
+        return Next::Run;
+    };
+    if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+        // A browser that was tricked into talking to us gets nothing at all,
+        // not even the replies to what it sent before.
+        tracing::warn!(
+            addr = context.session.client.peer.remote(),
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands. Connection aborted."
+        );
+        context.session.aborted = true;
+        return Next::Run;
+    }
+    let mark = reply.output().mark();
+    let next = match check(context, argv) {
+        Ok(Checked::Run(entry)) => call(context, entry, argv, reply),
+        Ok(Checked::Queue(entry)) => {
+            queue(context, entry, argv);
+            reply.simple("QUEUED");
+            Next::Run
+        }
+        Ok(Checked::Hold(until)) => return Next::Hold(until),
+        Err(error) => {
+            if let Some(transaction) = &mut context.session.transaction {
+                transaction.refused = true;
+            }
+            context.server.metrics.count_error(error.text());
+            reply.error(&error);
+            Next::Run
+        }
+    };
+    match context.session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => reply.output().rewind(mark),
+        // CLIENT REPLY SKIP itself is silent, and so is what comes next.
+        ReplyMode::SkipNext => {
+            reply.output().rewind(mark);
+            context.session.reply_mode = ReplyMode::Skip;
+        }
+        ReplyMode::Skip => {
+            reply.output().rewind(mark);
+            context.session.reply_mode = ReplyMode::On;
+        }
+    }
+    next
+}
+
+enum Checked {
+    Run(&'static Entry),
+    Queue(&'static Entry),
+    Hold(Duration),
+}
+
+/// The command that a request names: a row, or the row of its subcommand.
+pub fn lookup(argv: Argv<'_>) -> Result<&'static Entry> {
+    let name = argv.get(0).unwrap_or_default();
+    let unknown = || Error::unknown_command(name, argv.iter().skip(1));
+    let entry = TABLE
+        .find(name)
+        .filter(|entry| entry.parent.is_none())
+        .ok_or_else(unknown)?;
+    match argv.get(1) {
+        Some(word) if !entry.subcommands.is_empty() => TABLE
+            .find_subcommand(entry, word)
+            .ok_or_else(|| Error::unknown_subcommand(&entry.full_name, word)),
+        _ => Ok(entry),
+    }
+}
+
+/// The checks, in the order in which Redis makes them.
+fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
+    let session = &*context.session;
+    let entry = lookup(argv)?;
+    let command = &entry.command;
+    if !command.accepts(argv.len()) {
+        return Err(Error::wrong_arity(&entry.full_name));
+    }
+    let flags = command.flags;
+    let refuse = |error| {
+        context
+            .server
+            .metrics
+            .command(entry.id)
+            .rejected
+            .fetch_add(1, Relaxed);
+        Err(error)
+    };
+    if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
+        return refuse(Error::NO_AUTH);
+    }
+    if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
+        return refuse(Error::NOT_IN_MULTI);
+    }
+    let resp2 = session.protocol == crate::resp::Protocol::Resp2;
+    if resp2 && session.is_subscriber() && !allowed_to_subscribers(&entry.full_name) {
+        return refuse(Error::new(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            entry.full_name,
+        )));
+    }
+    let in_transaction = session.transaction.is_some();
+    let queued = in_transaction && !runs_in_multi(&entry.full_name);
+    let writes = writes(session, entry);
+    if !queued && let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
+        return Ok(Checked::Hold(until));
+    }
+    Ok(if queued {
+        Checked::Queue(entry)
+    } else {
+        Checked::Run(entry)
+    })
+}
+
+fn allowed_to_subscribers(name: &str) -> bool {
+    matches!(
+        name,
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
+    )
+}
+
+fn runs_in_multi(name: &str) -> bool {
+    matches!(
+        name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
+}
+
+/// Whether CLIENT PAUSE WRITE holds the command back: EXEC if anything that
+/// it runs would be.
+fn writes(session: &crate::session::Session, entry: &Entry) -> bool {
+    let held = |entry: &Entry| {
+        entry
+            .command
+            .flags
+            .intersects(Flags::WRITE | Flags::MAY_REPLICATE)
+    };
+    match &session.transaction {
+        Some(transaction) if entry.full_name == "exec" => transaction
+            .commands
+            .iter()
+            .any(|(id, _)| held(&TABLE.entries[*id])),
+        _ => held(entry),
+    }
+}
+
+fn queue(context: &mut Context<'_>, entry: &Entry, argv: Argv<'_>) {
+    if let Some(transaction) = &mut context.session.transaction {
+        // A transaction that will be refused keeps no more of it.
+        if !transaction.refused {
+            let argv = argv.to_owned();
+            transaction.memory += argv.memory();
+            transaction.commands.push((entry.id, argv));
+        }
+        let client = &context.session.client;
+        client.queued.fetch_add(1, Relaxed);
+        client.queued_memory.store(transaction.memory, Relaxed);
+    }
+}
+
+/// Runs a command that has passed the checks, counts it and, outside a
+/// transaction, settles what it did.
+pub fn call(
+    context: &mut Context<'_>,
+    entry: &'static Entry,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Next {
+    let server = context.server;
+    let client = context.session.client.clone();
+    client.last_command.store(entry.id, Relaxed);
+    let start = Instant::now();
+    let mark = reply.output().mark();
+    let db = context.session.db;
+    let skip = 1 + usize::from(entry.parent.is_some());
+    let args = Args::new(argv, skip);
+    let outcome = match entry.command.handler {
+        Handler::Data(handler) => handler(&mut context.db(), args, reply).map(|()| None),
+        Handler::Blocking(handler) => handler(&mut context.db(), args, reply),
+        Handler::Session(handler) => handler(context, args, reply).map(|()| None),
+        Handler::Container => Err(Error::wrong_arity(&entry.full_name)),
+    };
+    let stats = server.metrics.command(entry.id);
+    let next = match outcome {
+        Ok(None) => Next::Run,
+        Ok(Some(wait)) if context.in_exec => {
+            match wait.null {
+                Null::Bulk => reply.null(),
+                Null::Array => reply.null_array(),
+            }
+            Next::Run
+        }
+        Ok(Some(wait)) => Next::Block(entry, wait),
+        Err(error) => {
+            reply.output().rewind(mark);
+            stats.failed.fetch_add(1, Relaxed);
+            server.metrics.count_error(error.text());
+            reply.error(&error);
+            Next::Run
+        }
+    };
+    let duration = start.elapsed();
+    stats.count(duration);
+    server.metrics.commands.fetch_add(1, Relaxed);
+    note_if_slow(context, entry, argv, duration);
+    let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;
+    if server.monitors.count() > 0 && !entry.command.flags.intersects(hidden) {
+        server.monitors.feed(server, &client, db, argv);
+    }
+    if !context.in_exec {
+        context.turn.settle();
+    }
+    // Messages that the command has put into its own outbox come after its
+    // reply and before the next one's.
+    if client.has_messages.swap(false, Relaxed) {
+        reply.output().append(&mut client.outbox.lock().output);
+    }
+    next
+}
+
+fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: Duration) {
+    let server = context.server;
+    let micros = duration.as_micros() as u64;
+    let seconds = context.turn.now / 1000;
+    if micros >= server.hot.slow_us.load(Relaxed)
+        && !entry.command.flags.contains(Flags::SKIP_SLOWLOG)
+    {
+        let client = &context.session.client;
+        server.slow_log().add(
+            seconds,
+            micros,
+            argv,
+            client.peer.remote(),
+            client.names().name,
+        );
+    }
+    let threshold = server.hot.latency_ms.load(Relaxed);
+    let millis = duration.as_millis() as u64;
+    if threshold > 0 && millis >= threshold {
+        let fast = entry.command.flags.contains(Flags::FAST);
+        server.latency().add(
+            if fast { "fast-command" } else { "command" },
+            seconds,
+            millis,
+        );
+    }
+}
+
+impl Context<'_> {
+    /// Notes in the client's flags what the session is doing.
+    pub fn set_flag(&self, flag: ClientFlags, on: bool) {
+        self.session.client.set_flags(flag, on);
+    }
+}

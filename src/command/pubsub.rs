@@ -1,0 +1,375 @@
+//! Publish and subscribe: the commands around [`crate::pubsub`].
+
+use super::introspect::HELP;
+use super::spec::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, SUBSCRIBE};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+
+use super::{Args, Command, Flags, Group, Handler};
+use crate::error::{Error, Result};
+use crate::pubsub::Target;
+use crate::resp::Reply;
+use crate::server::{Context, Server};
+use crate::session::{ClientFlags, Session, Subscriptions};
+
+const PUBSUB: Command = Command {
+    group: Group::Pubsub,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "subscribe", arity: -2, flags: SUBSCRIBE,
+        usage: "channel...",
+        since: "2.0.0", complexity: "O(N) where N is the number of channels to subscribe to.",
+        summary: "Receives the messages published to channels from now on.",
+        handler: Handler::Session(subscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "unsubscribe", arity: -1, flags: SUBSCRIBE,
+        usage: "[channel...]",
+        since: "2.0.0", complexity: "O(N) where N is the number of channels to unsubscribe.",
+        summary: "Ends subscriptions to channels, to all if none is named.",
+        handler: Handler::Session(unsubscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "psubscribe", arity: -2, flags: SUBSCRIBE,
+        usage: "pattern:pattern...",
+        since: "2.0.0", complexity: "O(N) where N is the number of patterns to subscribe to.",
+        summary: "Receives the messages published to channels whose names match patterns.",
+        handler: Handler::Session(psubscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "punsubscribe", arity: -1, flags: SUBSCRIBE,
+        usage: "[pattern:pattern...]",
+        since: "2.0.0", complexity: "O(N) where N is the number of patterns to unsubscribe.",
+        summary: "Ends subscriptions to patterns, to all if none is named.",
+        handler: Handler::Session(punsubscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "publish", arity: 3, flags: PUBLISH,
+        usage: "channel message", since: "2.0.0",
+        complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel \
+            and M is the total number of subscribed patterns (by any client).",
+        summary: "Sends a message to the subscribers of a channel, and answers how many they are.",
+        handler: Handler::Session(publish),
+        ..PUBSUB
+    },
+    Command {
+        name: "ssubscribe", arity: -2, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
+        usage: "shardchannel...", since: "7.0.0",
+        complexity: "O(N) where N is the number of shard channels to subscribe to.",
+        summary: "Receives the messages published to shard channels from now on.",
+        handler: Handler::Session(ssubscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "sunsubscribe", arity: -1, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
+        usage: "[shardchannel...]",
+        since: "7.0.0", complexity: "O(N) where N is the number of shard channels to unsubscribe.",
+        summary: "Ends subscriptions to shard channels, to all if none is named.",
+        handler: Handler::Session(sunsubscribe),
+        ..PUBSUB
+    },
+    Command {
+        name: "spublish", arity: 3, flags: PUBLISH, keys: &[CHANNEL],
+        usage: "shardchannel message", since: "7.0.0",
+        complexity: "O(N) where N is the number of clients subscribed to the receiving shard \
+            channel.",
+        summary: "Sends a message to the subscribers of a shard channel.",
+        handler: Handler::Session(spublish),
+        ..PUBSUB
+    },
+    Command {
+        name: "pubsub", group: Group::Pubsub, since: "2.8.0",
+        summary: "Asks about channels and subscribers.",
+        subcommands: &[
+            Command {
+                name: "channels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                usage: "[pattern:pattern]", since: "2.8.0",
+                complexity: "O(N) where N is the number of active channels, and assuming constant \
+                    time pattern matching (relatively short channels and patterns).",
+                summary: "The channels that have subscribers.",
+                handler: Handler::Session(pubsub_channels),
+                ..PUBSUB
+            },
+            Command {
+                name: "numsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                usage: "[channel...]", since: "2.8.0",
+                complexity: "O(N) for the NUMSUB subcommand, where N is the number of requested \
+                    channels",
+                summary: "How many subscribers each channel has.",
+                handler: Handler::Session(pubsub_numsub),
+                ..PUBSUB
+            },
+            Command {
+                name: "numpat", arity: 2, flags: ANYTIME.union(Flags::PUBSUB), since: "2.8.0",
+                summary: "How many different patterns are subscribed to.",
+                handler: Handler::Session(pubsub_numpat),
+                ..PUBSUB
+            },
+            Command {
+                name: "shardchannels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                usage: "[pattern:pattern]", since: "7.0.0",
+                complexity: "O(N) where N is the number of active shard channels, and assuming \
+                    constant time pattern matching (relatively short shard channels).",
+                summary: "The shard channels that have subscribers.",
+                handler: Handler::Session(pubsub_shardchannels),
+                ..PUBSUB
+            },
+            Command {
+                name: "shardnumsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                usage: "[shardchannel...]", since: "7.0.0",
+                complexity: "O(N) for the SHARDNUMSUB subcommand, where N is the number of \
+                    requested shard channels",
+                summary: "How many subscribers each shard channel has.",
+                handler: Handler::Session(pubsub_shardnumsub),
+                ..PUBSUB
+            },
+            Command { group: Group::Pubsub, since: "6.2.0", ..HELP },
+        ],
+        ..CONTAINER
+    },
+];
+
+fn subscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    add(context, Target::Channel, args, reply)
+}
+
+fn unsubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    remove(context, Target::Channel, args, reply)
+}
+
+fn psubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    add(context, Target::Pattern, args, reply)
+}
+
+fn punsubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    remove(context, Target::Pattern, args, reply)
+}
+
+fn ssubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    add(context, Target::ShardChannel, args, reply)
+}
+
+fn sunsubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    remove(context, Target::ShardChannel, args, reply)
+}
+
+fn publish(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (channel, payload) = (args.next()?, args.next()?);
+    reply.len(context.server.publish(channel, payload));
+    Ok(())
+}
+
+fn spublish(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (channel, payload) = (args.next()?, args.next()?);
+    reply.len(context.server.publish_shard(channel, payload));
+    Ok(())
+}
+
+fn pubsub_channels(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    list_channels(context, Target::Channel, args, reply)
+}
+
+fn pubsub_shardchannels(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    list_channels(context, Target::ShardChannel, args, reply)
+}
+
+fn pubsub_numsub(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    count_subscribers(context, Target::Channel, args, reply)
+}
+
+fn pubsub_shardnumsub(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    count_subscribers(context, Target::ShardChannel, args, reply)
+}
+
+fn pubsub_numpat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.len(context.server.pubsub.count(Target::Pattern));
+    Ok(())
+}
+
+fn list_channels(
+    context: &Context<'_>,
+    target: Target,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let pattern = args.next_if_any();
+    if args.remaining() > 0 {
+        return Err(Error::subcommand_syntax(
+            "PUBSUB",
+            args.argv().get(1).unwrap_or_default(),
+        ));
+    }
+    reply.bulks(context.server.pubsub.channels(target, pattern).iter());
+    Ok(())
+}
+
+fn count_subscribers(
+    context: &Context<'_>,
+    target: Target,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let channels = args.rest();
+    reply.array(2 * channels.len());
+    for channel in channels {
+        reply.bulk(channel);
+        reply.len(context.server.pubsub.subscriber_count(target, channel));
+    }
+    Ok(())
+}
+
+/// The names of the two kinds of confirmation.
+fn confirmations(target: Target) -> (&'static [u8], &'static [u8]) {
+    match target {
+        Target::Channel => (b"subscribe", b"unsubscribe"),
+        Target::Pattern => (b"psubscribe", b"punsubscribe"),
+        Target::ShardChannel => (b"ssubscribe", b"sunsubscribe"),
+    }
+}
+
+fn subscribed(subscriptions: &mut Subscriptions, target: Target) -> &mut HashSet<Bytes> {
+    match target {
+        Target::Channel => &mut subscriptions.channels,
+        Target::Pattern => &mut subscriptions.patterns,
+        Target::ShardChannel => &mut subscriptions.shard_channels,
+    }
+}
+
+/// What a confirmation counts: shard channels apart from the others.
+fn count(session: &Session, target: Target) -> usize {
+    match target {
+        Target::ShardChannel => session.shard_subscription_count(),
+        Target::Channel | Target::Pattern => session.subscription_count(),
+    }
+}
+
+fn confirm(
+    session: &Session,
+    target: Target,
+    kind: &[u8],
+    name: Option<&[u8]>,
+    reply: &mut Reply<'_>,
+) {
+    reply.push(3);
+    reply.bulk(kind);
+    reply.bulk_or_null(name);
+    reply.len(count(session, target));
+}
+
+fn add(
+    context: &mut Context<'_>,
+    target: Target,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    // In a transaction a RESP2 client could not tell messages from replies.
+    if context.in_exec && !reply.is_resp3() {
+        return Err(Error::new(format!(
+            "ERR Command not allowed inside a transaction: {}",
+            String::from_utf8_lossy(confirmations(target).0)
+        )));
+    }
+    for name in args.rest() {
+        let subscriptions = context.session.subscriptions.get_or_insert_default();
+        let names = subscribed(subscriptions, target);
+        if !names.contains(name) {
+            let name = Bytes::copy_from_slice(name);
+            names.insert(name.clone());
+            show(context.session);
+            context
+                .server
+                .pubsub
+                .subscribe(target, name, &context.session.client);
+        }
+        confirm(
+            context.session,
+            target,
+            confirmations(target).0,
+            Some(name),
+            reply,
+        );
+    }
+    Ok(())
+}
+
+fn remove(
+    context: &mut Context<'_>,
+    target: Target,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let named: Vec<Bytes> = if args.remaining() > 0 {
+        args.rest().map(Bytes::copy_from_slice).collect()
+    } else {
+        let subscriptions = context.session.subscriptions.as_mut();
+        subscriptions
+            .map(|s| subscribed(s, target).iter().cloned().collect())
+            .unwrap_or_default()
+    };
+    let kind = confirmations(target).1;
+    if named.is_empty() {
+        confirm(context.session, target, kind, None, reply);
+    }
+    for name in named {
+        let subscriptions = context.session.subscriptions.as_mut();
+        if subscriptions.is_some_and(|s| subscribed(s, target).remove(&name)) {
+            context
+                .server
+                .pubsub
+                .unsubscribe(target, &name, &context.session.client);
+        }
+        show(context.session);
+        confirm(context.session, target, kind, Some(&name), reply);
+    }
+    Ok(())
+}
+
+/// Ends all subscriptions without a word: RESET, and the end of a connection.
+pub fn unsubscribe_all(server: &Server, session: &mut Session) {
+    let Some(mut subscriptions) = session.subscriptions.take() else {
+        return;
+    };
+    for target in [Target::Channel, Target::Pattern, Target::ShardChannel] {
+        for name in subscribed(&mut subscriptions, target).drain() {
+            server.pubsub.unsubscribe(target, &name, &session.client);
+        }
+    }
+    show(session);
+}
+
+/// Shows others what the client is subscribed to.
+fn show(session: &Session) {
+    let (mut channels, mut patterns, mut shard_channels) = (0, 0, 0);
+    if let Some(subscriptions) = &session.subscriptions {
+        channels = subscriptions.channels.len() as u32;
+        patterns = subscriptions.patterns.len() as u32;
+        shard_channels = subscriptions.shard_channels.len() as u32;
+    }
+    let client = &session.client;
+    client.channels.store(channels, Relaxed);
+    client.patterns.store(patterns, Relaxed);
+    client.shard_channels.store(shard_channels, Relaxed);
+    client.set_flags(
+        ClientFlags::PUBSUB,
+        channels + patterns + shard_channels > 0,
+    );
+}

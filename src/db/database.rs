@@ -1,0 +1,582 @@
+//! One database: keys, values and expiries, and nothing that follows from a
+//! change. It has no clock; who asks says what time it is.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher};
+
+use bytes::Bytes;
+use slab::Slab;
+
+use super::entry::{self, Entry, EntryFlags};
+use super::index::Index;
+use super::list::List;
+use super::slots::{SLOT_MAX, Slots};
+
+/// A value that does not stand in a slot.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A string too long for a slot.
+    String(Bytes),
+    /// A list, never empty.
+    List(List),
+}
+
+/// The type of a value, as TYPE names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `string`
+    String,
+    /// `list`
+    List,
+}
+
+impl Kind {
+    /// The name that TYPE answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+        }
+    }
+}
+
+impl Object {
+    fn kind(&self) -> Kind {
+        match self {
+            Object::String(_) => Kind::String,
+            Object::List(_) => Kind::List,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Object::String(bytes) => bytes.len(),
+            Object::List(list) => list.memory(),
+        }
+    }
+}
+
+/// A string as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Str<'a> {
+    /// In a slot.
+    Inline(&'a [u8]),
+    /// In an allocation that a reply can share.
+    Shared(&'a Bytes),
+}
+
+impl std::ops::Deref for Str<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Str::Inline(bytes) => bytes,
+            Str::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// How OBJECT ENCODING is to name a string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// By what it looks like: `int`, `embstr`, `raw`.
+    Natural,
+    /// `raw`: it was modified in place.
+    Raw,
+    /// `embstr` or `raw`, never `int`.
+    Text,
+}
+
+impl Encoding {
+    fn flags(self) -> EntryFlags {
+        match self {
+            Encoding::Natural => EntryFlags::empty(),
+            Encoding::Raw => EntryFlags::RAW,
+            Encoding::Text => EntryFlags::EMBEDDED,
+        }
+    }
+}
+
+/// Stands for a key until the next change of its entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handle {
+    hash: u32,
+    slot: u32,
+}
+
+/// The keys of one database.
+#[derive(Default, Debug)]
+pub struct Database {
+    index: Index,
+    slots: Slots,
+    objects: Slab<Object>,
+    long_keys: Slab<Box<[u8]>>,
+    /// Expiries in the order in which they are due, with the slot of the key.
+    expires: BTreeSet<(i64, u32)>,
+    /// Keyed at random, so that nobody can choose keys that collide.
+    hasher: foldhash::fast::RandomState,
+}
+
+/// What an entry is to hold.
+enum Content<'a> {
+    Inline(&'a [u8], Encoding),
+    Object(Object, Encoding),
+}
+
+impl Database {
+    /// How many keys there are, those included that have expired and are not
+    /// removed yet.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many keys have an expiry.
+    pub fn expiring(&self) -> usize {
+        self.expires.len()
+    }
+
+    /// The entry of a key, expired or not.
+    pub fn find(&self, key: &[u8]) -> Option<Handle> {
+        let hash = self.hash(key);
+        let slot = self.index.find(hash, |slot| self.key_in(slot) == key)?;
+        Some(Handle { hash, slot })
+    }
+
+    /// The key.
+    pub fn key(&self, handle: Handle) -> &[u8] {
+        self.key_in(handle.slot)
+    }
+
+    /// When the key expires, in milliseconds since 1970.
+    pub fn expires_at(&self, handle: Handle) -> Option<i64> {
+        self.entry(handle).expires_at()
+    }
+
+    /// When the key was last used, in seconds, by a clock of 24 bits.
+    pub fn accessed(&self, handle: Handle) -> u32 {
+        self.entry(handle).accessed()
+    }
+
+    /// Notes that the key is used now.
+    pub fn access(&mut self, handle: Handle, clock: u32) {
+        entry::write_accessed(self.slots.get_mut(handle.slot), clock);
+    }
+
+    /// The type of the value.
+    pub fn kind(&self, handle: Handle) -> Kind {
+        self.object(handle).map_or(Kind::String, Object::kind)
+    }
+
+    /// The value, if it is a string.
+    pub fn string(&self, handle: Handle) -> Option<Str<'_>> {
+        let entry = self.entry(handle);
+        if !entry.flags().contains(EntryFlags::OBJECT) {
+            return Some(Str::Inline(entry.value()));
+        }
+        match &self.objects[entry::number(entry.value())] {
+            Object::String(bytes) => Some(Str::Shared(bytes)),
+            Object::List(_) => None,
+        }
+    }
+
+    /// How the string is to be named by OBJECT ENCODING.
+    pub fn encoding(&self, handle: Handle) -> Encoding {
+        match self.entry(handle).flags() {
+            flags if flags.contains(EntryFlags::RAW) => Encoding::Raw,
+            flags if flags.contains(EntryFlags::EMBEDDED) => Encoding::Text,
+            _ => Encoding::Natural,
+        }
+    }
+
+    /// The value, if it is not a string in a slot.
+    pub fn object(&self, handle: Handle) -> Option<&Object> {
+        let entry = self.entry(handle);
+        let is_object = entry.flags().contains(EntryFlags::OBJECT);
+        is_object.then(|| &self.objects[entry::number(entry.value())])
+    }
+
+    /// The value, if it is not a string in a slot.
+    pub fn object_mut(&mut self, handle: Handle) -> Option<&mut Object> {
+        let entry = self.entry(handle);
+        let is_object = entry.flags().contains(EntryFlags::OBJECT);
+        let number = is_object.then(|| entry::number(entry.value()))?;
+        Some(&mut self.objects[number])
+    }
+
+    /// Bytes of memory that the key takes: an estimate that counts the slot,
+    /// the share of the index and what the value holds.
+    pub fn memory(&self, handle: Handle) -> usize {
+        let entry = self.entry(handle);
+        let long_key = if entry.flags().contains(EntryFlags::LONG_KEY) {
+            self.key(handle).len()
+        } else {
+            0
+        };
+        let object = self
+            .object(handle)
+            .map_or(0, |object| object.memory() + size_of::<Object>());
+        let expiry = if entry.expires_at().is_some() {
+            size_of::<(i64, u32)>()
+        } else {
+            0
+        };
+        // An entry of the index and its control byte, at two thirds of capacity.
+        self.slots.get(handle.slot).len() + 14 + long_key + object + expiry
+    }
+
+    /// Bytes of memory held without what the values themselves hold.
+    pub fn overhead(&self) -> usize {
+        self.index.memory() + self.objects.capacity() * size_of::<Object>()
+    }
+
+    /// Stores a string under `key`, whose entry is `found`. `expires_at` is
+    /// the key's expiry from now on.
+    pub fn set_string(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        value: &[u8],
+        encoding: Encoding,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
+        let stored_key = if key.len() > entry::KEY_MAX {
+            entry::NUMBER_LEN
+        } else {
+            key.len()
+        };
+        let needed = Entry::len(stored_key, value.len(), expires_at.is_some());
+        let content = if needed <= SLOT_MAX {
+            Content::Inline(value, encoding)
+        } else {
+            Content::Object(Object::String(Bytes::copy_from_slice(value)), encoding)
+        };
+        self.put(found, key, content, expires_at, clock);
+    }
+
+    /// Stores an object under `key`, whose entry is `found`.
+    pub fn set_object(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        object: Object,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
+        self.put(
+            found,
+            key,
+            Content::Object(object, Encoding::Natural),
+            expires_at,
+            clock,
+        );
+    }
+
+    /// Lets `change` modify the bytes of a string that is an object already,
+    /// without a copy if nobody else reads them. False if it is no such string.
+    pub fn modify_long_string(
+        &mut self,
+        handle: Handle,
+        change: impl FnOnce(&mut bytes::BytesMut),
+    ) -> bool {
+        let Some(Object::String(bytes)) = self.object_mut(handle) else {
+            return false;
+        };
+        let taken = std::mem::take(bytes);
+        let mut buffer = taken
+            .try_into_mut()
+            .unwrap_or_else(|shared| bytes::BytesMut::from(&shared[..]));
+        change(&mut buffer);
+        *bytes = buffer.freeze();
+        let slot = self.slots.get_mut(handle.slot);
+        slot[0] |= EntryFlags::RAW.bits();
+        slot[0] &= !EntryFlags::EMBEDDED.bits();
+        true
+    }
+
+    /// Gives the key another expiry, or none.
+    pub fn set_expiry(&mut self, handle: Handle, expires_at: Option<i64>) {
+        let entry = self.entry(handle);
+        let old = entry.expires_at();
+        if old.is_some() == expires_at.is_some() {
+            if let (Some(old), Some(new)) = (old, expires_at) {
+                self.slots.get_mut(handle.slot)[entry::HEADER..entry::HEADER + entry::EXPIRY_LEN]
+                    .copy_from_slice(&new.to_le_bytes());
+                self.expires.remove(&(old, handle.slot));
+                self.expires.insert((new, handle.slot));
+            }
+            return;
+        }
+        let (flags, accessed) = (entry.flags(), entry.accessed());
+        let mut stored = [0; SLOT_MAX];
+        let (key, value) = (entry.key(), entry.value());
+        let stored = &mut stored[..key.len() + value.len()];
+        stored[..key.len()].copy_from_slice(key);
+        stored[key.len()..].copy_from_slice(value);
+        let (key, value) = stored.split_at(key.len());
+        let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
+        if needed > SLOT_MAX {
+            // The expiry's eight bytes push the string out of the slot.
+            let object = Object::String(Bytes::copy_from_slice(value));
+            let number = (self.objects.insert(object) as u32).to_le_bytes();
+            let flags = flags | EntryFlags::OBJECT;
+            self.rewrite(handle, flags, accessed, old, expires_at, key, &number);
+        } else {
+            self.rewrite(handle, flags, accessed, old, expires_at, key, value);
+        }
+    }
+
+    /// Takes the key out and drops its value.
+    pub fn remove(&mut self, handle: Handle) {
+        drop(self.take(handle));
+    }
+
+    /// Takes the key out and answers an object that it held, so that dropping
+    /// it can be left to somebody else.
+    pub fn take(&mut self, handle: Handle) -> Option<Object> {
+        let entry = self.entry(handle);
+        let flags = entry.flags();
+        let long_key = flags
+            .contains(EntryFlags::LONG_KEY)
+            .then(|| entry::number(entry.key()));
+        let object = flags
+            .contains(EntryFlags::OBJECT)
+            .then(|| entry::number(entry.value()));
+        if let Some(at) = entry.expires_at() {
+            self.expires.remove(&(at, handle.slot));
+        }
+        self.index.remove(handle.hash, handle.slot);
+        self.slots.free(handle.slot);
+        if let Some(number) = long_key {
+            self.long_keys.remove(number);
+        }
+        let object = object.map(|number| self.objects.remove(number));
+        if self.index.is_empty() {
+            // Everything is free now; what the tables still hold goes, too.
+            *self = Database {
+                hasher: self.hasher.clone(),
+                ..Database::default()
+            };
+        }
+        object
+    }
+
+    /// When the first key is due.
+    pub fn first_expiry(&self) -> Option<i64> {
+        self.expires.first().map(|&(at, _)| at)
+    }
+
+    /// The key that is due first, and when.
+    pub fn next_expiry(&self) -> Option<(i64, Handle)> {
+        let &(at, slot) = self.expires.first()?;
+        Some((
+            at,
+            Handle {
+                hash: self.hash(self.key_in(slot)),
+                slot,
+            },
+        ))
+    }
+
+    /// Keys from `cursor` on, at least `count` if there are so many, and the
+    /// cursor to go on with, 0 at the end. Each key that is here all the time
+    /// is found exactly once.
+    pub fn scan(&self, cursor: u64, count: usize, mut each: impl FnMut(Handle)) -> u64 {
+        self.index.scan(cursor, count, |slot| {
+            each(Handle {
+                hash: self.hash(self.key_in(slot)),
+                slot,
+            })
+        })
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = Handle> {
+        self.index.iter().map(|slot| Handle {
+            hash: self.hash(self.key_in(slot)),
+            slot,
+        })
+    }
+
+    /// An entry, each with the same probability.
+    pub fn random(&self, random: impl FnMut(usize) -> usize) -> Option<Handle> {
+        let slot = self.index.random(random)?;
+        Some(Handle {
+            hash: self.hash(self.key_in(slot)),
+            slot,
+        })
+    }
+
+    fn hash(&self, key: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        (hasher.finish() >> 32) as u32
+    }
+
+    fn entry(&self, handle: Handle) -> Entry<'_> {
+        Entry(self.slots.get(handle.slot))
+    }
+
+    fn key_in(&self, slot: u32) -> &[u8] {
+        let entry = Entry(self.slots.get(slot));
+        let key = entry.key();
+        if entry.flags().contains(EntryFlags::LONG_KEY) {
+            &self.long_keys[entry::number(key)]
+        } else {
+            key
+        }
+    }
+
+    fn put(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        content: Content<'_>,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
+        if let Some(handle) = found {
+            return self.overwrite(handle, content, expires_at, clock);
+        }
+        let hash = self.hash(key);
+        let mut flags = EntryFlags::empty();
+        let long_key;
+        let key = if key.len() > entry::KEY_MAX {
+            flags |= EntryFlags::LONG_KEY;
+            long_key = (self.long_keys.insert(key.into()) as u32).to_le_bytes();
+            &long_key[..]
+        } else {
+            key
+        };
+        let number;
+        let value = match content {
+            Content::Inline(value, encoding) => {
+                flags |= encoding.flags();
+                value
+            }
+            Content::Object(object, encoding) => {
+                flags |= EntryFlags::OBJECT | encoding.flags();
+                number = (self.objects.insert(object) as u32).to_le_bytes();
+                &number[..]
+            }
+        };
+        let slot = self.allocate(Entry::len(key.len(), value.len(), expires_at.is_some()));
+        entry::write(
+            self.slots.get_mut(slot),
+            flags,
+            clock,
+            expires_at,
+            key,
+            value,
+        );
+        self.index.insert(hash, slot);
+        if let Some(at) = expires_at {
+            self.expires.insert((at, slot));
+        }
+    }
+
+    fn overwrite(
+        &mut self,
+        handle: Handle,
+        content: Content<'_>,
+        expires_at: Option<i64>,
+        clock: u32,
+    ) {
+        let entry = self.entry(handle);
+        let (old_expiry, mut flags) = (entry.expires_at(), entry.flags());
+        let old_object = flags
+            .contains(EntryFlags::OBJECT)
+            .then(|| entry::number(entry.value()));
+        flags &= EntryFlags::LONG_KEY;
+        let number;
+        let value = match content {
+            Content::Inline(value, encoding) => {
+                if let Some(number) = old_object {
+                    self.objects.remove(number);
+                }
+                flags |= encoding.flags();
+                value
+            }
+            Content::Object(object, encoding) => {
+                let place = match old_object {
+                    Some(number) => {
+                        self.objects[number] = object;
+                        number
+                    }
+                    None => self.objects.insert(object),
+                };
+                flags |= EntryFlags::OBJECT | encoding.flags();
+                number = (place as u32).to_le_bytes();
+                &number[..]
+            }
+        };
+        let entry = Entry(self.slots.get(handle.slot));
+        let needed = Entry::len(entry.key().len(), value.len(), expires_at.is_some());
+        if old_expiry == expires_at && self.slots.fits(handle.slot, needed) {
+            let slot = self.slots.get_mut(handle.slot);
+            entry::write_value(slot, flags, value);
+            entry::write_accessed(slot, clock);
+            return;
+        }
+        let mut key = [0; entry::KEY_MAX];
+        let key_len = entry.key().len();
+        key[..key_len].copy_from_slice(entry.key());
+        self.rewrite(
+            handle,
+            flags,
+            clock,
+            old_expiry,
+            expires_at,
+            &key[..key_len],
+            value,
+        );
+    }
+
+    /// Writes an entry anew, into its slot or one of another size.
+    #[allow(clippy::too_many_arguments, reason = "they are the parts of an entry")]
+    fn rewrite(
+        &mut self,
+        handle: Handle,
+        flags: EntryFlags,
+        accessed: u32,
+        old_expiry: Option<i64>,
+        expires_at: Option<i64>,
+        key: &[u8],
+        value: &[u8],
+    ) {
+        let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
+        let mut slot = handle.slot;
+        if !self.slots.fits(slot, needed) {
+            slot = self.allocate(needed);
+            self.slots.free(handle.slot);
+            self.index.replace(handle.hash, handle.slot, slot);
+        }
+        entry::write(
+            self.slots.get_mut(slot),
+            flags,
+            accessed,
+            expires_at,
+            key,
+            value,
+        );
+        if (old_expiry, handle.slot) != (expires_at, slot) {
+            if let Some(at) = old_expiry {
+                self.expires.remove(&(at, handle.slot));
+            }
+            if let Some(at) = expires_at {
+                self.expires.insert((at, slot));
+            }
+        }
+    }
+
+    fn allocate(&mut self, len: usize) -> u32 {
+        self.slots
+            .allocate(len)
+            .expect("a database holds no more than 64 GiB of small entries")
+    }
+}

@@ -1,0 +1,100 @@
+//! What happened to the data and has not been settled yet.
+//!
+//! Handlers write into it and call nobody. It notes only what somebody wants
+//! to know, so that it costs nothing while nobody watches, waits or listens.
+
+use super::Database;
+use crate::config::KeyspaceEvents;
+
+/// What happened since it was settled last.
+#[derive(Default)]
+pub struct Journal {
+    /// Whether a client watches a key or waits for one.
+    pub observed: bool,
+    /// The events that `notify-keyspace-events` asks for.
+    pub notify: KeyspaceEvents,
+    /// How often data has changed, ever.
+    pub dirty: u64,
+    /// What has changed, in order, if somebody observes it.
+    pub changes: Vec<Change>,
+    /// Events to notify of, in order.
+    pub events: Vec<Event>,
+}
+
+/// A change that a watcher or a waiter may have to know of.
+pub enum Change {
+    /// A key has another value or expiry, or has come or gone.
+    Key {
+        /// The number of the database.
+        db: usize,
+        /// The key.
+        key: Box<[u8]>,
+    },
+    /// All keys are gone; this is what was there.
+    Flushed {
+        /// The number of the database.
+        db: usize,
+        /// What was in it.
+        old: Database,
+    },
+    /// Two databases have changed places.
+    Swapped(usize, usize),
+}
+
+/// An event for keyspace notifications.
+pub struct Event {
+    /// The number of the database.
+    pub db: usize,
+    /// Which setting asks for it.
+    pub class: KeyspaceEvents,
+    /// Its name.
+    pub name: &'static str,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+impl Journal {
+    /// Whether there is nothing to settle.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.events.is_empty()
+    }
+
+    /// Notes that a key has changed.
+    pub fn changed(&mut self, db: usize, key: &[u8]) {
+        self.dirty += 1;
+        if self.observed {
+            self.changes.push(Change::Key {
+                db,
+                key: key.into(),
+            });
+        }
+    }
+
+    /// Notes that a database was emptied.
+    pub fn flushed(&mut self, db: usize, old: Database) {
+        self.dirty += old.len() as u64;
+        if self.observed {
+            self.changes.push(Change::Flushed { db, old });
+        }
+    }
+
+    /// Notes that two databases have changed places.
+    pub fn swapped(&mut self, a: usize, b: usize) {
+        self.dirty += 1;
+        if self.observed {
+            self.changes.push(Change::Swapped(a, b));
+        }
+    }
+
+    /// Notes an event.
+    pub fn event(&mut self, db: usize, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
+        if self.notify.contains(class) {
+            self.events.push(Event {
+                db,
+                class,
+                name,
+                key: key.into(),
+            });
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The data: databases, and what a command's handler sees of them.
+//!
+//! Plain structs: no async, no locks, no I/O, and no clock but the time that
+//! comes in. What follows from a change (watched keys, blocked clients,
+//! notifications) is not drawn here; [`Journal`] notes what happened.
+
+mod database;
+mod entry;
+mod index;
+pub mod journal;
+pub mod list;
+mod packed;
+mod slots;
+
+use std::time::Duration;
+
+pub use database::{Database, Encoding, Handle, Kind, Object, Str};
+pub use journal::{Change, Event, Journal};
+pub use list::{ChunkLimit, End, List};
+
+use crate::config::KeyspaceEvents;
+use crate::error::{Error, Result};
+
+/// All databases, and the journal of what happens to them.
+pub struct Keyspace {
+    /// By number.
+    pub databases: Vec<Database>,
+    /// What has happened since it was settled last.
+    pub journal: Journal,
+    /// Figures for INFO.
+    pub stats: Stats,
+    /// Settings that handlers need.
+    pub limits: Limits,
+    /// For RANDOMKEY.
+    pub rng: fastrand::Rng,
+}
+
+/// Settings that handlers need.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest string in bytes: `proto-max-bulk-len`.
+    pub string: usize,
+    /// `list-max-listpack-size`
+    pub list_chunk: ChunkLimit,
+}
+
+/// Figures that INFO shows.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stats {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys that were removed because their time had come.
+    pub expired: u64,
+}
+
+/// What becomes of a key's expiry when a value is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expiry {
+    /// It stays.
+    Keep,
+    /// There is none any more.
+    Clear,
+    /// It is this many milliseconds after 1970.
+    At(i64),
+}
+
+impl Keyspace {
+    /// `count` empty databases.
+    pub fn new(count: usize, limits: Limits, seed: u64) -> Keyspace {
+        Keyspace {
+            databases: (0..count).map(|_| Database::default()).collect(),
+            journal: Journal::default(),
+            stats: Stats::default(),
+            limits,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// When the first key of any database is due, in milliseconds since 1970.
+    pub fn next_expiry(&self) -> Option<i64> {
+        self.databases
+            .iter()
+            .filter_map(Database::first_expiry)
+            .min()
+    }
+
+    /// Removes up to `max` keys that are due at `now`; answers how many.
+    pub fn expire_due(&mut self, now: i64, max: usize) -> usize {
+        let mut removed = 0;
+        for index in 0..self.databases.len() {
+            while removed < max
+                && let Some((at, handle)) = self.databases[index].next_expiry()
+                && at <= now
+            {
+                self.expire(index, handle);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    fn expire(&mut self, index: usize, handle: Handle) {
+        let database = &mut self.databases[index];
+        let key: Box<[u8]> = database.key(handle).into();
+        database.remove(handle);
+        self.stats.expired += 1;
+        self.journal
+            .event(index, KeyspaceEvents::EXPIRED, "expired", &key);
+        self.journal.changed(index, &key);
+    }
+}
+
+/// One database as a command's handler sees it: the selected one, at the time
+/// of the command.
+pub struct Db<'a> {
+    /// All databases.
+    pub keyspace: &'a mut Keyspace,
+    /// Which one is selected.
+    pub index: usize,
+    /// Milliseconds since 1970. It stands still while a command or a
+    /// transaction runs.
+    pub now: i64,
+    /// Whether reading notes the time of access: CLIENT NO-TOUCH turns it off.
+    pub touch: bool,
+}
+
+/// The clock of 24 bits that entries note their last access by, in seconds.
+fn access_clock(now: i64) -> u32 {
+    (now / 1000) as u32 & 0xff_ffff
+}
+
+impl Db<'_> {
+    /// The same view on another database.
+    pub fn select(&mut self, index: usize) -> Db<'_> {
+        Db {
+            keyspace: self.keyspace,
+            index,
+            now: self.now,
+            touch: self.touch,
+        }
+    }
+
+    /// The database itself.
+    pub fn database(&self) -> &Database {
+        &self.keyspace.databases[self.index]
+    }
+
+    /// The database itself. Who changes something through it calls
+    /// [`changed`](Self::changed).
+    pub fn database_mut(&mut self) -> &mut Database {
+        &mut self.keyspace.databases[self.index]
+    }
+
+    /// The entry of a key that is there; one whose time has come is removed.
+    /// It does not count as a use of the key.
+    pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
+        let handle = self.database().find(key)?;
+        if self
+            .database()
+            .expires_at(handle)
+            .is_some_and(|at| at <= self.now)
+        {
+            self.keyspace.expire(self.index, handle);
+            return None;
+        }
+        Some(handle)
+    }
+
+    /// The entry of a key that a write command is about to use.
+    pub fn lookup(&mut self, key: &[u8]) -> Option<Handle> {
+        let handle = self.peek(key)?;
+        if self.touch {
+            let clock = access_clock(self.now);
+            self.database_mut().access(handle, clock);
+        }
+        Some(handle)
+    }
+
+    /// The entry of a key that a read command asks for: a hit or a miss.
+    pub fn read(&mut self, key: &[u8]) -> Option<Handle> {
+        let found = self.lookup(key);
+        match found {
+            Some(_) => self.keyspace.stats.hits += 1,
+            None => {
+                self.keyspace.stats.misses += 1;
+                self.keyspace
+                    .journal
+                    .event(self.index, KeyspaceEvents::KEY_MISS, "keymiss", key);
+            }
+        }
+        found
+    }
+
+    /// Whether the key is there.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The string that `handle` stands for, or WRONGTYPE.
+    pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
+        self.database().string(handle).ok_or(Error::WRONG_TYPE)
+    }
+
+    /// The string under `key`, asked for by a read command.
+    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<Str<'_>>> {
+        match self.read(key) {
+            Some(handle) => self.string(handle).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The list that `handle` stands for, or WRONGTYPE.
+    pub fn list(&self, handle: Handle) -> Result<&List> {
+        match self.database().object(handle) {
+            Some(Object::List(list)) => Ok(list),
+            _ => Err(Error::WRONG_TYPE),
+        }
+    }
+
+    /// The list that `handle` stands for, or WRONGTYPE.
+    pub fn list_mut(&mut self, handle: Handle) -> Result<&mut List> {
+        match self.database_mut().object_mut(handle) {
+            Some(Object::List(list)) => Ok(list),
+            _ => Err(Error::WRONG_TYPE),
+        }
+    }
+
+    /// The list under `key`, asked for by a read command.
+    pub fn read_list(&mut self, key: &[u8]) -> Result<Option<&List>> {
+        match self.read(key) {
+            Some(handle) => self.list(handle).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores a string, whatever was there.
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], encoding: Encoding, expiry: Expiry) {
+        let found = self.peek(key);
+        let expires_at = self.resolve(found, expiry);
+        let clock = access_clock(self.now);
+        self.database_mut()
+            .set_string(found, key, value, encoding, expires_at, clock);
+        self.changed(key);
+        if found.is_none() {
+            self.event(KeyspaceEvents::NEW, "new", key);
+        }
+    }
+
+    /// Stores an object, whatever was there.
+    pub fn set_object(&mut self, key: &[u8], object: Object, expiry: Expiry) {
+        let found = self.peek(key);
+        let expires_at = self.resolve(found, expiry);
+        let clock = access_clock(self.now);
+        self.database_mut()
+            .set_object(found, key, object, expires_at, clock);
+        self.changed(key);
+        if found.is_none() {
+            self.event(KeyspaceEvents::NEW, "new", key);
+        }
+    }
+
+    /// The expiry that a key whose entry is `found` has from now on.
+    fn resolve(&self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
+        match expiry {
+            Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),
+            Expiry::Clear => None,
+            Expiry::At(at) => Some(at),
+        }
+    }
+
+    /// Gives the key another expiry, or none.
+    pub fn set_expiry(&mut self, key: &[u8], handle: Handle, expires_at: Option<i64>) {
+        self.database_mut().set_expiry(handle, expires_at);
+        self.changed(key);
+    }
+
+    /// Removes the key; what it held is dropped. Fires no event.
+    pub fn remove(&mut self, key: &[u8], handle: Handle) {
+        self.database_mut().remove(handle);
+        self.changed(key);
+    }
+
+    /// Removes a list that has become empty, with its `del` event; true if it was.
+    pub fn remove_if_empty(&mut self, key: &[u8], handle: Handle) -> bool {
+        let empty = self.list(handle).is_ok_and(List::is_empty);
+        if empty {
+            self.remove(key, handle);
+            self.event(KeyspaceEvents::GENERIC, "del", key);
+        }
+        empty
+    }
+
+    /// Notes that the value or the expiry of `key` is another now.
+    pub fn changed(&mut self, key: &[u8]) {
+        self.keyspace.journal.changed(self.index, key);
+    }
+
+    /// Notes an event for keyspace notifications: `lpush`, `del`, `expire` …
+    pub fn event(&mut self, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
+        self.keyspace.journal.event(self.index, class, name, key);
+    }
+
+    /// For how long nobody has used the key.
+    pub fn idle(&self, handle: Handle) -> Duration {
+        let seconds = access_clock(self.now).wrapping_sub(self.database().accessed(handle));
+        Duration::from_secs(u64::from(seconds & 0xff_ffff))
+    }
+}

@@ -1,0 +1,285 @@
+//! Where handlers meet the data: the only lock of the keyspace in the crate.
+//!
+//! A [`Turn`] is what one client does at one go: it takes the lock at the
+//! first command that needs data, keeps it to the end of the batch, and reads
+//! the clock once. After each command, or transaction, [`settle`] draws the
+//! consequences while the lock is still held. No lock is held across an await.
+
+mod settle;
+mod waiters;
+mod watchers;
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use waiters::Waiter;
+pub use waiters::{Null, Wait, Waiters};
+use watchers::Watchers;
+
+use crate::clock::Clock;
+use crate::command::Argv;
+use crate::db::{Db, Keyspace};
+use crate::error::Error;
+use crate::resp::{Output, Reply};
+use crate::server::Server;
+use crate::session::{Client, ClientFlags, Session};
+
+/// The data and who waits for it or watches it, behind one lock.
+pub struct Engine {
+    // Guards everything in State. Taken before a channel's entry and before an
+    // outbox, never after.
+    state: Mutex<State>,
+    /// When the expiry task is to run next, in milliseconds since 1970.
+    armed_for: AtomicI64,
+    /// Wakes the expiry task: a key is due earlier than it thinks.
+    pub rearmed: Notify,
+    /// Clients that are blocked.
+    pub blocked: AtomicUsize,
+}
+
+/// What the lock guards.
+pub struct State {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// Clients that are blocked until a key changes.
+    pub waiters: Waiters,
+    /// Clients that want to know whether a key has changed.
+    pub watchers: Watchers,
+}
+
+/// What one client does at one go.
+pub struct Turn<'a> {
+    server: &'a Server,
+    state: Option<MutexGuard<'a, State>>,
+    /// Milliseconds since 1970; read once.
+    pub now: i64,
+    /// Time since the broker's start; read once.
+    pub uptime: Duration,
+}
+
+impl Engine {
+    /// Takes over the data.
+    pub fn new(keyspace: Keyspace) -> Engine {
+        let state = State {
+            keyspace,
+            waiters: Waiters::default(),
+            watchers: Watchers::default(),
+        };
+        Engine {
+            state: Mutex::new(state),
+            armed_for: AtomicI64::new(i64::MAX),
+            rearmed: Notify::new(),
+            blocked: AtomicUsize::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Begins a turn now.
+    pub fn new(server: &'a Server) -> Turn<'a> {
+        let clock: Clock = server.clock;
+        Turn {
+            server,
+            state: None,
+            now: clock.now_ms(),
+            uptime: clock.uptime(),
+        }
+    }
+
+    /// The data and who waits for it; the lock is taken at the first call and
+    /// kept to the end of the turn.
+    pub fn state(&mut self) -> &mut State {
+        let server = self.server;
+        self.state.get_or_insert_with(|| server.engine.lock())
+    }
+
+    /// A handler's view of a database.
+    pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
+        let now = self.now;
+        Db {
+            keyspace: &mut self.state().keyspace,
+            index,
+            now,
+            touch,
+        }
+    }
+
+    /// Draws the consequences of what has happened in this turn so far.
+    pub fn settle(&mut self) {
+        if let Some(state) = &mut self.state {
+            settle::settle(self.server, state, self.now, self.uptime);
+        }
+    }
+
+    /// Has a client wait for keys; its command runs again when one changes.
+    pub fn block(&mut self, session: &Session, command: usize, argv: Argv<'_>, wait: Wait) {
+        session.client.set_flags(ClientFlags::BLOCKED, true);
+        let waiter = Waiter {
+            client: session.client.clone(),
+            protocol: session.protocol,
+            command,
+            argv: argv.to_owned(),
+            db: session.db,
+            wait,
+        };
+        let server = self.server;
+        let state = self.state();
+        state.waiters.add(waiter);
+        settle::observe(server, state);
+    }
+
+    /// Ends a client's wait with the reply for a time that is up, unless it
+    /// has been served already. Answers whether it was blocked.
+    pub fn time_out(&mut self, client: &Client) -> bool {
+        self.release(client.id, |waiter, reply| match waiter.wait.null {
+            Null::Bulk => reply.null(),
+            Null::Array => reply.null_array(),
+        })
+    }
+
+    /// Ends a client's wait with an error. Answers whether it was blocked.
+    pub fn fail_blocked(&mut self, client: &Client, error: &Error) -> bool {
+        self.release(client.id, |_, reply| reply.error(error))
+    }
+
+    fn release(&mut self, client: u64, write: impl FnOnce(&Waiter, &mut Reply<'_>)) -> bool {
+        let (server, uptime) = (self.server, self.uptime);
+        let state = self.state();
+        let Some(waiter) = state.waiters.remove(client) else {
+            return false;
+        };
+        settle::observe(server, state);
+        let mut output = Output::default();
+        write(&waiter, &mut Reply::new(&mut output, waiter.protocol));
+        settle::resume(server, &waiter, output, uptime);
+        true
+    }
+
+    /// Takes a client that has gone out of those who wait.
+    pub fn unblock(&mut self, client: u64) {
+        let server = self.server;
+        let state = self.state();
+        state.waiters.remove(client);
+        settle::observe(server, state);
+    }
+
+    /// Has EXEC fail if the key changes before it: WATCH.
+    pub fn watch(&mut self, session: &mut Session, key: &[u8]) {
+        let (db, now, server) = (session.db, self.now, self.server);
+        let state = self.state();
+        let watch = session.watch.get_or_insert_default();
+        if watch
+            .keys
+            .iter()
+            .any(|(of, watched, _)| *of == db && **watched == *key)
+        {
+            return;
+        }
+        let database = &state.keyspace.databases[db];
+        let expired = |handle| database.expires_at(handle).is_some_and(|at| at <= now);
+        let stale = database.find(key).is_some_and(expired);
+        watch.keys.push((db, key.into(), stale));
+        state.watchers.add(db, key, &watch.dirty);
+        settle::observe(server, state);
+    }
+
+    /// Ends all that: UNWATCH.
+    pub fn unwatch(&mut self, session: &mut Session) {
+        let Some(watch) = session.watch.take() else {
+            return;
+        };
+        let server = self.server;
+        let state = self.state();
+        watch
+            .keys
+            .iter()
+            .for_each(|(db, key, _)| state.watchers.remove(*db, key, &watch.dirty));
+        settle::observe(server, state);
+    }
+
+    /// Whether a watched key has changed, or has expired since.
+    pub fn is_dirty(&mut self, session: &Session) -> bool {
+        let Some(watch) = &session.watch else {
+            return false;
+        };
+        let now = self.now;
+        let databases = &self.state().keyspace.databases;
+        let has_expired = |(db, key, stale): &(usize, Box<[u8]>, bool)| {
+            let handle = databases[*db].find(key);
+            let at = handle.and_then(|handle| databases[*db].expires_at(handle));
+            !stale && at.is_some_and(|at| at <= now)
+        };
+        watch.dirty.load(Relaxed) || watch.keys.iter().any(has_expired)
+    }
+
+    /// Removes keys that are due, a bounded number at a time; answers whether
+    /// there are more.
+    pub fn expire_due(&mut self) -> bool {
+        // About a quarter of a millisecond, so that no client waits long.
+        const AT_ONCE: usize = 500;
+        let now = self.now;
+        let removed = self.state().keyspace.expire_due(now, AT_ONCE);
+        self.settle();
+        removed == AT_ONCE
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Wakes the expiry task if a key is due earlier than it thinks.
+    fn drop(&mut self) {
+        let Some(state) = self.state.take() else {
+            return;
+        };
+        let next = state.keyspace.next_expiry().unwrap_or(i64::MAX);
+        drop(state);
+        let engine = &self.server.engine;
+        if next < engine.armed_for.load(Relaxed) {
+            engine.armed_for.store(next, Relaxed);
+            engine.rearmed.notify_one();
+        }
+    }
+}
+
+/// Removes keys when their time has come, whether or not anybody asks for
+/// them, until the task is dropped.
+pub async fn expire(server: &Server) {
+    loop {
+        match expire_step(server) {
+            Some(Duration::ZERO) => tokio::task::yield_now().await,
+            Some(wait) => tokio::select! {
+                () = server.engine.rearmed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            },
+            None => server.engine.rearmed.notified().await,
+        }
+    }
+}
+
+/// Removes some of the keys that are due; answers after how long to look
+/// again, or `None` if no key has an expiry.
+fn expire_step(server: &Server) -> Option<Duration> {
+    let mut turn = Turn::new(server);
+    let active = server.active_expire.load(Relaxed) && !server.pause.is_paused(turn.uptime);
+    let more = active && turn.expire_due();
+    let next = turn.state().keyspace.next_expiry();
+    server
+        .engine
+        .armed_for
+        .store(next.unwrap_or(i64::MAX), Relaxed);
+    match next {
+        Some(_) if more => Some(Duration::ZERO),
+        // What is due stays for now.
+        Some(_) if !active => Some(Duration::from_millis(100)),
+        // The wall clock may be set while we sleep: look at least once a minute.
+        Some(at) => Some(Duration::from_millis(
+            (at - turn.now).clamp(1, 60_000) as u64
+        )),
+        None => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! The consequences of a change: watched keys, blocked clients, notifications.
+//!
+//! It runs after a command or a whole transaction, so that whoever is served
+//! sees the final state. Serving a client may change keys in turn (BLMOVE);
+//! that goes on in the same loop, not in a recursion.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::State;
+use super::waiters::Waiter;
+use crate::command::{Args, Handler, TABLE};
+use crate::config::KeyspaceEvents;
+use crate::db::{Change, Db, Event};
+use crate::resp::{Output, Reply};
+use crate::server::Server;
+use crate::session::ClientFlags;
+
+/// Settles the journal until it is empty.
+pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) {
+    while !state.keyspace.journal.is_empty() {
+        let events = std::mem::take(&mut state.keyspace.journal.events);
+        events
+            .iter()
+            .for_each(|event| notify(server, state.keyspace.journal.notify, event));
+        let changes = std::mem::take(&mut state.keyspace.journal.changes);
+        let ready = touched(state, changes);
+        for (db, key) in ready {
+            serve(server, state, db, &key, now, uptime);
+        }
+    }
+    observe(server, state);
+}
+
+/// Notes whether anybody wants to know of changes.
+pub fn observe(server: &Server, state: &mut State) {
+    state.keyspace.journal.observed = !state.watchers.is_empty() || !state.waiters.is_empty();
+    server.engine.blocked.store(state.waiters.len(), Relaxed);
+}
+
+/// Tells watchers, and answers the keys that blocked clients may wait for, in
+/// the order in which they changed.
+fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
+    let mut ready: Vec<(usize, Box<[u8]>)> = Vec::new();
+    let mut waited = |db: usize, key: Box<[u8]>| {
+        if !state.waiters.is_empty()
+            && ready
+                .last()
+                .is_none_or(|last| last.0 != db || last.1 != key)
+        {
+            ready.push((db, key));
+        }
+    };
+    for change in changes {
+        match change {
+            Change::Key { db, key } => {
+                state.watchers.changed(db, &key);
+                waited(db, key);
+            }
+            Change::Flushed { db, old } => {
+                state
+                    .watchers
+                    .changed_where(db, |key| old.find(key).is_some());
+            }
+            Change::Swapped(a, b) => {
+                let (db_a, db_b) = (&state.keyspace.databases[a], &state.keyspace.databases[b]);
+                let in_either = |key: &[u8]| db_a.find(key).is_some() || db_b.find(key).is_some();
+                for db in [a, b] {
+                    state.watchers.changed_where(db, in_either);
+                    state
+                        .waiters
+                        .keys_of(db)
+                        .into_iter()
+                        .for_each(|key| waited(db, key));
+                }
+            }
+        }
+    }
+    ready
+}
+
+/// Runs the commands of those who wait for `key` again, first come first, as
+/// long as there is something for them.
+fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, uptime: Duration) {
+    for client in state.waiters.waiting_for(db, key) {
+        let Some(waiter) = state.waiters.get(client) else {
+            continue;
+        };
+        let kind = waiter.wait.kind;
+        let mut view = Db {
+            keyspace: &mut state.keyspace,
+            index: db,
+            now,
+            touch: true,
+        };
+        let found = view.peek(key);
+        if found.map(|handle| view.database().kind(handle)) != Some(kind) {
+            return;
+        }
+        // A client that is being closed takes nothing with it.
+        if waiter.client.flags().contains(ClientFlags::KILLED) {
+            continue;
+        }
+        let mut output = Output::default();
+        if run(
+            waiter,
+            &mut view,
+            &mut Reply::new(&mut output, waiter.protocol),
+        ) {
+            if let Some(waiter) = state.waiters.remove(client) {
+                resume(server, &waiter, output, uptime);
+            }
+        }
+    }
+}
+
+/// Runs the command; answers whether it has replied.
+fn run(waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
+    let entry = &TABLE.entries[waiter.command];
+    let Handler::Blocking(handler) = entry.command.handler else {
+        return false;
+    };
+    let mark = reply.output().mark();
+    match handler(view, Args::new(waiter.argv.as_argv(), 1), reply) {
+        Ok(None) => true,
+        Ok(Some(_)) => false,
+        Err(error) => {
+            reply.output().rewind(mark);
+            reply.error(&error);
+            true
+        }
+    }
+}
+
+/// Hands a client that is no longer blocked its reply and has it run on.
+pub fn resume(server: &Server, waiter: &Waiter, mut output: Output, uptime: Duration) {
+    waiter.client.set_flags(ClientFlags::BLOCKED, false);
+    let limit = server.output_limit(&waiter.client);
+    let add = |inner: &mut crate::session::outbox::Inner| {
+        inner.output.append(&mut output);
+        inner.resumed = true;
+    };
+    if waiter.client.outbox.push(limit, uptime, add) {
+        server.note_overflow(&waiter.client, b"");
+    }
+}
+
+/// Publishes an event on the channels that `notify-keyspace-events` asks for.
+fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event) {
+    if wanted.contains(KeyspaceEvents::KEYSPACE) {
+        let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
+        server.publish(&channel, event.name.as_bytes());
+    }
+    if wanted.contains(KeyspaceEvents::KEYEVENT) {
+        let channel = format!("__keyevent@{}__:{}", event.db, event.name);
+        server.publish(channel.as_bytes(), &event.key);
+    }
+}

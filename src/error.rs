@@ -1,0 +1,157 @@
+//! Every error that a client can see: its code and exact text, once.
+//!
+//! The texts are those of Redis 7.2. Clients match on them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The result of what a handler does.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error reply: its code and text, without the leading `-`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error(Cow<'static, [u8]>);
+
+macro_rules! texts {
+    ($($(#[$meta:meta])* $name:ident = $text:literal;)*) => {
+        #[allow(missing_docs, reason = "the text says it")]
+        impl Error {
+            $($(#[$meta])* pub const $name: Error = Error(Cow::Borrowed($text.as_bytes()));)*
+        }
+    };
+}
+
+texts! {
+    SYNTAX = "ERR syntax error";
+    WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    NOT_AN_INTEGER = "ERR value is not an integer or out of range";
+    NOT_A_FLOAT = "ERR value is not a valid float";
+    NO_SUCH_KEY = "ERR no such key";
+    OVERFLOW = "ERR increment or decrement would overflow";
+    DECR_OVERFLOW = "ERR decrement would overflow";
+    NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
+    INDEX_OUT_OF_RANGE = "ERR index out of range";
+    OUT_OF_RANGE = "ERR value is out of range";
+    NOT_POSITIVE = "ERR value is out of range, must be positive";
+    OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
+    STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    TIMEOUT_NOT_A_FLOAT = "ERR timeout is not a float or out of range";
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range";
+    DB_OUT_OF_RANGE = "ERR DB index is out of range";
+    SAME_OBJECT = "ERR source and destination objects are the same";
+    INVALID_CURSOR = "ERR invalid cursor";
+    NO_AUTH = "NOAUTH Authentication required.";
+    NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+    WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    NO_PASSWORD_SET = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    PROTO_NOT_AN_INTEGER = "ERR Protocol version is not an integer or out of range";
+    NO_PROTO = "NOPROTO unsupported protocol version";
+    EXEC_WITHOUT_MULTI = "ERR EXEC without MULTI";
+    DISCARD_WITHOUT_MULTI = "ERR DISCARD without MULTI";
+    NESTED_MULTI = "ERR MULTI calls can not be nested";
+    WATCH_IN_MULTI = "ERR WATCH inside MULTI is not allowed";
+    NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
+    EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
+    NO_SUCH_CLIENT = "ERR No such client";
+    MAX_CLIENTS = "ERR max number of clients reached";
+}
+
+impl Error {
+    /// An error whose text depends on what the client sent. The code comes
+    /// first: `ERR …`. Line ends become spaces when it is written.
+    pub fn new(text: impl Into<String>) -> Error {
+        Error(text.into().into_bytes().into())
+    }
+
+    /// A breach of the protocol, whose text the decoder knows.
+    pub fn protocol(text: Vec<u8>) -> Error {
+        Error(text.into())
+    }
+
+    /// `ERR wrong number of arguments for 'get' command`; a subcommand is
+    /// named `config|get`.
+    pub fn wrong_arity(full_name: &str) -> Error {
+        Error::new(format!(
+            "ERR wrong number of arguments for '{full_name}' command"
+        ))
+    }
+
+    /// `ERR invalid expire time in 'set' command`
+    pub fn invalid_expire(command: &str) -> Error {
+        Error::new(format!("ERR invalid expire time in '{command}' command"))
+    }
+
+    /// `ERR Syntax error in HELLO option 'foo'`
+    pub fn hello_syntax(option: &[u8]) -> Error {
+        let text = [
+            b"ERR Syntax error in HELLO option '".as_slice(),
+            shown(option, usize::MAX),
+            b"'",
+        ];
+        Error(text.concat().into())
+    }
+
+    /// `ERR unknown subcommand or wrong number of arguments for 'foo'. Try CLIENT HELP.`
+    pub fn subcommand_syntax(container: &str, name: &[u8]) -> Error {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(shown(name, 128));
+        text.extend_from_slice(
+            format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
+        );
+        Error(text.into())
+    }
+
+    /// `ERR unknown subcommand 'FOO'. Try CLIENT HELP.`
+    pub fn unknown_subcommand(container: &str, name: &[u8]) -> Error {
+        let mut text = b"ERR unknown subcommand '".to_vec();
+        text.extend_from_slice(shown(name, 128));
+        text.extend_from_slice(
+            format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
+        );
+        Error(text.into())
+    }
+
+    /// `ERR unknown command 'FOO', with args beginning with: 'a' 'b' `; the
+    /// name is cut to 128 bytes, and so are all arguments together.
+    pub fn unknown_command<'a>(name: &[u8], args: impl Iterator<Item = &'a [u8]>) -> Error {
+        let mut list = Vec::new();
+        for arg in args {
+            if list.len() >= 128 {
+                break;
+            }
+            let room = 128 - list.len();
+            list.push(b'\'');
+            list.extend_from_slice(shown(arg, room));
+            list.extend_from_slice(b"' ");
+        }
+        let mut text = b"ERR unknown command '".to_vec();
+        text.extend_from_slice(shown(name, 128));
+        text.extend_from_slice(b"', with args beginning with: ");
+        text.append(&mut list);
+        Error(text.into())
+    }
+
+    /// The code and the text, as they are sent.
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a text shows of a word that a client sent: `max` bytes, and nothing
+/// behind a NUL, because Redis formats it as a C string.
+fn shown(word: &[u8], max: usize) -> &[u8] {
+    let word = &word[..word.len().min(max)];
+    let end = memchr::memchr(0, word).unwrap_or(word.len());
+    &word[..end]
+}

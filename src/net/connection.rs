@@ -1,0 +1,414 @@
+//! The loop of one client: read what has come, run it, write once.
+//!
+//! Reading goes straight into a buffer of the worker, so an idle connection
+//! holds none. What has not arrived in full, or cannot run yet because the
+//! client is blocked or held, moves into a buffer of the connection's own.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::stream::Stream;
+use crate::command::dispatch::{self, Next};
+use crate::engine::Turn;
+use crate::error::Error;
+use crate::resp::request::{Batch, Decoder, Limits};
+use crate::resp::{Output, Reply};
+use crate::server::{self, Server};
+use crate::session::client::Peer;
+use crate::session::{ClientFlags, Session};
+
+/// What one read takes, and about what one turn runs at most: large enough
+/// for a deep pipeline, small enough that no client holds the others up.
+const READ_MAX: usize = 64 * 1024;
+/// Requests that run under one lock.
+const BATCH_MAX: usize = 256;
+/// Slices of one vectored write.
+const SLICES_MAX: usize = 64;
+/// The worker keeps a buffer for replies of this many bytes.
+const OUTPUT_KEEP: usize = 256 * 1024;
+/// An outbox keeps a buffer of this many bytes: enough for a small message,
+/// and little for ten thousand idle subscribers.
+const OUTBOX_KEEP: usize = 256;
+/// An unauthenticated client may have this much waiting to be run.
+const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
+
+/// What the connections of a worker share, because one runs at a time.
+struct Scratch {
+    read: Box<[u8]>,
+    batch: Batch,
+    output: Output,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        read: vec![0; READ_MAX].into(),
+        batch: Batch::default(),
+        output: Output::default(),
+    });
+}
+
+/// A client's connection; the future ends when it closes.
+pub struct Connection {
+    server: Arc<Server>,
+    stream: Stream,
+    session: Session,
+    decoder: Decoder,
+    /// What has arrived and has not run.
+    input: Vec<u8>,
+    /// There may be a request in `input` that can run.
+    fresh: bool,
+    state: State,
+    /// The end of a blocked client's patience, or of a pause.
+    timer: Option<Pin<Box<Sleep>>>,
+    waker: Option<Waker>,
+    /// The client has shut down its side: nothing more comes.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Requests run as they come.
+    Running,
+    /// A blocking command waits; the others queue behind it.
+    Blocked,
+    /// CLIENT PAUSE holds the next request back.
+    Held,
+}
+
+impl Connection {
+    /// Takes over an accepted socket.
+    pub fn new(server: Arc<Server>, stream: Stream, peer: Peer) -> Connection {
+        let session = server.connect(stream.fd(), peer);
+        Connection {
+            server,
+            stream,
+            session,
+            decoder: Decoder::default(),
+            input: Vec::new(),
+            fresh: false,
+            state: State::Running,
+            timer: None,
+            waker: None,
+            ended: false,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.disconnect(&mut self.session);
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.register(cx);
+        SCRATCH.with_borrow_mut(|scratch| {
+            let poll = this.advance(cx, scratch);
+            scratch.output.clear(OUTPUT_KEEP);
+            // An error of the socket says that nobody is there any more.
+            poll.map(|_: io::Result<()>| ())
+        })
+    }
+}
+
+impl Connection {
+    /// Goes on until there is nothing to do or the connection is to close.
+    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<()>> {
+        loop {
+            if self.killed() {
+                return Poll::Ready(Ok(()));
+            }
+            self.take_up(cx, &mut scratch.output);
+            let flushed = self.write(cx, &mut scratch.output)?;
+            let done = self.session.closing
+                || (self.ended && (self.state != State::Running || !self.fresh));
+            if done {
+                return if flushed || self.state != State::Running {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
+            }
+            let more = if self.state == State::Running && self.fresh {
+                self.run_input(scratch);
+                self.fresh
+            } else {
+                match self.read(cx, scratch) {
+                    Poll::Ready(full) => full?,
+                    Poll::Pending => return Poll::Pending,
+                }
+            };
+            if more && !self.killed() {
+                // The others get their turn first.
+                self.write(cx, &mut scratch.output)?;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn register(&mut self, cx: &Context<'_>) {
+        // A task's waker stays the same, so this happens once.
+        if self
+            .waker
+            .as_ref()
+            .is_none_or(|waker| !waker.will_wake(cx.waker()))
+        {
+            self.session.client.outbox.set_waker(cx.waker().clone());
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn killed(&self) -> bool {
+        self.session.aborted || self.session.client.flags().contains(ClientFlags::KILLED)
+    }
+
+    /// Takes what others have put into the outbox behind what is in `output`,
+    /// and leaves the blocked or held state when its end has come.
+    fn take_up(&mut self, cx: &mut Context<'_>, output: &mut Output) {
+        let client = &self.session.client;
+        let elapsed = self
+            .timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if elapsed && self.state == State::Blocked {
+            Turn::new(&self.server).time_out(client);
+        }
+        let mut outbox = client.outbox.lock();
+        let resumed = std::mem::take(&mut outbox.resumed);
+        outbox.output.drain_into(output, OUTBOX_KEEP);
+        drop(outbox);
+        let over = match self.state {
+            State::Running => return,
+            State::Blocked => resumed,
+            State::Held => elapsed || !client.flags().contains(ClientFlags::PAUSED),
+        };
+        if over {
+            client.set_flags(ClientFlags::PAUSED, false);
+            self.state = State::Running;
+            self.timer = None;
+            self.fresh = !self.input.is_empty();
+        }
+    }
+
+    /// Reads what has come and, unless the client is blocked or held, runs it.
+    /// Answers whether more is likely to be there.
+    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
+        let Scratch {
+            read,
+            batch,
+            output,
+        } = scratch;
+        // A request that was cut goes back before what comes next, so that
+        // both are decoded where they are. One that is long grows in a buffer
+        // of its own.
+        let kept = if self.input.len() <= READ_MAX / 2 {
+            self.input.len()
+        } else {
+            0
+        };
+        read[..kept].copy_from_slice(&self.input[..kept]);
+        let len = match self.stream.poll_read(cx, &mut read[kept..]) {
+            Poll::Ready(len) => len?,
+            Poll::Pending => return Poll::Pending,
+        };
+        if len == 0 {
+            self.ended = true;
+            return Poll::Ready(Ok(false));
+        }
+        self.server.metrics.reads.fetch_add(1, Relaxed);
+        self.server
+            .metrics
+            .input_bytes
+            .fetch_add(len as u64, Relaxed);
+        let end = kept + len;
+        if kept < self.input.len() || self.state != State::Running {
+            self.input.extend_from_slice(&read[kept..end]);
+            self.fresh = self.decoder.missing(self.input.len()) == 0;
+            self.check_input();
+        } else {
+            let used = self.turn(&read[..end], batch, output);
+            self.input.clear();
+            self.input.extend_from_slice(&read[used..end]);
+            self.input.shrink_to(READ_MAX / 2);
+            if self.input.is_empty() {
+                self.input = Vec::new();
+            }
+            self.check_input();
+        }
+        Poll::Ready(Ok(end == read.len()))
+    }
+
+    /// Runs what waits in our own buffer, one turn's worth of it.
+    fn run_input(&mut self, scratch: &mut Scratch) {
+        let mut input = std::mem::take(&mut self.input);
+        let used = self.turn(&input, &mut scratch.batch, &mut scratch.output);
+        if used == input.len() {
+            input = Vec::new();
+        } else if used > 0 {
+            input.drain(..used);
+        }
+        self.input = input;
+        self.check_input();
+    }
+
+    /// Closes a client that has sent too much at once.
+    fn check_input(&mut self) {
+        let session = &self.session;
+        let client = &session.client;
+        client.input.store(self.input.len(), Relaxed);
+        let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory);
+        let limit = match session.authenticated {
+            true => self.server.hot.query_buffer.load(Relaxed),
+            false => UNAUTHENTICATED_INPUT_MAX,
+        };
+        if waiting > limit {
+            self.server
+                .metrics
+                .query_limit_disconnections
+                .fetch_add(1, Relaxed);
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={} addr={} qbuf={waiting}",
+                client.id,
+                client.peer.remote(),
+            );
+            client.kill();
+        }
+    }
+
+    /// Runs the requests in `buffer`, until it is used up, about a read's
+    /// worth has run, or the client blocks; answers how much is done with.
+    fn turn(&mut self, buffer: &[u8], batch: &mut Batch, output: &mut Output) -> usize {
+        let mut used = 0;
+        self.fresh = false;
+        while used < buffer.len() {
+            if used >= READ_MAX {
+                self.fresh = true;
+                return used;
+            }
+            let rest = &buffer[used..];
+            let authenticated = self.session.authenticated;
+            let limits = Limits {
+                bulk: self.server.hot.bulk.load(Relaxed),
+                authenticated,
+            };
+            // AUTH changes what may follow it.
+            let max = if authenticated { BATCH_MAX } else { 1 };
+            let (decoded, error) = self.decoder.decode(rest, limits, max, batch);
+            if let Some(stopped) = self.run(rest, batch, output) {
+                self.decoder = Decoder::default();
+                self.fresh = true;
+                return used + stopped;
+            }
+            used += decoded;
+            if let Some(error) = error {
+                Reply::new(output, self.session.protocol).error(&Error::protocol(error.text()));
+                self.session.closing = true;
+                return buffer.len();
+            }
+            if batch.is_empty() {
+                break;
+            }
+        }
+        used
+    }
+
+    /// Runs a batch under one lock. If the client blocks, is held or closes
+    /// within it, answers where in `buffer` it stopped.
+    fn run(&mut self, buffer: &[u8], batch: &Batch, output: &mut Output) -> Option<usize> {
+        let server = &*self.server;
+        let turn = Turn::new(server);
+        self.session
+            .client
+            .active_ms
+            .store(turn.uptime.as_millis() as u64, Relaxed);
+        let mut context = server::Context {
+            server,
+            session: &mut self.session,
+            turn,
+            in_exec: false,
+        };
+        let mut start = 0;
+        for index in 0..batch.len() {
+            let (argv, end) = batch.get(index, buffer);
+            let mut reply = Reply::new(output, context.session.protocol);
+            match dispatch::run(&mut context, argv, &mut reply) {
+                Next::Run if context.session.closing || context.session.aborted => {
+                    return Some(buffer.len());
+                }
+                Next::Run => {}
+                Next::Block(entry, wait) => {
+                    let timeout_ms = wait.timeout_ms;
+                    context.turn.block(context.session, entry.id, argv, wait);
+                    self.state = State::Blocked;
+                    self.timer = (timeout_ms > 0).then(|| timer(Duration::from_millis(timeout_ms)));
+                    return Some(end);
+                }
+                Next::Hold(until) => {
+                    context.session.client.set_flags(ClientFlags::PAUSED, true);
+                    self.state = State::Held;
+                    self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
+                    return Some(start);
+                }
+            }
+            start = end;
+        }
+        None
+    }
+
+    /// Writes `output` as far as the socket takes it; the rest goes back into
+    /// the outbox. Answers whether all has left.
+    fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
+        while !output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let used = output.slices(&mut slices);
+            match self.stream.poll_write(cx, &slices[..used]) {
+                Poll::Ready(len) => {
+                    let len = len?;
+                    self.server.metrics.writes.fetch_add(1, Relaxed);
+                    self.server
+                        .metrics
+                        .output_bytes
+                        .fetch_add(len as u64, Relaxed);
+                    output.advance(len);
+                }
+                Poll::Pending => {
+                    let client = &self.session.client;
+                    let limit = self.server.output_limit(client);
+                    let mut outbox = client.outbox.lock();
+                    let mut newer = std::mem::take(&mut outbox.output);
+                    outbox.output.append(output);
+                    outbox.output.append(&mut newer);
+                    let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
+                    drop(outbox);
+                    if overflowed {
+                        self.server.note_overflow(client, b"");
+                    }
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A timer that ends no earlier than `after` from now.
+fn timer(after: Duration) -> Pin<Box<Sleep>> {
+    // Longer than a process lives, and short enough for the clock to add.
+    const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+    Box::pin(tokio::time::sleep_until(
+        Instant::now() + after.min(FOREVER),
+    ))
+}

@@ -1,0 +1,271 @@
+//! Accepts connections, up to a limit, and hands each to a worker.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::connection::Connection;
+use super::stream::Stream;
+use super::worker::RoundRobin;
+use crate::config::Config;
+use crate::server::{Endpoints, Server};
+use crate::session::client::Peer;
+
+/// What a client reads that is one too many.
+const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// What a client from another machine reads while there is no password.
+const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
+
+/// After an error of the system (no descriptors left, say) accepting pauses,
+/// and twice as long after each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Sockets that listen, and where.
+pub struct Listeners {
+    tcp: Vec<std::net::TcpListener>,
+    unix: Option<std::os::unix::net::UnixListener>,
+    /// Where they listen, with the ports that the system chose.
+    pub endpoints: Endpoints,
+}
+
+impl Listeners {
+    /// Listens on every address of the configuration. With port 0 the system
+    /// chooses one port for all addresses.
+    ///
+    /// # Errors
+    ///
+    /// An address is taken or is not one; the text names it.
+    pub fn bind(config: &Config) -> Result<Listeners, String> {
+        let mut listeners = Listeners {
+            tcp: Vec::new(),
+            unix: None,
+            endpoints: Endpoints::default(),
+        };
+        let mut port = config.port;
+        for address in &config.bind {
+            let optional = address.starts_with('-');
+            let host = address.trim_start_matches('-');
+            match listen_tcp(host, port, config.tcp_backlog) {
+                Ok((listener, local)) => {
+                    port = local.port();
+                    listeners.tcp.push(listener);
+                    listeners.endpoints.tcp.push(local);
+                }
+                // What the machine does not have may be missing; a port that
+                // is taken may not.
+                Err(error) if optional && error.kind() != io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(format!("Could not listen on {host}:{port}: {error}")),
+            }
+        }
+        if let Some(path) = &config.unixsocket {
+            let path = config.dir.join(path);
+            let listener = listen_unix(&path, config);
+            listeners.unix =
+                Some(listener.map_err(|e| format!("Could not listen on {}: {e}", path.display()))?);
+            listeners.endpoints.unix = Some(path);
+        }
+        if listeners.tcp.is_empty() && listeners.unix.is_none() {
+            return Err("Configured to not listen anywhere".into());
+        }
+        Ok(listeners)
+    }
+
+    /// Accepts connections until the tasks are dropped.
+    ///
+    /// # Errors
+    ///
+    /// The sockets cannot be registered with the runtime.
+    pub fn serve(self, server: &Arc<Server>, workers: RoundRobin) -> io::Result<()> {
+        let workers = Arc::new(workers);
+        for listener in self.tcp {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(accept_tcp(listener, server.clone(), workers.clone()));
+        }
+        if let (Some(listener), Some(path)) = (self.unix, self.endpoints.unix) {
+            let listener = UnixListener::from_std(listener)?;
+            tokio::spawn(accept_unix(listener, path, server.clone(), workers));
+        }
+        Ok(())
+    }
+}
+
+fn listen_tcp(
+    host: &str,
+    port: u16,
+    backlog: u32,
+) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    let host = match host {
+        "*" => "0.0.0.0",
+        host => host,
+    };
+    let mut addresses = (host, port).to_socket_addrs()?;
+    let address = addresses
+        .next()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // The same port of IPv4 is an address of its own.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog.min(i32::MAX as u32) as i32)?;
+    socket.set_nonblocking(true)?;
+    let listener: std::net::TcpListener = socket.into();
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+fn listen_unix(path: &Path, config: &Config) -> io::Result<std::os::unix::net::UnixListener> {
+    // As Redis does: what a crashed server left behind is in nobody's way.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    if config.unixsocketperm != 0 {
+        // Before anybody can connect.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(config.unixsocketperm))?;
+    }
+    socket.listen(config.tcp_backlog.min(i32::MAX as u32) as i32)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+async fn accept_tcp(listener: TcpListener, server: Arc<Server>, workers: Arc<RoundRobin>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                pause = PAUSE_MIN;
+                // A client that has gone already is no reason to stop.
+                if let Some(peer) = admit_tcp(&server, &stream, remote) {
+                    spawn_tcp(&server, &workers, stream, peer);
+                }
+            }
+            Err(error) => pause = after_error(&error, pause).await,
+        }
+    }
+}
+
+async fn accept_unix(
+    listener: UnixListener,
+    path: PathBuf,
+    server: Arc<Server>,
+    workers: Arc<RoundRobin>,
+) {
+    let path: Arc<str> = path.to_string_lossy().into();
+    let mut pause = PAUSE_MIN;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                pause = PAUSE_MIN;
+                if has_room(&server) {
+                    spawn_unix(&server, &workers, stream, Peer::Unix(path.clone()));
+                } else {
+                    let _ = stream.try_write(MAX_CLIENTS);
+                }
+            }
+            Err(error) => pause = after_error(&error, pause).await,
+        }
+    }
+}
+
+/// Sets a connection's options. What is refused gets its reason, as far as
+/// the socket takes it at once.
+fn admit_tcp(server: &Server, stream: &TcpStream, remote: SocketAddr) -> Option<Peer> {
+    if !has_room(server) {
+        let _ = stream.try_write(MAX_CLIENTS);
+        return None;
+    }
+    let local = stream.local_addr().ok()?;
+    let peer = Peer::Tcp { remote, local };
+    let (protected, keepalive) = {
+        let config = server.config();
+        (config.protected_mode, config.tcp_keepalive)
+    };
+    if protected && !server.requires_password() && !peer.is_local() {
+        let _ = stream.try_write(PROTECTED);
+        server.metrics.rejected_connections.fetch_add(1, Relaxed);
+        return None;
+    }
+    stream.set_nodelay(true).ok()?;
+    if keepalive > 0 {
+        let interval = Duration::from_secs(u64::from(keepalive / 3).max(1));
+        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive.into()));
+        let keepalive = keepalive.with_interval(interval).with_retries(3);
+        SockRef::from(stream).set_tcp_keepalive(&keepalive).ok()?;
+    }
+    Some(peer)
+}
+
+fn has_room(server: &Server) -> bool {
+    server.metrics.connections.fetch_add(1, Relaxed);
+    let room = server.clients.len() < server.hot.max_clients.load(Relaxed);
+    if !room {
+        server.metrics.rejected_connections.fetch_add(1, Relaxed);
+    }
+    room
+}
+
+fn spawn_tcp(server: &Arc<Server>, workers: &RoundRobin, stream: TcpStream, peer: Peer) {
+    let Some(worker) = workers.next() else {
+        tokio::spawn(Connection::new(server.clone(), Stream::Tcp(stream), peer));
+        return;
+    };
+    // The socket leaves this worker's event queue and joins the other's.
+    let Ok(stream) = stream.into_std() else {
+        return;
+    };
+    let server = server.clone();
+    worker.spawn(async move {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            Connection::new(server, Stream::Tcp(stream), peer).await;
+        }
+    });
+}
+
+fn spawn_unix(server: &Arc<Server>, workers: &RoundRobin, stream: UnixStream, peer: Peer) {
+    let Some(worker) = workers.next() else {
+        tokio::spawn(Connection::new(server.clone(), Stream::Unix(stream), peer));
+        return;
+    };
+    let Ok(stream) = stream.into_std() else {
+        return;
+    };
+    let server = server.clone();
+    worker.spawn(async move {
+        if let Ok(stream) = UnixStream::from_std(stream) {
+            Connection::new(server, Stream::Unix(stream), peer).await;
+        }
+    });
+}
+
+/// A connection that failed before it was accepted is forgotten; anything
+/// else is waited out, because it would fail again at once.
+async fn after_error(error: &io::Error, pause: Duration) -> Duration {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        return pause;
+    }
+    tracing::warn!("Accepting client connection: {error}; trying again in {pause:?}");
+    tokio::time::sleep(pause).await;
+    (pause * 2).min(PAUSE_MAX)
+}

@@ -1,0 +1,8 @@
+//! Sockets, and nothing else.
+
+pub mod connection;
+pub mod listener;
+mod stream;
+mod worker;
+
+pub use worker::Workers;

@@ -1,0 +1,9 @@
+//! The wire: requests in, replies out. It knows no commands and no sockets.
+
+pub mod output;
+pub mod reply;
+pub mod request;
+pub mod value;
+
+pub use output::Output;
+pub use reply::{Protocol, Reply};

@@ -1,0 +1,233 @@
+//! Writes replies, and is the only place that knows RESP2 from RESP3.
+
+use bytes::Bytes;
+
+use super::Output;
+use crate::error::Error;
+
+/// The version of the protocol that a client has chosen with HELLO.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// Every connection begins with it.
+    #[default]
+    Resp2,
+    /// Maps, sets, booleans, and messages as pushes.
+    Resp3,
+}
+
+/// Writes the reply of one command. A number or a null that RESP2 does not
+/// have is written as RESP2 clients expect it.
+pub struct Reply<'a> {
+    out: &'a mut Output,
+    protocol: Protocol,
+}
+
+impl<'a> Reply<'a> {
+    /// Writes behind what is already in `out`.
+    pub fn new(out: &'a mut Output, protocol: Protocol) -> Self {
+        Reply { out, protocol }
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
+    /// What follows is written in `protocol`: HELLO answers in the new one.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// What the reply is written into.
+    pub fn output(&mut self) -> &mut Output {
+        self.out
+    }
+
+    /// `+OK`
+    pub fn ok(&mut self) {
+        self.out.extend(b"+OK\r\n");
+    }
+
+    /// A status. Line ends in it become spaces.
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// An error.
+    pub fn error(&mut self, error: &Error) {
+        self.line(b'-', error.text());
+    }
+
+    /// An integer.
+    pub fn int(&mut self, value: i64) {
+        self.number(b':', value);
+    }
+
+    /// A length or a count as an integer.
+    pub fn len(&mut self, value: usize) {
+        self.number(b':', value as i64);
+    }
+
+    /// A string of bytes.
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.number(b'$', bytes.len() as i64);
+        self.out.extend(bytes);
+        self.out.extend(b"\r\n");
+    }
+
+    /// A string of bytes; many of them leave by reference.
+    pub fn shared(&mut self, bytes: &Bytes) {
+        self.number(b'$', bytes.len() as i64);
+        self.out.share(bytes);
+        self.out.extend(b"\r\n");
+    }
+
+    /// A string or a null.
+    pub fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.bulk(bytes),
+            None => self.null(),
+        }
+    }
+
+    /// No value.
+    pub fn null(&mut self) {
+        self.out.extend(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"$-1\r\n"
+        });
+    }
+
+    /// No array.
+    pub fn null_array(&mut self) {
+        self.out.extend(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"*-1\r\n"
+        });
+    }
+
+    /// Begins an array of `len` elements, which follow.
+    pub fn array(&mut self, len: usize) {
+        self.number(b'*', len as i64);
+    }
+
+    /// Begins a map of `pairs` pairs: key, value, key, value.
+    pub fn map(&mut self, pairs: usize) {
+        if self.is_resp3() {
+            self.number(b'%', pairs as i64);
+        } else {
+            self.number(b'*', 2 * pairs as i64);
+        }
+    }
+
+    /// Begins a set of `len` elements.
+    pub fn set(&mut self, len: usize) {
+        self.number(if self.is_resp3() { b'~' } else { b'*' }, len as i64);
+    }
+
+    /// Begins a message that is no reply, of `len` elements.
+    pub fn push(&mut self, len: usize) {
+        self.number(if self.is_resp3() { b'>' } else { b'*' }, len as i64);
+    }
+
+    /// A truth value; 1 or 0 in RESP2.
+    pub fn bool(&mut self, value: bool) {
+        let resp3: &[u8] = if value { b"#t\r\n" } else { b"#f\r\n" };
+        if self.is_resp3() {
+            self.out.extend(resp3)
+        } else {
+            self.int(i64::from(value))
+        }
+    }
+
+    /// Text for people, with a three-letter format: `txt` or `mkd`.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        if self.is_resp3() {
+            self.number(b'=', 4 + text.len() as i64);
+            self.out.extend(format.as_bytes());
+            self.out.extend(b":");
+            self.out.extend(text);
+            self.out.extend(b"\r\n");
+        } else {
+            self.bulk(text);
+        }
+    }
+
+    /// An array of strings.
+    pub fn bulks<T: AsRef<[u8]>>(&mut self, items: impl ExactSizeIterator<Item = T>) {
+        self.array(items.len());
+        for item in items {
+            self.bulk(item.as_ref());
+        }
+    }
+
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        let out = self.out.buffer();
+        out.push(kind);
+        // One line is one reply: what a client put into a text cannot forge another.
+        out.extend(
+            text.iter()
+                .map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
+        );
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, kind: u8, value: i64) {
+        let out = self.out.buffer();
+        if (0..10).contains(&value) {
+            out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
+            return;
+        }
+        out.push(kind);
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(protocol: Protocol, write: impl Fn(&mut Reply<'_>)) -> String {
+        let mut out = Output::default();
+        write(&mut Reply::new(&mut out, protocol));
+        String::from_utf8(out.buffer().clone()).unwrap()
+    }
+
+    #[test]
+    fn each_kind_has_its_form_in_both_protocols() {
+        type Write = fn(&mut Reply<'_>);
+        let cases: [(Write, &str, &str); 12] = [
+            (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
+            (|r| r.int(9), ":9\r\n", ":9\r\n"),
+            (
+                |r| r.bulk(b"a\r\nb"),
+                "$4\r\na\r\nb\r\n",
+                "$4\r\na\r\nb\r\n",
+            ),
+            (|r| r.null(), "$-1\r\n", "_\r\n"),
+            (|r| r.null_array(), "*-1\r\n", "_\r\n"),
+            (|r| r.map(2), "*4\r\n", "%2\r\n"),
+            (|r| r.set(2), "*2\r\n", "~2\r\n"),
+            (|r| r.push(3), "*3\r\n", ">3\r\n"),
+            (|r| r.bool(true), ":1\r\n", "#t\r\n"),
+            (
+                |r| r.verbatim("txt", b"hi"),
+                "$2\r\nhi\r\n",
+                "=6\r\ntxt:hi\r\n",
+            ),
+            (
+                |r| r.error(&Error::SYNTAX),
+                "-ERR syntax error\r\n",
+                "-ERR syntax error\r\n",
+            ),
+            (|r| r.simple("a\r\n-b"), "+a  -b\r\n", "+a  -b\r\n"),
+        ];
+        for (write, resp2, resp3) in cases {
+            assert_eq!(written(Protocol::Resp2, write), resp2);
+            assert_eq!(written(Protocol::Resp3, write), resp3);
+        }
+    }
+}

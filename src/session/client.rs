@@ -1,0 +1,197 @@
+//! What other clients see of a client, and may do to it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bitflags::bitflags;
+
+use super::outbox::Outbox;
+
+bitflags! {
+    /// What a client is doing; CLIENT LIST shows each as a letter.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ClientFlags: u32 {
+        /// `x`: between MULTI and EXEC.
+        const MULTI = 1;
+        /// `b`: blocked.
+        const BLOCKED = 1 << 1;
+        /// `d`: a watched key has changed.
+        const DIRTY = 1 << 2;
+        /// `P`: subscribed to something.
+        const PUBSUB = 1 << 3;
+        /// `O`: MONITOR.
+        const MONITOR = 1 << 4;
+        /// `e`: CLIENT NO-EVICT.
+        const NO_EVICT = 1 << 5;
+        /// `T`: CLIENT NO-TOUCH.
+        const NO_TOUCH = 1 << 6;
+        /// `c`: closes once its replies have left.
+        const CLOSING = 1 << 7;
+        /// `A`: closes at once.
+        const KILLED = 1 << 8;
+        /// `U`: over a Unix socket.
+        const UNIX = 1 << 9;
+        /// Held by CLIENT PAUSE; no letter.
+        const PAUSED = 1 << 10;
+        /// Speaks RESP3; no letter.
+        const RESP3 = 1 << 11;
+    }
+}
+
+/// The ends of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// Over TCP.
+    Tcp {
+        /// The client's end.
+        remote: SocketAddr,
+        /// The broker's end.
+        local: SocketAddr,
+    },
+    /// Over a Unix socket; both ends have its path.
+    Unix(std::sync::Arc<str>),
+}
+
+impl Peer {
+    /// The client's end as CLIENT LIST shows it.
+    pub fn remote(&self) -> String {
+        match self {
+            Peer::Tcp { remote, .. } => remote.to_string(),
+            Peer::Unix(path) => format!("{path}:0"),
+        }
+    }
+
+    /// Whether it is over a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Peer::Unix(_))
+    }
+
+    /// Whether the client is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
+            Peer::Unix(_) => true,
+        }
+    }
+
+    /// The broker's end as CLIENT LIST shows it.
+    pub fn local(&self) -> String {
+        match self {
+            Peer::Tcp { local, .. } => local.to_string(),
+            Peer::Unix(path) => format!("{path}:0"),
+        }
+    }
+}
+
+/// The shared part of a connection.
+pub struct Client {
+    /// Ascending, never used again.
+    pub id: u64,
+    /// The number of its socket.
+    pub fd: i32,
+    /// Its address and ours.
+    pub peer: Peer,
+    /// When it connected, in time since the broker's start.
+    pub connected: Duration,
+    /// When it last sent something, in milliseconds since the broker's start.
+    pub active_ms: AtomicU64,
+    /// The selected database.
+    pub db: AtomicUsize,
+    /// The id of the command that it ran last, or `usize::MAX`.
+    pub last_command: AtomicUsize,
+    /// Subscriptions to channels.
+    pub channels: AtomicU32,
+    /// Subscriptions to patterns.
+    pub patterns: AtomicU32,
+    /// Subscriptions to shard channels.
+    pub shard_channels: AtomicU32,
+    /// Commands queued since MULTI, or -1.
+    pub queued: AtomicI64,
+    /// Bytes that the queued commands hold.
+    pub queued_memory: AtomicUsize,
+    /// Bytes that have arrived and are not run yet.
+    pub input: AtomicUsize,
+    flags: AtomicU32,
+    /// CLIENT SETNAME and SETINFO, which few clients use.
+    names: Mutex<Option<Box<Names>>>,
+    /// What waits to be sent to it.
+    pub outbox: Outbox,
+    /// A message may be in the outbox that its own command put there.
+    pub has_messages: AtomicBool,
+}
+
+/// What a client calls itself.
+#[derive(Clone, Default, Debug)]
+pub struct Names {
+    /// CLIENT SETNAME
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER
+    pub lib_ver: Vec<u8>,
+}
+
+impl Client {
+    /// A client that has just connected.
+    pub fn new(id: u64, fd: i32, peer: Peer, now: Duration) -> Client {
+        let flags = match peer {
+            Peer::Tcp { .. } => ClientFlags::empty(),
+            Peer::Unix(_) => ClientFlags::UNIX,
+        };
+        Client {
+            id,
+            fd,
+            peer,
+            connected: now,
+            active_ms: AtomicU64::new(now.as_millis() as u64),
+            db: AtomicUsize::new(0),
+            last_command: AtomicUsize::new(usize::MAX),
+            channels: AtomicU32::new(0),
+            patterns: AtomicU32::new(0),
+            shard_channels: AtomicU32::new(0),
+            queued: AtomicI64::new(-1),
+            queued_memory: AtomicUsize::new(0),
+            input: AtomicUsize::new(0),
+            flags: AtomicU32::new(flags.bits()),
+            names: Mutex::new(None),
+            outbox: Outbox::default(),
+            has_messages: AtomicBool::new(false),
+        }
+    }
+
+    /// What it is doing.
+    pub fn flags(&self) -> ClientFlags {
+        ClientFlags::from_bits_truncate(self.flags.load(Relaxed))
+    }
+
+    /// Turns flags on or off.
+    pub fn set_flags(&self, flags: ClientFlags, on: bool) {
+        if on {
+            self.flags.fetch_or(flags.bits(), Relaxed);
+        } else {
+            self.flags.fetch_and(!flags.bits(), Relaxed);
+        }
+    }
+
+    /// What it calls itself.
+    pub fn names(&self) -> Names {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Changes what it calls itself.
+    pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        change(names.get_or_insert_default());
+    }
+
+    /// Has its task close the connection; what waits for it is dropped.
+    pub fn kill(&self) {
+        self.set_flags(ClientFlags::KILLED, true);
+        self.outbox.wake();
+    }
+}

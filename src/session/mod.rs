@@ -1,0 +1,121 @@
+//! What belongs to one client: the part that its task alone uses, and in
+//! [`client`] the part that others see.
+
+pub mod client;
+pub mod outbox;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+pub use client::{Client, ClientFlags};
+
+use crate::command::args::OwnedArgv;
+use crate::resp::Protocol;
+
+/// The state of a connection that only its own task touches.
+pub struct Session {
+    /// What others see of it.
+    pub client: Arc<Client>,
+    /// The version of the protocol.
+    pub protocol: Protocol,
+    /// The selected database.
+    pub db: usize,
+    /// Whether AUTH has passed, or no password is needed.
+    pub authenticated: bool,
+    /// Commands queued since MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// Keys watched since WATCH.
+    pub watch: Option<Box<Watch>>,
+    /// What it is subscribed to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What CLIENT REPLY has set.
+    pub reply_mode: ReplyMode,
+    /// The connection closes once its replies have left.
+    pub closing: bool,
+    /// The connection closes at once and its replies are dropped.
+    pub aborted: bool,
+}
+
+/// Commands queued since MULTI.
+#[derive(Default)]
+pub struct Transaction {
+    /// The ids of the commands, and their words.
+    pub commands: Vec<(usize, OwnedArgv)>,
+    /// A command was refused, so EXEC is refused, too.
+    pub refused: bool,
+    /// Bytes that the words hold.
+    pub memory: usize,
+}
+
+/// Keys watched since WATCH.
+#[derive(Default)]
+pub struct Watch {
+    /// Set by whoever changes one of the keys.
+    pub dirty: Arc<AtomicBool>,
+    /// Database, key, and whether it had expired already when it was watched.
+    pub keys: Vec<(usize, Box<[u8]>, bool)>,
+}
+
+/// What a client is subscribed to.
+#[derive(Default)]
+pub struct Subscriptions {
+    /// SUBSCRIBE
+    pub channels: HashSet<Bytes>,
+    /// PSUBSCRIBE
+    pub patterns: HashSet<Bytes>,
+    /// SSUBSCRIBE
+    pub shard_channels: HashSet<Bytes>,
+}
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// Not that of the next command.
+    SkipNext,
+    /// Not that of this command.
+    Skip,
+}
+
+impl Session {
+    /// The session of a new connection.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
+        Session {
+            client,
+            protocol: Protocol::default(),
+            db: 0,
+            authenticated,
+            transaction: None,
+            watch: None,
+            subscriptions: None,
+            reply_mode: ReplyMode::default(),
+            closing: false,
+            aborted: false,
+        }
+    }
+
+    /// Channels and patterns that it is subscribed to; SSUBSCRIBE counts apart.
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions
+            .as_ref()
+            .map_or(0, |s| s.channels.len() + s.patterns.len())
+    }
+
+    /// Shard channels that it is subscribed to.
+    pub fn shard_subscription_count(&self) -> usize {
+        self.subscriptions
+            .as_ref()
+            .map_or(0, |s| s.shard_channels.len())
+    }
+
+    /// Whether RESP2 allows only the commands of a subscriber.
+    pub fn is_subscriber(&self) -> bool {
+        self.subscription_count() + self.shard_subscription_count() > 0
+    }
+}

@@ -1,0 +1,122 @@
+//! What waits to leave for one client, and who may put something there.
+//!
+//! Its bound is `client-output-buffer-limit`: a client that does not read is
+//! closed, and what waited for it is dropped, as Redis does.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::resp::Output;
+
+/// Above `hard` bytes, or above `soft` bytes for `soft_for`, a client is
+/// closed. 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Bytes.
+    pub hard: u64,
+    /// Bytes.
+    pub soft: u64,
+    /// For how long `soft` may be exceeded.
+    pub soft_for: Duration,
+}
+
+/// Replies and messages on their way to one client.
+#[derive(Default)]
+pub struct Outbox {
+    // Guards what is queued; whoever holds it takes no other lock.
+    inner: Mutex<Inner>,
+}
+
+/// The inside of an [`Outbox`].
+#[derive(Default)]
+pub struct Inner {
+    /// What waits.
+    pub output: Output,
+    /// The reply to a blocking command is in `output`: the client runs on.
+    pub resumed: bool,
+    /// Since when the soft limit is exceeded, in time since the broker's start.
+    soft_since: Option<Duration>,
+    /// The client is to be closed; nothing more is taken.
+    overflowed: bool,
+    waker: Option<Waker>,
+}
+
+impl Outbox {
+    /// The inside, for the client's own task.
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets whom to wake.
+    pub fn set_waker(&self, waker: Waker) {
+        self.lock().waker = Some(waker);
+    }
+
+    /// Wakes the client's task.
+    pub fn wake(&self) {
+        // The lock is released first: a task on another worker would run into it.
+        let waker = self.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Adds what `write` writes and wakes the client's task. Tasks are woken
+    /// once however often this is called before they run. Answers whether the
+    /// outbox has overflowed just now.
+    pub fn push(
+        &self,
+        limit: OutputLimit,
+        uptime: Duration,
+        write: impl FnOnce(&mut Inner),
+    ) -> bool {
+        let mut inner = self.lock();
+        if inner.overflowed {
+            return false;
+        }
+        let was_empty = inner.output.is_empty();
+        write(&mut inner);
+        let overflowed = inner.exceeds(limit, uptime);
+        let waker = if was_empty || overflowed {
+            inner.waker.clone()
+        } else {
+            None
+        };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        overflowed
+    }
+}
+
+impl Inner {
+    /// Whether the limit is exceeded, which is noticed once: everything that
+    /// waits is dropped, and nothing more is taken.
+    pub fn exceeds(&mut self, limit: OutputLimit, uptime: Duration) -> bool {
+        if self.overflowed {
+            return false;
+        }
+        let len = self.output.len() as u64;
+        let above = |max: u64| max > 0 && len > max;
+        if !above(limit.soft) {
+            self.soft_since = None;
+        } else if self.soft_since.is_none() {
+            self.soft_since = Some(uptime);
+        }
+        let soft = self
+            .soft_since
+            .is_some_and(|since| uptime.saturating_sub(since) > limit.soft_for);
+        if above(limit.hard) || soft {
+            self.overflowed = true;
+            self.output.clear(0);
+        }
+        self.overflowed
+    }
+
+    /// Whether the client is to be closed because it did not read.
+    pub fn has_overflowed(&self) -> bool {
+        self.overflowed
+    }
+}
