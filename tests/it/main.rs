@@ -1,0 +1,3 @@
+//! Tests that drive a running broker over its sockets, in one binary.
+
+mod transcripts;
