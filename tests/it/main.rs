@@ -2,4 +2,5 @@
 
 mod delivery;
 mod embedded;
+mod transcripts;
 mod wire;
