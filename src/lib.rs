@@ -8,6 +8,7 @@ mod db;
 mod engine;
 mod error;
 mod glob;
+mod long_double;
 mod metrics;
 mod monitor;
 mod net;
