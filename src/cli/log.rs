@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Zoned;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use respd::config::LogLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::field::{Field, Visit};
@@ -35,6 +36,7 @@ pub enum Output {
 
 /// The log of the process.
 pub struct Log {
+    zone: TimeZone,
     level: Mutex<LevelFilter>,
     sink: Mutex<Sink>,
 }
@@ -66,6 +68,7 @@ impl Log {
             }
         };
         Ok(Arc::new(Log {
+            zone: local_zone(),
             level: Mutex::new(filter(level)),
             sink: Mutex::new(Sink {
                 file,
@@ -117,7 +120,7 @@ impl Log {
     }
 
     fn write(&self, level: Level, message: &str) {
-        let now = Zoned::now();
+        let now = Timestamp::now().to_zoned(self.zone.clone());
         let mut sink = lock(&self.sink);
         if sink.lost > 0 {
             let gap = format!("{} lines of the log could not be written", sink.lost);
@@ -153,6 +156,16 @@ fn copy_of(stream: impl AsFd) -> Result<OwnedFd, String> {
 
 fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// The system's time zone. Asked for it, `jiff` looks through the database of all zones for the
+/// name, which takes longer than everything else at start; the file itself says all that a log
+/// needs.
+fn local_zone() -> TimeZone {
+    let is_named = std::env::var_os("TZ").is_some();
+    let file = std::fs::read("/etc/localtime").ok().filter(|_| !is_named);
+    file.and_then(|file| TimeZone::tzif("local", &file).ok())
+        .unwrap_or_else(TimeZone::system)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -229,7 +242,6 @@ impl Visit for Text {
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
-    use jiff::tz::TimeZone;
 
     use super::*;
 
@@ -312,6 +324,7 @@ mod tests {
     fn a_pipe_that_nobody_reads_loses_lines_and_says_so() {
         let (mut reader, writer) = io::pipe().unwrap();
         let log = Log {
+            zone: TimeZone::UTC,
             level: Mutex::new(LevelFilter::INFO),
             sink: Mutex::new(Sink {
                 file: File::from(OwnedFd::from(writer)),
