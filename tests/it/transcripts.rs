@@ -1,0 +1,258 @@
+//! Plays the transcripts in `tests/transcripts` against a broker of this crate.
+//!
+//! The replies in them were recorded from a real server by `tests/record.py`,
+//! so this is where "Redis 7.2 is the specification" is enforced. Each file has
+//! a test and a broker of its own. All mismatches of a file are shown.
+
+mod format;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use format::{Action, Step, Transcript, Variables, reply_matches};
+use wire::{CLOSED, Connection, GUARD, SILENT};
+
+/// A file in which the broker falls silent this often is given up, because each
+/// time costs the whole guard and what follows is noise.
+const SILENCES: usize = 3;
+
+macro_rules! transcripts {
+    ($($name:ident)*) => {
+        const PLAYED: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                play_file(stringify!($name));
+            }
+        )*
+    };
+}
+
+transcripts! {
+    auth
+    blocking
+    client
+    connection
+    expire
+    increments
+    keys
+    lcs
+    lists
+    protocol
+    pubsub
+    resp3
+    scan
+    strings
+    transactions
+}
+
+#[test]
+fn every_transcript_is_played() {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            found.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    found.sort();
+    assert_eq!(found, PLAYED, "tests/transcripts and the list in this file");
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts")
+}
+
+fn start_broker(settings: &[(String, String)]) -> respd::Broker {
+    let mut builder = respd::Broker::builder();
+    for (name, value) in settings {
+        builder = builder.set(name, value);
+    }
+    builder.start().expect("the settings of the transcript")
+}
+
+fn play_file(name: &str) {
+    let path = directory().join(name).with_extension("txt");
+    let source = std::fs::read_to_string(path).unwrap();
+    let transcript = format::parse(&source).unwrap_or_else(|error| panic!("{name}.txt:{error}"));
+    let broker = start_broker(&transcript.settings);
+    let mut player = Player::new(&transcript, broker.addr());
+    for step in &transcript.steps {
+        if player.silences == SILENCES {
+            player.report.push_str("given up: no replies come\n");
+            break;
+        }
+        player.step(step);
+    }
+    player.end(&transcript);
+    let (wrong, report) = (player.mismatches, player.report);
+    let report = report.replace("FILE:", &format!("tests/transcripts/{name}.txt:"));
+    assert!(wrong == 0, "{wrong} mismatches\n{report}");
+}
+
+/// The connections and captured values of a file that is being played.
+struct Player {
+    address: SocketAddr,
+    /// What INFO needs before it answers, if the file sets a password.
+    password: Option<String>,
+    connections: BTreeMap<String, Connection>,
+    variables: Variables,
+    silences: usize,
+    mismatches: usize,
+    report: String,
+}
+
+impl Player {
+    fn new(transcript: &Transcript, address: SocketAddr) -> Player {
+        let mut settings = transcript.settings.iter();
+        let password = settings.find(|(name, _)| name == "requirepass");
+        Player {
+            address,
+            password: password.map(|(_, value)| value.clone()),
+            connections: BTreeMap::new(),
+            variables: Variables::new(),
+            silences: 0,
+            mismatches: 0,
+            report: String::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let (name, request, sorted, until) = match &step.action {
+            Action::Blocked(count) => return self.wait_for_blocked(step, *count),
+            Action::Close(name) => {
+                let connection = self.connections.remove(name);
+                let rest = connection.map(Connection::end).unwrap_or_default();
+                return self.expect(step, &format!("@close {name}"), &rest);
+            }
+            Action::Read { connection, sorted } => (connection, None, *sorted, false),
+            Action::Send {
+                connection,
+                text,
+                raw,
+                read,
+                sorted,
+                until,
+            } => {
+                let encode = match raw {
+                    true => format::decode_raw,
+                    false => format::encode_request,
+                };
+                let request = match encode(text, &self.variables) {
+                    Ok(request) => request,
+                    Err(error) => return self.mismatch(step, text, &[error]),
+                };
+                if !read {
+                    let address = self.address;
+                    let connection = self.connections.entry(connection.clone());
+                    let connection = connection.or_insert_with(|| Connection::open(address));
+                    return connection.send(&request);
+                }
+                (connection, Some(request), *sorted, *until)
+            }
+        };
+        let got = self.exchange(name, request.as_deref(), sorted, until, step);
+        let said = match &step.action {
+            Action::Send { text, .. } => format!("{name}> {text}"),
+            _ => format!("{name}<"),
+        };
+        let last = got.last().map(String::as_str);
+        if last == Some(CLOSED) {
+            self.connections.remove(name);
+        }
+        if last == Some(SILENT) {
+            self.silences += 1;
+        }
+        self.expect(step, &said, &got);
+    }
+
+    /// Sends and reads, again and again for `until`, which waits for a condition.
+    fn exchange(
+        &mut self,
+        name: &str,
+        request: Option<&[u8]>,
+        sorted: bool,
+        until: bool,
+        step: &Step,
+    ) -> Vec<String> {
+        let address = self.address;
+        let connection = self.connections.entry(name.to_owned());
+        let connection = connection.or_insert_with(|| Connection::open(address));
+        let deadline = Instant::now() + GUARD;
+        loop {
+            if let Some(request) = request {
+                connection.send(request);
+            }
+            let got = connection.read(sorted);
+            let done = !until || reply_matches(&step.reply, &got, &mut self.variables);
+            if done || Instant::now() > deadline {
+                return got;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn wait_for_blocked(&mut self, step: &Step, count: usize) {
+        let mut control = Connection::open(self.address);
+        if let Some(password) = &self.password {
+            let auth = format!("AUTH \"{password}\"");
+            control.send(&format::encode_request(&auth, &self.variables).expect("a command"));
+            control.read(false);
+        }
+        let wanted = format!("\\r\\nblocked_clients:{count}\\r\\n");
+        let deadline = Instant::now() + GUARD;
+        loop {
+            control.send(b"INFO clients\r\n");
+            let got = control.read(false);
+            if got[0].contains(&wanted) {
+                break;
+            }
+            if Instant::now() > deadline {
+                self.silences += 1;
+                return self.mismatch(step, &format!("@blocked {count}"), &got);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whatever nobody read is a mismatch too: a reply too many, a stray message.
+    fn end(&mut self, transcript: &Transcript) {
+        let Some(last) = transcript.steps.last() else {
+            return;
+        };
+        for (name, connection) in std::mem::take(&mut self.connections) {
+            let rest = connection.end();
+            if !rest.is_empty() {
+                let step = Step {
+                    line: last.line,
+                    action: Action::Close(name.clone()),
+                    reply: Vec::new(),
+                };
+                self.mismatch(&step, &format!("nobody read this on {name}"), &rest);
+            }
+        }
+    }
+
+    fn expect(&mut self, step: &Step, said: &str, got: &[String]) {
+        if !reply_matches(&step.reply, got, &mut self.variables) {
+            self.mismatch(step, said, got);
+        }
+    }
+
+    fn mismatch(&mut self, step: &Step, said: &str, got: &[String]) {
+        self.mismatches += 1;
+        let report = &mut self.report;
+        writeln!(report, "FILE:{}: {said}", step.line).expect("a string takes all");
+        for line in &step.reply {
+            let mark = if line.pattern { '~' } else { ' ' };
+            writeln!(report, "    want{mark} {}", line.text).expect("a string takes all");
+        }
+        for line in got {
+            writeln!(report, "    got   {line}").expect("a string takes all");
+        }
+    }
+}
