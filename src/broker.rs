@@ -111,7 +111,7 @@ impl Builder {
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let system = |error: std::io::Error| {
-            StartError(format!("The system refuses what a worker needs: {error}"))
+            StartError(format!("the system refuses what a worker needs: {error}"))
         };
         let workers = Workers::start(count, &server.shutdown).map_err(system)?;
         let broker = Broker {
@@ -178,7 +178,11 @@ impl Broker {
                 };
                 format!("redis://{user}{}/0", SocketAddr::new(host, addr.port()))
             }
-            (None, Some(path)) => format!("unix://{user}{}", path.display()),
+            (None, Some(path)) => {
+                // Where there is no current directory, a relative path is the best there is.
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                format!("unix://{user}{}", path.display())
+            }
             (None, None) => String::new(),
         }
     }
@@ -197,6 +201,13 @@ impl Broker {
     /// Waits until a client sends SHUTDOWN.
     pub async fn stopped(&self) {
         self.server.shutdown.cancelled().await;
+    }
+
+    /// Waits until the settings have been changed since the start, or since this was called last,
+    /// and answers them as they are now. For one caller at a time.
+    pub async fn reconfigured(&self) -> Config {
+        self.server.reconfigured.notified().await;
+        self.server.config().clone()
     }
 
     fn spawn_tasks(&self, listeners: Listeners) -> std::io::Result<()> {
