@@ -11,7 +11,9 @@ use respd::Broker;
 
 fn connect(broker: &Broker) -> TcpStream {
     let stream = TcpStream::connect(broker.addr()).expect("the broker listens");
-    stream.set_nodelay(true).expect("an open socket takes options");
+    stream
+        .set_nodelay(true)
+        .expect("an open socket takes options");
     stream
 }
 
@@ -33,7 +35,11 @@ fn requests(criterion: &mut Criterion) {
     let broker = Broker::start().expect("a broker starts");
     let mut client = connect(&broker);
     let mut subscriber = connect(&broker);
-    exchange(&mut subscriber, &request(&["SUBSCRIBE", "channel"]), &mut [0; 34]);
+    exchange(
+        &mut subscriber,
+        &request(&["SUBSCRIBE", "channel"]),
+        &mut [0; 34],
+    );
     exchange(&mut client, &request(&["SET", "key", "value"]), &mut [0; 5]);
     // The command, and the length of its reply.
     let cases: [(&str, &[&str], usize); 3] = [
@@ -64,11 +70,16 @@ fn requests(criterion: &mut Criterion) {
     group.bench_function("PUBLISH to a subscriber", |bencher| {
         bencher.iter(|| {
             exchange(&mut client, &publish, &mut [0; 4]);
-            subscriber.read_exact(&mut message).expect("the message comes");
+            subscriber
+                .read_exact(&mut message)
+                .expect("the message comes");
         });
     });
     let mut consumer = connect(&broker);
-    let (pop, push) = (request(&["BLPOP", "queue", "0"]), request(&["LPUSH", "queue", "item"]));
+    let (pop, push) = (
+        request(&["BLPOP", "queue", "0"]),
+        request(&["LPUSH", "queue", "item"]),
+    );
     let mut popped = vec![0; "*2\r\n$5\r\nqueue\r\n$4\r\nitem\r\n".len()];
     group.bench_function("LPUSH to a BLPOP", |bencher| {
         bencher.iter(|| {
