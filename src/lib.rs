@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod glob;
 mod local;
+mod long_double;
 mod metrics;
 mod monitor;
 mod net;
