@@ -149,6 +149,33 @@ impl<'a> Args<'a> {
         number::parse_f64(self.next()?).ok_or(Error::NOT_A_FLOAT)
     }
 
+    /// The next argument as a timeout in seconds, answered in milliseconds and
+    /// rounded up; 0 is for ever. Its end must be a time that there is: `now` is
+    /// in milliseconds.
+    pub fn timeout_ms(&mut self, now: i64) -> Result<u64> {
+        let seconds = number::parse_f64(self.next()?).ok_or(Error::TIMEOUT_NOT_A_FLOAT)?;
+        let millis = (seconds * 1000.0).ceil();
+        if millis < 0.0 {
+            Err(Error::TIMEOUT_NEGATIVE)
+        } else if millis as i64 > i64::MAX - now {
+            // What is too large for an i64 has become its maximum.
+            Err(Error::TIMEOUT_OUT_OF_RANGE)
+        } else {
+            Ok(millis as u64)
+        }
+    }
+
+    /// The next `count` arguments, or a syntax error if there are not so many.
+    pub fn take(&mut self, count: usize) -> Result<Argv<'a>> {
+        let end = self.next.checked_add(count).ok_or(Error::SYNTAX)?;
+        let words = self.argv.words.get(self.next..end).ok_or(Error::SYNTAX)?;
+        self.next = end;
+        Ok(Argv {
+            buffer: self.argv.buffer,
+            words,
+        })
+    }
+
     /// Takes the next argument if it is `word` in any case.
     pub fn keyword(&mut self, word: &str) -> bool {
         let found = self

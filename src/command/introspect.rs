@@ -226,6 +226,7 @@ fn category(group: Group) -> Acl {
 ///
 /// It answers an error if the words contradict each other, as when a request
 /// announces more keys than it has; the command itself will refuse it too.
+#[allow(dead_code, reason = "access control, which is not built yet, asks it")]
 pub fn keys_of(entry: &Entry, argv: Argv<'_>) -> Result<Vec<(usize, KeyFlags)>> {
     keys_behind(entry, argv, 0)
 }

@@ -6,9 +6,11 @@
 //! commands up by name; it runs nothing.
 
 pub mod args;
+mod blocking_list;
 mod connection;
 pub mod dispatch;
 pub mod introspect;
+mod list;
 pub mod pubsub;
 mod spec;
 mod transaction;
@@ -250,6 +252,8 @@ const FAMILIES: &[&[Command]] = &[
     introspect::COMMANDS,
     pubsub::COMMANDS,
     transaction::COMMANDS,
+    list::COMMANDS,
+    blocking_list::COMMANDS,
 ];
 
 /// A command as the table knows it: its row and what follows from its place.

@@ -80,13 +80,15 @@ impl Index {
         }
         loop {
             let at = self.segment(hash).expect("the directory covers every hash");
-            let segment = &mut self.segments[at];
-            // 24 bits tell 16 million segments apart; a hash that meets more
-            // than a segment's worth of others there is let in without a split.
-            if segment.slots.len() < SEGMENT_MAX || segment.depth >= 24 {
-                segment
-                    .slots
-                    .insert_unique(spread(hash), (hash, handle), |slot| spread(slot.0));
+            let segment = &self.segments[at];
+            // With hashes that are spread, the directory has few more places
+            // than there are segments. Should many keys share a hash, their
+            // segment grows instead of the directory.
+            let room =
+                segment.depth < self.depth || self.directory.len() < 16 * self.segments.len();
+            if segment.slots.len() < SEGMENT_MAX || !room {
+                let slots = &mut self.segments[at].slots;
+                slots.insert_unique(spread(hash), (hash, handle), |slot| spread(slot.0));
                 self.len += 1;
                 return;
             }
@@ -276,9 +278,15 @@ mod tests {
         let mut index = Index::default();
         (0..3000).for_each(|handle| index.insert(7, handle));
         assert_eq!(index.find(7, |handle| handle == 2999), Some(2999));
-        let mut seen = Vec::new();
-        assert_eq!(index.scan(0, 1, |handle| seen.push(handle)), 0);
+        let (mut cursor, mut seen) = (0, Vec::new());
+        loop {
+            cursor = index.scan(cursor, 1, |handle| seen.push(handle));
+            if cursor == 0 {
+                break;
+            }
+        }
         assert_eq!(seen.len(), 3000);
+        assert!(index.directory.len() < 1000, "{}", index.directory.len());
     }
 
     #[test]

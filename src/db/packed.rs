@@ -1,10 +1,11 @@
 //! Elements side by side in one allocation, readable from both ends.
 //!
 //! An element is its length, its bytes, and the size of both in reverse, as
-//! variable-length numbers: two bytes of overhead for up to 127 bytes. There
-//! is room to grow at either end, so a push is a copy of the element alone.
+//! variable-length numbers: two bytes of overhead for up to 126 bytes. Unused
+//! room may be at either end, so that a push is a copy of the element alone
+//! and a pop moves nothing.
 
-use std::ops::Range;
+use memchr::memmem::Finder;
 
 use super::list::End;
 
@@ -15,6 +16,21 @@ pub struct Packed {
     bytes: Vec<u8>,
     start: u32,
     len: u32,
+}
+
+/// What a chunk of Redis's default size takes. A buffer that needs less than
+/// this never grows beyond it, so that full chunks waste nothing.
+pub const CHUNK: usize = 8 * 1024;
+
+/// The capacity for `len` bytes: an eighth more, so that what is copied when
+/// a buffer grows is a few times what is pushed. Allocators round up to 16.
+fn capacity_for(len: usize) -> usize {
+    let roomy = (len + len / 8).next_multiple_of(16);
+    if len <= CHUNK {
+        roomy.min(CHUNK)
+    } else {
+        roomy
+    }
 }
 
 /// Bytes of a variable-length number.
@@ -28,7 +44,8 @@ fn varint_len(value: usize) -> usize {
     }
 }
 
-/// Writes `value` forwards: seven bits a byte, the high bit set on all but the last.
+/// Fills `out` with `value`: seven bits a byte, the lowest first, the high
+/// bit set on all but the last.
 fn write_varint(out: &mut [u8], mut value: usize) {
     let last = out.len() - 1;
     for byte in &mut out[..last] {
@@ -38,6 +55,7 @@ fn write_varint(out: &mut [u8], mut value: usize) {
     out[last] = value as u8;
 }
 
+/// A variable-length number and how many bytes it took.
 fn read_varint<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, usize) {
     let (mut value, mut len) = (0, 0);
     for byte in bytes {
@@ -50,11 +68,91 @@ fn read_varint<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, usize) {
     (value, len)
 }
 
+/// Cuts the first element off `bytes`, which is not empty.
+fn split_first(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (len, digits) = match bytes[0] {
+        // Most elements are short.
+        len @ 0..0x7f => {
+            let end = 1 + len as usize;
+            return (&bytes[1..end], &bytes[end + 1..]);
+        }
+        _ => read_varint(bytes.iter()),
+    };
+    let end = digits + len;
+    (&bytes[digits..end], &bytes[end + varint_len(end)..])
+}
+
+/// Cuts the last element off `bytes`, which is not empty.
+fn split_last(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (front, digits) = read_varint(bytes.iter().rev());
+    let (rest, element) = bytes.split_at(bytes.len() - front - digits);
+    let (_, length) = read_varint(element.iter());
+    (&element[length..front], rest)
+}
+
+/// The elements of a chunk, first to last.
+#[derive(Clone, Debug, Default)]
+pub struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (element, rest) = split_first(self.0);
+        self.0 = rest;
+        Some(element)
+    }
+}
+
+/// The elements of a chunk, last to first.
+#[derive(Clone, Debug, Default)]
+pub struct IterRev<'a>(&'a [u8]);
+
+impl<'a> Iterator for IterRev<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (element, rest) = split_last(self.0);
+        self.0 = rest;
+        Some(element)
+    }
+}
+
 impl Packed {
     /// Bytes that an element of `len` bytes takes.
     pub fn encoded_len(len: usize) -> usize {
         let front = varint_len(len) + len;
         front + varint_len(front)
+    }
+
+    /// An element as it stands among the others. Where these bytes do not
+    /// occur, the element does not; where they do, they may be part of another.
+    pub fn encode(element: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; Self::encoded_len(element.len())];
+        write_element(&mut bytes, element);
+        bytes
+    }
+
+    /// No element, and `room` bytes for pushes at `end`.
+    pub fn with_room(end: End, room: usize) -> Packed {
+        match end {
+            End::Left => Packed {
+                bytes: vec![0; room],
+                start: room as u32,
+                len: 0,
+            },
+            End::Right => Packed {
+                bytes: Vec::with_capacity(room),
+                start: 0,
+                len: 0,
+            },
+        }
     }
 
     /// How many elements there are.
@@ -77,74 +175,145 @@ impl Packed {
         self.bytes.capacity()
     }
 
+    fn elements(&self) -> &[u8] {
+        &self.bytes[self.start as usize..]
+    }
+
     /// Adds an element at `end`.
     pub fn push(&mut self, end: End, element: &[u8]) {
+        let size = Self::encoded_len(element.len());
         let at = match end {
-            End::Left => self.start as usize,
-            End::Right => self.bytes.len(),
+            End::Left => {
+                self.reserve_front(size);
+                self.start -= size as u32;
+                self.start as usize
+            }
+            End::Right => {
+                self.reserve_back(size);
+                let at = self.bytes.len();
+                self.bytes.resize(at + size, 0);
+                at
+            }
         };
-        self.insert_at(at, element);
+        write_element(&mut self.bytes[at..at + size], element);
+        self.len += 1;
     }
 
     /// Puts an element before the one at `index`.
     pub fn insert(&mut self, index: usize, element: &[u8]) {
-        self.insert_at(self.offset(index), element);
-    }
-
-    fn insert_at(&mut self, at: usize, element: &[u8]) {
         let size = Self::encoded_len(element.len());
-        let at = if at == self.start as usize && !(at == self.bytes.len() && at == 0) {
-            self.reserve_front(size);
-            self.start -= size as u32;
-            self.start as usize
-        } else {
-            self.reserve_back(size);
-            let len = self.bytes.len();
-            self.bytes.resize(len + size, 0);
-            self.bytes.copy_within(at..len, at + size);
-            at
-        };
-        let front = varint_len(element.len());
-        let slot = &mut self.bytes[at..at + size];
-        write_varint(&mut slot[..front], element.len());
-        slot[front..front + element.len()].copy_from_slice(element);
-        let back = &mut slot[front + element.len()..];
-        write_varint(back, front + element.len());
-        back.reverse();
+        let at = self.resize(self.offset(index), 0, size);
+        write_element(&mut self.bytes[at..at + size], element);
         self.len += 1;
     }
 
-    /// Makes room for `size` bytes at the left: an eighth of what is there
-    /// already, so that pushes at the left cost no more than at the right.
+    /// Puts `element` in the place of the one at `index`.
+    pub fn replace(&mut self, index: usize, element: &[u8]) {
+        let (at, old) = self.locate(index);
+        let size = Self::encoded_len(element.len());
+        let at = self.resize(at, old, size);
+        write_element(&mut self.bytes[at..at + size], element);
+    }
+
+    /// Drops the element at `index`.
+    pub fn remove(&mut self, index: usize) {
+        let (at, size) = self.locate(index);
+        self.resize(at, size, 0);
+        self.len -= 1;
+        self.give_back();
+    }
+
+    /// Adds the elements of another chunk behind the own.
+    pub fn append(&mut self, other: &Packed) {
+        self.reserve_back(other.byte_len());
+        self.bytes.extend_from_slice(other.elements());
+        self.len += other.len;
+    }
+
+    /// Has what takes `old` bytes at `at` take `new` bytes, moving what is on
+    /// its shorter side; answers where it is then.
+    fn resize(&mut self, at: usize, old: usize, new: usize) -> usize {
+        let start = self.start as usize;
+        let (before, after) = (at - start, self.bytes.len() - at - old);
+        match new.checked_sub(old) {
+            Some(more) if before < after => {
+                self.reserve_front(more);
+                let start = self.start as usize;
+                self.bytes.copy_within(start..start + before, start - more);
+                self.start -= more as u32;
+            }
+            Some(more) => {
+                self.reserve_back(more);
+                let start = self.start as usize;
+                let (end, behind) = (self.bytes.len(), start + before + old);
+                self.bytes.resize(end + more, 0);
+                self.bytes.copy_within(behind..end, behind + more);
+            }
+            None if before < after => {
+                let less = old - new;
+                self.bytes.copy_within(start..at, start + less);
+                self.start += less as u32;
+            }
+            None => {
+                self.bytes.copy_within(at + old.., at + new);
+                self.bytes.truncate(self.bytes.len() - (old - new));
+            }
+        }
+        self.start as usize + before
+    }
+
+    /// Makes room for `size` bytes at the left.
     fn reserve_front(&mut self, size: usize) {
-        if (self.start as usize) < size {
-            let used = self.byte_len();
-            let room = size + (used / 8).min(1024);
-            let mut bytes = Vec::with_capacity(room + used);
-            bytes.resize(room, 0);
-            bytes.extend_from_slice(&self.bytes[self.start as usize..]);
+        if self.start as usize >= size {
+            return;
+        }
+        let used = self.byte_len();
+        let capacity = capacity_for(used + size);
+        if capacity > self.bytes.capacity() {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.resize(capacity - used, 0);
+            bytes.extend_from_slice(self.elements());
             self.bytes = bytes;
-            self.start = room as u32;
+            self.start = (capacity - used) as u32;
+        } else {
+            let spare = self.bytes.capacity() - used - size;
+            self.move_to(size + spare - spare / 4);
         }
     }
 
+    /// Makes room for `size` bytes at the right.
     fn reserve_back(&mut self, size: usize) {
-        if self.bytes.capacity() - self.bytes.len() < size {
-            // What was freed at the left is used before more is asked for.
-            if self.start as usize >= size {
-                self.bytes.drain(..self.start as usize);
-                self.start = 0;
-            } else {
-                self.bytes
-                    .reserve_exact(size + (self.byte_len() / 8).min(1024));
-            }
+        if self.bytes.capacity() - self.bytes.len() >= size {
+            return;
         }
+        let used = self.byte_len();
+        let capacity = capacity_for(used + size);
+        if capacity > self.bytes.capacity() {
+            self.move_to(0);
+            self.bytes.reserve_exact(capacity - used);
+        } else {
+            let spare = self.bytes.capacity() - used - size;
+            self.move_to(spare / 4);
+        }
+    }
+
+    /// Has the elements begin at `start`. A quarter of what is spare stays at
+    /// the other side, so that pushes at both ends in turn do not move all
+    /// elements each time.
+    fn move_to(&mut self, start: usize) {
+        let (from, end) = (self.start as usize, self.bytes.len());
+        if start > from {
+            self.bytes.resize(end + start - from, 0);
+        }
+        self.bytes.copy_within(from..end, start);
+        self.bytes.truncate(end - from + start);
+        self.start = start as u32;
     }
 
     /// The element at `end`.
     pub fn peek(&self, end: End) -> Option<&[u8]> {
         match end {
-            End::Left => self.iter_from(0).next(),
+            End::Left => self.iter().next(),
             End::Right => self.iter_rev().next(),
         }
     }
@@ -154,7 +323,7 @@ impl Packed {
         if index >= self.len() {
             None
         } else if index <= self.len() / 2 {
-            self.iter_from(0).nth(index)
+            self.iter().nth(index)
         } else {
             self.iter_rev().nth(self.len() - 1 - index)
         }
@@ -162,126 +331,147 @@ impl Packed {
 
     /// Where the element at `index` begins; the end for the index behind the last.
     fn offset(&self, index: usize) -> usize {
-        let mut at;
-        if index <= self.len() / 2 {
-            at = self.start as usize;
-            for _ in 0..index {
-                at += self.size_at(at);
-            }
+        let (count, end) = if index <= self.len() / 2 {
+            (index, End::Left)
         } else {
-            at = self.bytes.len();
-            for _ in index..self.len() {
-                at -= self.size_before(at);
-            }
+            (self.len() - index, End::Right)
+        };
+        let rest = self.without(end, count);
+        match end {
+            End::Left => self.bytes.len() - rest.len(),
+            End::Right => self.start as usize + rest.len(),
         }
-        at
     }
 
-    /// The size of the element that begins at `at`, all of it.
-    fn size_at(&self, at: usize) -> usize {
-        let (len, _) = read_varint(self.bytes[at..].iter());
-        Self::encoded_len(len)
+    /// The elements but for `count` at `end`.
+    fn without(&self, end: End, count: usize) -> &[u8] {
+        let mut rest = self.elements();
+        for _ in 0..count {
+            (_, rest) = match end {
+                End::Left => split_first(rest),
+                End::Right => split_last(rest),
+            };
+        }
+        rest
     }
 
-    /// The size of the element that ends before `at`.
-    fn size_before(&self, at: usize) -> usize {
-        let (front, digits) = read_varint(self.bytes[..at].iter().rev());
-        front + digits
+    /// Where the element at `index` begins, and its size with all overhead.
+    fn locate(&self, index: usize) -> (usize, usize) {
+        let at = self.offset(index);
+        let (_, rest) = split_first(&self.bytes[at..]);
+        (at, self.bytes.len() - rest.len() - at)
+    }
+
+    /// The elements, first to last.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.elements())
     }
 
     /// The elements from `index` on.
-    pub fn iter_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
-        let mut at = if index >= self.len() {
-            self.bytes.len()
-        } else {
-            self.offset(index)
-        };
-        std::iter::from_fn(move || {
-            if at >= self.bytes.len() {
-                return None;
-            }
-            let (len, digits) = read_varint(self.bytes[at..].iter());
-            let element = &self.bytes[at + digits..at + digits + len];
-            at += Self::encoded_len(len);
-            Some(element)
-        })
+    pub fn iter_from(&self, index: usize) -> Iter<'_> {
+        Iter(&self.bytes[self.offset(index.min(self.len()))..])
     }
 
     /// The elements, last to first.
-    pub fn iter_rev(&self) -> impl Iterator<Item = &[u8]> {
-        let mut at = self.bytes.len();
-        std::iter::from_fn(move || {
-            if at <= self.start as usize {
-                return None;
-            }
-            at -= self.size_before(at);
-            let (len, digits) = read_varint(self.bytes[at..].iter());
-            Some(&self.bytes[at + digits..at + digits + len])
-        })
+    pub fn iter_rev(&self) -> IterRev<'_> {
+        IterRev(self.elements())
     }
 
-    /// Drops up to `count` elements at `end`.
+    /// Whether the element that `finder` looks for in its
+    /// [encoded form](Self::encode) may be here. Looking for bytes is many
+    /// times as fast as going from element to element.
+    pub fn may_hold(&self, finder: &Finder<'_>) -> bool {
+        finder.find(self.elements()).is_some()
+    }
+
+    /// Drops up to `count` elements at `end`, and keeps the memory: there is
+    /// more to come, or the chunk is soon gone.
     pub fn drop_end(&mut self, end: End, count: usize) {
         let count = count.min(self.len());
-        if count == self.len() {
-            *self = Packed::default();
-            return;
-        }
+        let rest = self.without(end, count).len();
         match end {
-            End::Left => self.start = self.offset(count) as u32,
-            End::Right => self.bytes.truncate(self.offset(self.len() - count)),
+            End::Left => self.start = (self.bytes.len() - rest) as u32,
+            End::Right => self.bytes.truncate(self.start as usize + rest),
         }
         self.len -= count as u32;
-        self.give_back();
     }
 
-    /// Drops the elements of a range of indexes.
-    pub fn remove(&mut self, range: Range<usize>) {
-        if range.is_empty() {
-            return;
-        }
-        if range.start == 0 {
-            return self.drop_end(End::Left, range.len());
-        }
-        let (from, to) = (self.offset(range.start), self.offset(range.end));
-        self.bytes.drain(from..to);
-        self.len -= range.len() as u32;
-        self.give_back();
-    }
-
-    /// Drops the elements at these indexes, which ascend.
-    pub fn remove_each(&mut self, indexes: &mut dyn Iterator<Item = usize>) {
-        let mut kept = Packed::default();
-        let mut next = indexes.next();
-        for (index, element) in self.iter_from(0).enumerate() {
-            if next == Some(index) {
-                next = indexes.next();
-            } else {
-                kept.push(End::Right, element);
+    /// Drops elements that equal `element`, left to right, but for the first
+    /// `skip`, and `take` at most; answers how many.
+    pub fn remove_equal(&mut self, element: &[u8], mut skip: usize, take: usize) -> usize {
+        let mut removed = 0;
+        // What is kept moves to the left in runs.
+        let (mut run, mut to) = (self.start as usize, self.start as usize);
+        let mut at = run;
+        while at < self.bytes.len() && removed < take {
+            let (here, rest) = split_first(&self.bytes[at..]);
+            let (equal, next) = (here == element, self.bytes.len() - rest.len());
+            if equal && skip > 0 {
+                skip -= 1;
+            } else if equal {
+                self.bytes.copy_within(run..at, to);
+                to += at - run;
+                run = next;
+                removed += 1;
             }
+            at = next;
         }
-        *self = kept;
+        if removed > 0 {
+            self.bytes.copy_within(run.., to);
+            self.bytes.truncate(self.bytes.len() - (run - to));
+            self.len -= removed as u32;
+            self.give_back();
+        }
+        removed
     }
 
     /// Cuts the elements from `index` on off and answers them.
     pub fn split_off(&mut self, index: usize) -> Packed {
         let at = self.offset(index);
         let tail = Packed {
-            bytes: self.bytes.split_off(at),
+            bytes: self.bytes[at..].to_vec(),
             start: 0,
             len: self.len - index as u32,
         };
+        self.bytes.truncate(at);
         self.len = index as u32;
+        self.fit();
         tail
     }
 
-    /// Memory that is mostly unused is given back.
-    fn give_back(&mut self) {
+    /// Gives unused memory back if it is worth it: nothing is expected to be
+    /// added.
+    pub fn fit(&mut self) {
         let used = self.byte_len();
-        if self.bytes.capacity() > 256 && used < self.bytes.capacity() / 4 {
-            self.bytes.drain(..self.start as usize);
+        if self.bytes.capacity() > used + used / 32 + 16 {
+            self.bytes = self.elements().to_vec();
             self.start = 0;
+        }
+    }
+
+    /// Gives memory back that is mostly unused.
+    pub fn give_back(&mut self) {
+        let (capacity, used) = (self.bytes.capacity(), self.byte_len());
+        if capacity > 256 && used < capacity / 4 {
+            self.move_to(0);
             self.bytes.shrink_to(used * 2);
         }
     }
+}
+
+/// Fills `slot`, which has its encoded length, with an element.
+fn write_element(slot: &mut [u8], element: &[u8]) {
+    if let len @ 0..0x7f = element.len() {
+        slot[0] = len as u8;
+        slot[1..=len].copy_from_slice(element);
+        slot[len + 1] = len as u8 + 1;
+        return;
+    }
+    let digits = varint_len(element.len());
+    let front = digits + element.len();
+    write_varint(&mut slot[..digits], element.len());
+    slot[digits..front].copy_from_slice(element);
+    let back = &mut slot[front..];
+    write_varint(back, front);
+    back.reverse();
 }

@@ -1,3 +1,6 @@
-//! Tests that drive a running broker over its sockets, in one binary.
+//! Drives running brokers, as their users do.
 
+mod delivery;
+mod embedded;
 mod transcripts;
+mod wire;

@@ -1,0 +1,671 @@
+//! Lists: queues, stacks, and what else has an order and two ends.
+//!
+//! Commands that wait for an element are in [`super::blocking_list`].
+
+use super::spec::{
+    GROW, GROW_FAST, INSERT_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY, TAKE_KEY,
+    UPDATE_KEY, WRITE, WRITE_FAST,
+};
+use super::{Args, Argv, Command, Group, Handler};
+use crate::config::KeyspaceEvents;
+use crate::db::{Db, End, Expiry, Handle, List, Object};
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+
+const LIST: Command = Command {
+    group: Group::List,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "lpush", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        usage: "key:key element...", since: "1.0.0",
+        complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
+            called with multiple arguments.",
+        history: &[("2.4.0", "Accepts multiple `element` arguments.")],
+        summary: "Inserts elements at the head of a list, and creates it if it is missing.",
+        handler: Handler::Data(lpush),
+        ..LIST
+    },
+    Command {
+        name: "rpush", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        usage: "key:key element...", since: "1.0.0",
+        complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
+            called with multiple arguments.",
+        history: &[("2.4.0", "Accepts multiple `element` arguments.")],
+        summary: "Inserts elements at the tail of a list, and creates it if it is missing.",
+        handler: Handler::Data(rpush),
+        ..LIST
+    },
+    Command {
+        name: "lpushx", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        usage: "key:key element...", since: "2.2.0",
+        complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
+            called with multiple arguments.",
+        history: &[("4.0.0", "Accepts multiple `element` arguments.")],
+        summary: "Inserts elements at the head of a list, if there is one.",
+        handler: Handler::Data(lpushx),
+        ..LIST
+    },
+    Command {
+        name: "rpushx", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        usage: "key:key element...", since: "2.2.0",
+        complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
+            called with multiple arguments.",
+        history: &[("4.0.0", "Accepts multiple `element` arguments.")],
+        summary: "Inserts elements at the tail of a list, if there is one.",
+        handler: Handler::Data(rpushx),
+        ..LIST
+    },
+    Command {
+        name: "lpop", arity: -2, flags: WRITE_FAST, keys: &[TAKE_KEY],
+        usage: "key:key [count:integer@6.2.0]",
+        since: "1.0.0", complexity: "O(N) where N is the number of elements returned",
+        history: &[("6.2.0", "Added the `count` argument.")],
+        summary: "Takes elements from the head of a list.", handler: Handler::Data(lpop),
+        ..LIST
+    },
+    Command {
+        name: "rpop", arity: -2, flags: WRITE_FAST, keys: &[TAKE_KEY],
+        usage: "key:key [count:integer@6.2.0]",
+        since: "1.0.0", complexity: "O(N) where N is the number of elements returned",
+        history: &[("6.2.0", "Added the `count` argument.")],
+        summary: "Takes elements from the tail of a list.", handler: Handler::Data(rpop),
+        ..LIST
+    },
+    Command {
+        name: "llen", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
+        usage: "key:key", since: "1.0.0",
+        summary: "The length of a list.", handler: Handler::Data(llen),
+        ..LIST
+    },
+    Command {
+        name: "lrange", arity: 4, flags: READ, keys: &[READ_KEY],
+        usage: "key:key start:integer stop:integer", since: "1.0.0",
+        complexity: "O(S+N) where S is the distance of start offset from HEAD for small lists, \
+            from nearest end (HEAD or TAIL) for large lists; and N is the number of elements in \
+            the specified range.",
+        summary: "The elements of a list from one index to another, both included.",
+        handler: Handler::Data(lrange),
+        ..LIST
+    },
+    Command {
+        name: "lindex", arity: 3, flags: READ, keys: &[READ_KEY],
+        usage: "key:key index:integer", since: "1.0.0",
+        complexity: "O(N) where N is the number of elements to traverse to get to the element at \
+            index.",
+        summary: "The element of a list at an index.", handler: Handler::Data(lindex),
+        ..LIST
+    },
+    Command {
+        name: "lset", arity: 4, flags: GROW, keys: &[UPDATE_KEY],
+        usage: "key:key index:integer element", since: "1.0.0",
+        complexity: "O(N) where N is the length of the list. Setting either the first or the last \
+            element of the list is O(1).",
+        summary: "Replaces the element of a list at an index.", handler: Handler::Data(lset),
+        ..LIST
+    },
+    Command {
+        name: "linsert", arity: 5, flags: GROW, keys: &[INSERT_KEY],
+        usage: "key:key where(BEFORE|AFTER) pivot element", since: "2.2.0",
+        complexity: "O(N) where N is the number of elements to traverse before seeing the value \
+            pivot.",
+        summary: "Inserts an element before or after another one.", handler: Handler::Data(linsert),
+        ..LIST
+    },
+    Command {
+        name: "lrem", arity: 4, flags: WRITE, keys: &[REMOVE_KEY],
+        usage: "key:key count:integer element", since: "1.0.0",
+        complexity: "O(N+M) where N is the length of the list and M is the number of elements \
+            removed.",
+        summary: "Removes elements that equal a value, counted from the head or from the tail.",
+        handler: Handler::Data(lrem),
+        ..LIST
+    },
+    Command {
+        name: "ltrim", arity: 4, flags: WRITE, keys: &[REMOVE_KEY],
+        usage: "key:key start:integer stop:integer", since: "1.0.0",
+        complexity: "O(N) where N is the number of elements to be removed by the operation.",
+        summary: "Cuts a list down to the elements from one index to another.",
+        handler: Handler::Data(ltrim),
+        ..LIST
+    },
+    Command {
+        name: "lpos", arity: -3, flags: READ, keys: &[READ_KEY],
+        usage: "key:key element [RANK rank:integer] [COUNT num-matches:integer] \
+            [MAXLEN len:integer]",
+        since: "6.0.6",
+        complexity: "O(N) where N is the number of elements in the list, for the average case.",
+        summary: "Finds where in a list elements equal a value.", handler: Handler::Data(lpos),
+        ..LIST
+    },
+    Command {
+        name: "lmove", arity: 5, flags: GROW, keys: &[TAKE_KEY, INSERT_KEY.at(2)],
+        usage: "source:key destination:key wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)",
+        since: "6.2.0",
+        summary: "Takes an element from one end of a list and inserts it at one end of another.",
+        handler: Handler::Data(lmove),
+        ..LIST
+    },
+    Command {
+        name: "rpoplpush", arity: 3, flags: GROW, keys: &[TAKE_KEY, INSERT_KEY.at(2)],
+        usage: "source:key destination:key", since: "1.2.0",
+        deprecated: Some(("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")),
+        summary: "Takes the last element of a list and inserts it at the head of another.",
+        handler: Handler::Data(rpoplpush),
+        ..LIST
+    },
+    Command {
+        name: "lmpop", arity: -4, flags: WRITE, keys: &[TAKE_KEY.counted()],
+        usage: "numkeys:integer key:key... where(LEFT|RIGHT) [COUNT count:integer]", since: "7.0.0",
+        complexity: "O(N+M) where N is the number of provided keys and M is the number of elements \
+            returned.",
+        summary: "Takes elements from the first of several lists that is not empty.",
+        handler: Handler::Data(lmpop),
+        ..LIST
+    },
+];
+
+/// What a push does with a key that is not there.
+#[derive(Clone, Copy)]
+enum Missing {
+    Create,
+    Ignore,
+}
+
+fn lpush(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    push(db, args, reply, End::Left, Missing::Create)
+}
+
+fn rpush(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    push(db, args, reply, End::Right, Missing::Create)
+}
+
+fn lpushx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    push(db, args, reply, End::Left, Missing::Ignore)
+}
+
+fn rpushx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    push(db, args, reply, End::Right, Missing::Ignore)
+}
+
+fn push(
+    db: &mut Db<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    end: End,
+    missing: Missing,
+) -> Result<()> {
+    let key = args.next()?;
+    let found = db.lookup(key);
+    let len = match (found, missing) {
+        (None, Missing::Ignore) => 0,
+        _ => push_all(db, key, found, end, args.rest())?,
+    };
+    reply.len(len);
+    Ok(())
+}
+
+/// Pushes elements one after the other onto the list under `key`, whose entry
+/// is `found`; answers how long it is then.
+fn push_all<'a>(
+    db: &mut Db<'_>,
+    key: &[u8],
+    found: Option<Handle>,
+    end: End,
+    elements: impl Iterator<Item = &'a [u8]>,
+) -> Result<usize> {
+    let limit = db.keyspace.limits.list_chunk;
+    let len;
+    if let Some(handle) = found {
+        let list = db.list_mut(handle)?;
+        elements.for_each(|element| list.push(end, element, limit));
+        len = list.len();
+        db.changed(key);
+    } else {
+        let mut list = List::default();
+        elements.for_each(|element| list.push(end, element, limit));
+        len = list.len();
+        db.set_object(key, Object::List(list), Expiry::Clear);
+    }
+    let event = match end {
+        End::Left => "lpush",
+        End::Right => "rpush",
+    };
+    db.event(KeyspaceEvents::LIST, event, key);
+    Ok(len)
+}
+
+fn lpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    pop(db, args, reply, "lpop", End::Left)
+}
+
+fn rpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    pop(db, args, reply, "rpop", End::Right)
+}
+
+fn pop(
+    db: &mut Db<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    name: &str,
+    end: End,
+) -> Result<()> {
+    if args.remaining() > 2 {
+        return Err(Error::wrong_arity(name));
+    }
+    let key = args.next()?;
+    let count = match args.remaining() {
+        0 => None,
+        _ => Some(args.int_in(0..=i64::MAX, Error::NOT_POSITIVE)? as usize),
+    };
+    match (db.lookup(key), count) {
+        (None, None) => reply.null(),
+        (None, Some(_)) => reply.null_array(),
+        (Some(handle), None) => take_one(db, key, handle, end, reply)?,
+        (Some(handle), Some(count)) => take(db, key, handle, end, count, reply)?,
+    }
+    Ok(())
+}
+
+/// Takes the element at `end` and writes it.
+pub fn take_one(
+    db: &mut Db<'_>,
+    key: &[u8],
+    handle: Handle,
+    end: End,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let list = db.list_mut(handle)?;
+    reply.bulk_or_null(list.peek(end));
+    list.drop_end(end, 1, limit);
+    taken(db, key, handle, end);
+    Ok(())
+}
+
+/// Takes up to `count` elements at `end` and writes them as an array, the
+/// outermost first.
+pub fn take(
+    db: &mut Db<'_>,
+    key: &[u8],
+    handle: Handle,
+    end: End,
+    count: usize,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let list = db.list_mut(handle)?;
+    let count = count.min(list.len());
+    reply.array(count);
+    if count == 0 {
+        return Ok(());
+    }
+    match end {
+        End::Left => list.iter().take(count).for_each(|e| reply.bulk(e)),
+        End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
+    }
+    list.drop_end(end, count, limit);
+    taken(db, key, handle, end);
+    Ok(())
+}
+
+/// Notes that elements were taken from a list, which may be empty now.
+fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End) {
+    let event = match end {
+        End::Left => "lpop",
+        End::Right => "rpop",
+    };
+    db.event(KeyspaceEvents::LIST, event, key);
+    if !db.remove_if_empty(key, handle) {
+        db.changed(key);
+    }
+}
+
+fn llen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let list = db.read_list(args.next()?)?;
+    reply.len(list.map_or(0, List::len));
+    Ok(())
+}
+
+fn lrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    let (start, stop) = (args.int()?, args.int()?);
+    let Some(list) = db.read_list(key)? else {
+        reply.array(0);
+        return Ok(());
+    };
+    let range = range(start, stop, list.len());
+    reply.array(range.len());
+    if !range.is_empty() {
+        let elements = list.iter_from(range.start).take(range.len());
+        elements.for_each(|element| reply.bulk(element));
+    }
+    Ok(())
+}
+
+/// The indexes from `start` to `stop`, both included; negative ones count
+/// from the end, and what is not in the list is left out.
+fn range(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> {
+    let len = len as i64;
+    let from_left = |index: i64| if index < 0 { index + len } else { index };
+    let start = from_left(start).max(0);
+    let end = from_left(stop).min(len - 1) + 1;
+    if start < end {
+        start as usize..end as usize
+    } else {
+        0..0
+    }
+}
+
+/// An index as it counts from the left; `None` if it is before the list.
+fn index(index: i64, len: usize) -> Option<usize> {
+    let index = if index < 0 { index + len as i64 } else { index };
+    usize::try_from(index).ok()
+}
+
+fn lindex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let Some(list) = db.read_list(args.next()?)? else {
+        reply.null();
+        return Ok(());
+    };
+    let at = index(args.int()?, list.len());
+    reply.bulk_or_null(at.and_then(|at| list.get(at)));
+    Ok(())
+}
+
+fn lset(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let key = args.next()?;
+    let handle = db.lookup(key).ok_or(Error::NO_SUCH_KEY)?;
+    let list = db.list_mut(handle)?;
+    let at = index(args.int()?, list.len()).ok_or(Error::INDEX_OUT_OF_RANGE)?;
+    if !list.set(at, args.next()?, limit) {
+        return Err(Error::INDEX_OUT_OF_RANGE);
+    }
+    db.changed(key);
+    db.event(KeyspaceEvents::LIST, "lset", key);
+    reply.ok();
+    Ok(())
+}
+
+fn linsert(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let key = args.next()?;
+    let after = if args.keyword("after") {
+        1
+    } else if args.keyword("before") {
+        0
+    } else {
+        return Err(Error::SYNTAX);
+    };
+    let (pivot, element) = (args.next()?, args.next()?);
+    let Some(handle) = db.lookup(key) else {
+        reply.int(0);
+        return Ok(());
+    };
+    let list = db.list_mut(handle)?;
+    let mut found = None;
+    list.search(End::Left, pivot, usize::MAX, |at| {
+        found = Some(at);
+        false
+    });
+    let Some(at) = found else {
+        reply.int(-1);
+        return Ok(());
+    };
+    list.insert(at + after, element, limit);
+    reply.len(list.len());
+    db.changed(key);
+    db.event(KeyspaceEvents::LIST, "linsert", key);
+    Ok(())
+}
+
+fn lrem(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let (key, count, element) = (args.next()?, args.int()?, args.next()?);
+    let Some(handle) = db.lookup(key) else {
+        reply.int(0);
+        return Ok(());
+    };
+    let (end, count) = match count {
+        0 => (End::Left, usize::MAX),
+        1.. => (End::Left, count as usize),
+        _ => (End::Right, count.unsigned_abs() as usize),
+    };
+    let removed = db
+        .list_mut(handle)?
+        .remove_equal(end, count, element, limit);
+    if removed > 0 {
+        db.event(KeyspaceEvents::LIST, "lrem", key);
+        if !db.remove_if_empty(key, handle) {
+            db.changed(key);
+        }
+    }
+    reply.len(removed);
+    Ok(())
+}
+
+fn ltrim(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    let key = args.next()?;
+    let (start, stop) = (args.int()?, args.int()?);
+    if let Some(handle) = db.lookup(key) {
+        let list = db.list_mut(handle)?;
+        let (len, kept) = (list.len(), range(start, stop, list.len()));
+        list.drop_end(End::Right, len - kept.end, limit);
+        list.drop_end(End::Left, kept.start, limit);
+        // Redis notifies even if nothing was cut off.
+        db.event(KeyspaceEvents::LIST, "ltrim", key);
+        if !db.remove_if_empty(key, handle) {
+            db.changed(key);
+        }
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// What LPOS is to look for.
+struct Search {
+    /// From which end.
+    end: End,
+    /// How many matches to pass over.
+    skip: usize,
+    /// How many matches to answer, as an array; `None` for one by itself.
+    count: Option<usize>,
+    /// How many elements to look at.
+    within: usize,
+}
+
+impl Search {
+    fn parse(mut args: Args<'_>) -> Result<Search> {
+        let (mut rank, mut count, mut within) = (1, None, 0);
+        while args.remaining() > 0 {
+            // An option without its value is no option: a syntax error.
+            let has_value = args.remaining() > 1;
+            if has_value && args.keyword("rank") {
+                rank = args.int()?;
+                match rank {
+                    0 => return Err(Error::RANK_ZERO),
+                    i64::MIN => return Err(Error::RANK_OUT_OF_RANGE),
+                    _ => {}
+                }
+            } else if has_value && args.keyword("count") {
+                count = Some(args.int_in(0..=i64::MAX, Error::COUNT_NEGATIVE)?);
+            } else if has_value && args.keyword("maxlen") {
+                within = args.int_in(0..=i64::MAX, Error::MAXLEN_NEGATIVE)?;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        let unless_zero = |count: i64| match count {
+            0 => usize::MAX,
+            count => count as usize,
+        };
+        Ok(Search {
+            end: if rank < 0 { End::Right } else { End::Left },
+            skip: rank.unsigned_abs() as usize - 1,
+            count: count.map(unless_zero),
+            within: unless_zero(within),
+        })
+    }
+}
+
+fn lpos(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, element) = (args.next()?, args.next()?);
+    let search = Search::parse(args)?;
+    let wanted = search.count.unwrap_or(1);
+    let (mut skip, mut found) = (search.skip, Vec::new());
+    if let Some(list) = db.read_list(key)? {
+        let len = list.len();
+        list.search(search.end, element, search.within, |at| {
+            if skip > 0 {
+                skip -= 1;
+                return true;
+            }
+            found.push(match search.end {
+                End::Left => at,
+                End::Right => len - 1 - at,
+            });
+            found.len() < wanted
+        });
+    }
+    match (search.count, found.first()) {
+        (Some(_), _) => {
+            reply.array(found.len());
+            found.iter().for_each(|&at| reply.len(at));
+        }
+        (None, Some(&at)) => reply.len(at),
+        (None, None) => reply.null(),
+    }
+    Ok(())
+}
+
+fn lmove(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (from, to) = (args.next()?, args.next()?);
+    let ends = (end(&mut args)?, end(&mut args)?);
+    move_or_null(db, from, to, ends, reply)
+}
+
+fn rpoplpush(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (from, to) = (args.next()?, args.next()?);
+    move_or_null(db, from, to, (End::Right, End::Left), reply)
+}
+
+/// LEFT or RIGHT.
+pub fn end(args: &mut Args<'_>) -> Result<End> {
+    if args.keyword("left") {
+        Ok(End::Left)
+    } else if args.keyword("right") {
+        Ok(End::Right)
+    } else {
+        Err(Error::SYNTAX)
+    }
+}
+
+fn move_or_null(
+    db: &mut Db<'_>,
+    from: &[u8],
+    to: &[u8],
+    ends: (End, End),
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    match db.lookup(from) {
+        Some(handle) => move_one(db, (from, handle), to, ends, reply),
+        None => {
+            reply.null();
+            Ok(())
+        }
+    }
+}
+
+/// Moves the element at one end of the list `from` to an end of the list `to`,
+/// which may be the same one, and writes it.
+pub fn move_one(
+    db: &mut Db<'_>,
+    (from, handle): (&[u8], Handle),
+    to: &[u8],
+    ends: (End, End),
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let limit = db.keyspace.limits.list_chunk;
+    // The source's type counts first.
+    db.list(handle)?;
+    let target = db.lookup(to);
+    if let Some(target) = target {
+        db.list(target)?;
+    }
+    let list = db.list_mut(handle)?;
+    let element = list.peek(ends.0).unwrap_or_default().to_vec();
+    list.drop_end(ends.0, 1, limit);
+    // The push comes first among the events; a list whose only element goes
+    // round never becomes empty.
+    push_all(db, to, target, ends.1, std::iter::once(&element[..]))?;
+    taken(db, from, handle, ends.0);
+    reply.bulk(&element);
+    Ok(())
+}
+
+/// What LMPOP and BLMPOP take: elements of the first list that there is.
+pub struct PopFirst<'a> {
+    /// Where to look, in this order.
+    pub keys: Argv<'a>,
+    /// Where to take.
+    pub end: End,
+    /// How many, at most.
+    pub count: usize,
+}
+
+impl<'a> PopFirst<'a> {
+    /// Reads `numkeys key… LEFT|RIGHT [COUNT count]`.
+    pub fn parse(args: &mut Args<'a>) -> Result<PopFirst<'a>> {
+        let numkeys = args.int_in(1..=i64::MAX, Error::NUMKEYS_NOT_POSITIVE)?;
+        let keys = args.take(numkeys as usize)?;
+        let end = end(args)?;
+        let mut count = 1;
+        if args.remaining() > 1 && args.keyword("count") {
+            count = args.int_in(1..=i64::MAX, Error::COUNT_NOT_POSITIVE)?;
+        }
+        args.end()?;
+        Ok(PopFirst {
+            keys,
+            end,
+            count: count as usize,
+        })
+    }
+
+    /// Takes from the first list that there is, and writes the key and the
+    /// elements. False if there is none.
+    pub fn run(&self, db: &mut Db<'_>, reply: &mut Reply<'_>) -> Result<bool> {
+        let Some((key, handle)) = first_list(db, self.keys)? else {
+            return Ok(false);
+        };
+        reply.array(2);
+        reply.bulk(key);
+        take(db, key, handle, self.end, self.count, reply)?;
+        Ok(true)
+    }
+}
+
+/// The first of the keys that is there. A key of another type before it is an
+/// error.
+pub fn first_list<'a>(db: &mut Db<'_>, keys: Argv<'a>) -> Result<Option<(&'a [u8], Handle)>> {
+    for key in keys.iter() {
+        if let Some(handle) = db.lookup(key) {
+            db.list(handle)?;
+            return Ok(Some((key, handle)));
+        }
+    }
+    Ok(None)
+}
+
+fn lmpop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let pop = PopFirst::parse(&mut args)?;
+    if !pop.run(db, reply)? {
+        reply.null_array();
+    }
+    Ok(())
+}
