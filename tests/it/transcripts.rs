@@ -36,16 +36,20 @@ transcripts! {
     auth
     blocking
     client
+    command
+    config
     connection
     expire
     increments
     keys
     lcs
     lists
+    notifications
     protocol
     pubsub
     resp3
     scan
+    server
     strings
     transactions
 }
@@ -169,7 +173,8 @@ impl Player {
         if last == Some(CLOSED) {
             self.connections.remove(name);
         }
-        if last == Some(SILENT) {
+        let gave_up_waiting = until && !reply_matches(&step.reply, &got, &mut self.variables);
+        if last == Some(SILENT) || gave_up_waiting {
             self.silences += 1;
         }
         self.expect(step, &said, &got);
