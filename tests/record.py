@@ -28,7 +28,7 @@ import time
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transcripts")
 # A guard against a hanging server, never a part of what is tested.
-GUARD_S = float(os.environ.get("GUARD_S", 10))
+GUARD_S = 10.0
 FLAGS = ("raw", "sorted", "until", "any")
 PROMPT = re.compile(r"^((?:[a-z][a-z0-9]*)(?: [a-z][a-z0-9]*)*)?(>>|>|<)(?: (.*))?$")
 GUTTERS = ("  ", "~ ", "! ", "!~")

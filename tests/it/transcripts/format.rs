@@ -157,8 +157,10 @@ fn parse_prompt(line: &str) -> Option<Action> {
     }
     let connection = connection.unwrap_or("a").to_owned();
     if let Some(rest) = rest.strip_prefix('<') {
-        let plain = rest.trim().is_empty() && !raw && !until && !(any && sorted);
-        return plain.then_some(match any {
+        if !rest.trim().is_empty() || raw || until || (any && sorted) {
+            return None;
+        }
+        return Some(match any {
             true => Action::ReadAny { connection },
             false => Action::Read { connection, sorted },
         });
@@ -548,7 +550,7 @@ mod tests {
             lines.map(|line| line.unwrap()).collect()
         };
         let got = ["*2".to_owned(), "  :1".to_owned(), "  :2".to_owned()];
-        let mut matches = |want: &[&str]| reply_matches(&parsed(want), &got, &mut Variables::new());
+        let matches = |want: &[&str]| reply_matches(&parsed(want), &got, &mut Variables::new());
         assert!(matches(&["  *2", "    :1", "    :2"]));
         assert!(matches(&["  *2", "~   :<int>", "!   :2"]));
         assert!(matches(&["~ *2", "~ ..."]));
