@@ -9,9 +9,13 @@ pub mod args;
 mod blocking_list;
 mod connection;
 pub mod dispatch;
+mod expire;
 pub mod introspect;
+mod keys;
+mod keyspace;
 mod list;
 pub mod pubsub;
+mod scan;
 mod spec;
 mod transaction;
 pub mod usage;
@@ -249,8 +253,12 @@ pub enum Find {
 /// The families, in the order in which COMMAND lists them.
 const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
+    expire::COMMANDS,
     introspect::COMMANDS,
+    keys::COMMANDS,
+    keyspace::COMMANDS,
     pubsub::COMMANDS,
+    scan::COMMANDS,
     transaction::COMMANDS,
     list::COMMANDS,
     blocking_list::COMMANDS,
