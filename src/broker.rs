@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::engine;
+use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
 use crate::server::Server;
@@ -180,6 +181,11 @@ impl Broker {
             (None, Some(path)) => format!("unix://{user}{}", path.display()),
             (None, None) => String::new(),
         }
+    }
+
+    /// A client without a socket.
+    pub fn client(&self) -> LocalClient {
+        LocalClient::new(self.server.clone())
     }
 
     /// Ends the broker: no connection is accepted any more, the others are

@@ -10,9 +10,11 @@ mod blocking_list;
 mod connection;
 pub mod dispatch;
 pub mod introspect;
+mod lcs;
 mod list;
 pub mod pubsub;
 mod spec;
+mod string;
 mod transaction;
 pub mod usage;
 
@@ -254,6 +256,8 @@ const FAMILIES: &[&[Command]] = &[
     transaction::COMMANDS,
     list::COMMANDS,
     blocking_list::COMMANDS,
+    string::COMMANDS,
+    lcs::COMMANDS,
 ];
 
 /// A command as the table knows it: its row and what follows from its place.

@@ -126,6 +126,9 @@ pub struct Db<'a> {
     pub touch: bool,
 }
 
+/// A string in a slot that stays this short is modified without an allocation.
+const INLINE_MODIFIED: usize = 512;
+
 /// The clock of 24 bits that entries note their last access by, in seconds.
 fn access_clock(now: i64) -> u32 {
     (now / 1000) as u32 & 0xff_ffff
@@ -238,6 +241,19 @@ impl Db<'_> {
     /// Stores a string, whatever was there.
     pub fn set_string(&mut self, key: &[u8], value: &[u8], encoding: Encoding, expiry: Expiry) {
         let found = self.peek(key);
+        self.put_string(key, found, value, encoding, expiry);
+    }
+
+    /// [`set_string`](Self::set_string) for who has looked the key up already:
+    /// `found` is its entry.
+    pub fn put_string(
+        &mut self,
+        key: &[u8],
+        found: Option<Handle>,
+        value: &[u8],
+        encoding: Encoding,
+        expiry: Expiry,
+    ) {
         let expires_at = self.resolve(found, expiry);
         let clock = access_clock(self.now);
         self.database_mut()
@@ -246,6 +262,43 @@ impl Db<'_> {
         if found.is_none() {
             self.event(KeyspaceEvents::NEW, "new", key);
         }
+    }
+
+    /// Grows a string to at least `len` bytes, with zeros, and has `write`
+    /// change its bytes; WRONGTYPE if it is none. OBJECT ENCODING calls it
+    /// `raw` from then on. `len` is within the limit for strings.
+    pub fn modify_string(
+        &mut self,
+        key: &[u8],
+        handle: Handle,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        match self.string(handle)? {
+            Str::Shared(_) => {
+                self.database_mut().modify_long_string(handle, |bytes| {
+                    let len = len.max(bytes.len());
+                    bytes.resize(len, 0);
+                    write(bytes);
+                });
+                self.changed(key);
+            }
+            Str::Inline(old) => {
+                let len = len.max(old.len());
+                let (mut small, mut large) = ([0; INLINE_MODIFIED], Vec::new());
+                let bytes = match small.get_mut(..len) {
+                    Some(bytes) => bytes,
+                    None => {
+                        large.resize(len, 0);
+                        &mut large[..]
+                    }
+                };
+                bytes[..old.len()].copy_from_slice(old);
+                write(bytes);
+                self.put_string(key, Some(handle), bytes, Encoding::Raw, Expiry::Keep);
+            }
+        }
+        Ok(())
     }
 
     /// Stores an object, whatever was there.

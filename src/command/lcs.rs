@@ -1,0 +1,276 @@
+//! LCS: the longest common subsequence of two strings.
+//!
+//! Redis fills a matrix of 32-bit lengths. Here a cell is one bit: whether the
+//! length grows from the cell at its left, which is all that the way back
+//! needs to take the same path. Rows are computed 64 cells at a time (Hyyrö,
+//! "Bit-parallel LCS-length computation revisited", 2004).
+
+use super::spec::{READ, READ_KEY};
+use super::{Args, Command, Group, Handler};
+use crate::db::{Db, Handle, Str};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::resp::Reply;
+
+const STRING: Command = Command {
+    group: Group::String,
+    ..Command::BASE
+};
+
+/// The row of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "lcs", arity: -3, flags: READ, keys: &[READ_KEY.two()],
+        usage: "key1:key key2:key [LEN] [IDX] [MINMATCHLEN min-match-len:integer] [WITHMATCHLEN]",
+        since: "7.0.0",
+        complexity: "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+        summary: "The longest common subsequence of two strings, its length, or where it lies in \
+            each.",
+        handler: Handler::Data(lcs),
+        ..STRING
+    },
+];
+
+fn lcs(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (a, b) = (args.next()?, args.next()?);
+    let (a, b) = (db.read(a), db.read(b));
+    let (a, b) = (bytes(db, a)?, bytes(db, b)?);
+    let wanted = Wanted::parse(args)?;
+    let table = Table::new(a, b, db.keyspace.limits.string, wanted != Wanted::Length)?;
+    match wanted {
+        Wanted::Length => reply.len(table.length),
+        Wanted::Subsequence => {
+            let mut subsequence = Vec::with_capacity(table.length);
+            let matches = table.matches(a, b);
+            for found in matches.iter().rev() {
+                subsequence.extend_from_slice(&a[found.a..found.a + found.len]);
+            }
+            reply.bulk(&subsequence);
+        }
+        Wanted::Matches { min_len, with_len } => {
+            let mut matches = table.matches(a, b);
+            matches.retain(|found| found.len as i64 >= min_len);
+            reply.map(2);
+            reply.bulk(b"matches");
+            reply.array(matches.len());
+            for found in &matches {
+                reply.array(2 + usize::from(with_len));
+                for start in [found.a, found.b] {
+                    reply.array(2);
+                    reply.len(start);
+                    reply.len(start + found.len - 1);
+                }
+                if with_len {
+                    reply.len(found.len);
+                }
+            }
+            reply.bulk(b"len");
+            reply.len(table.length);
+        }
+    }
+    Ok(())
+}
+
+/// The string; a missing key counts as an empty one.
+fn bytes<'a>(db: &'a Db<'_>, found: Option<Handle>) -> Result<&'a [u8]> {
+    let Some(handle) = found else {
+        return Ok(&[]);
+    };
+    match db.database().string(handle).ok_or(Error::LCS_WRONG_TYPE)? {
+        Str::Inline(bytes) => Ok(bytes),
+        Str::Shared(bytes) => Ok(bytes),
+    }
+}
+
+/// What the client wants to know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Subsequence,
+    Length,
+    Matches { min_len: i64, with_len: bool },
+}
+
+impl Wanted {
+    fn parse(mut args: Args<'_>) -> Result<Wanted> {
+        let (mut length, mut matches) = (false, false);
+        let (mut min_len, mut with_len) = (0, false);
+        while args.remaining() > 0 {
+            if args.keyword("IDX") {
+                matches = true;
+            } else if args.keyword("LEN") {
+                length = true;
+            } else if args.keyword("WITHMATCHLEN") {
+                with_len = true;
+            } else if args.keyword("MINMATCHLEN") {
+                let number = args.next()?;
+                min_len = number::parse_i64(number).ok_or(Error::NOT_AN_INTEGER)?;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        match (length, matches) {
+            (true, true) => Err(Error::LCS_LEN_AND_IDX),
+            (true, false) => Ok(Wanted::Length),
+            (false, true) => Ok(Wanted::Matches { min_len, with_len }),
+            (false, false) => Ok(Wanted::Subsequence),
+        }
+    }
+}
+
+/// How long the common subsequences of all prefixes are.
+struct Table {
+    length: usize,
+    /// How many words a row has.
+    width: usize,
+    /// A row for each byte of `a` behind one another, or only the last one. A
+    /// bit for each byte of `b` is clear where the length grows.
+    words: Vec<u64>,
+}
+
+/// Bytes that are the same in both strings, from `a` in the one and from `b`
+/// in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Match {
+    a: usize,
+    b: usize,
+    len: usize,
+}
+
+/// A table has at most so many words: half a gigabyte, and about a tenth of a
+/// second. With the default `proto-max-bulk-len` Redis's limit is reached first.
+const WORDS_MAX: usize = 1 << 26;
+
+impl Table {
+    /// `limit` is what Redis allows its matrix in bytes. Only with `all_rows`
+    /// can [`matches`](Self::matches) be told.
+    fn new(a: &[u8], b: &[u8], limit: usize, all_rows: bool) -> Result<Table> {
+        if a.len().max(b.len()) >= u32::MAX as usize - 1 {
+            return Err(Error::LCS_TOO_LONG);
+        }
+        let matrix = (a.len() as u128 + 1) * (b.len() as u128 + 1) * 4;
+        if matrix > limit as u128 {
+            return Err(Error::LCS_MATRIX_TOO_LARGE);
+        }
+        let width = b.len().div_ceil(64);
+        if a.len().saturating_mul(width) > WORDS_MAX {
+            return Err(Error::LCS_NO_MEMORY);
+        }
+        let places = Places::new(a, b, width)?;
+        let mut row = ones(width)?;
+        let mut words = Vec::new();
+        if all_rows {
+            reserve(&mut words, a.len() * width)?;
+        }
+        for &byte in a {
+            advance(&mut row, places.of(byte));
+            if all_rows {
+                words.extend_from_slice(&row);
+            }
+        }
+        // Bits behind the last byte of `b` stay set.
+        let length = row.iter().map(|word| word.count_zeros() as usize).sum();
+        Ok(Table {
+            length,
+            width,
+            words,
+        })
+    }
+
+    /// Runs of bytes that make up the subsequence, the last one first.
+    fn matches(&self, a: &[u8], b: &[u8]) -> Vec<Match> {
+        let mut matches: Vec<Match> = Vec::new();
+        let (mut i, mut j) = (a.len(), b.len());
+        let mut contiguous = false;
+        while i > 0 && j > 0 {
+            if a[i - 1] == b[j - 1] {
+                i -= 1;
+                j -= 1;
+                match matches.last_mut().filter(|_| contiguous) {
+                    Some(run) => {
+                        *run = Match {
+                            a: i,
+                            b: j,
+                            len: run.len + 1,
+                        }
+                    }
+                    None => matches.push(Match { a: i, b: j, len: 1 }),
+                }
+                contiguous = true;
+                continue;
+            }
+            contiguous = false;
+            // Redis goes up where the length above is the greater one and left
+            // otherwise. Where the two bytes differ, it is greater if and only
+            // if the length grows from left to here.
+            let word = self.words[(i - 1) * self.width + (j - 1) / 64];
+            if word >> ((j - 1) % 64) & 1 == 0 {
+                i -= 1;
+            } else {
+                j -= 1;
+            }
+        }
+        matches
+    }
+}
+
+/// Makes a row the next one, for a byte that stands at `places`.
+fn advance(row: &mut [u64], places: &[u64]) {
+    let mut carry = false;
+    for (word, &places) in row.iter_mut().zip(places) {
+        let (sum, first) = word.overflowing_add(*word & places);
+        let (sum, second) = sum.overflowing_add(u64::from(carry));
+        carry = first | second;
+        *word = sum | (*word & !places);
+    }
+}
+
+/// For each byte that occurs in one string, where it stands in the other.
+struct Places {
+    width: usize,
+    /// Which row belongs to a byte.
+    rows: [u16; 256],
+    words: Vec<u64>,
+}
+
+impl Places {
+    fn new(a: &[u8], b: &[u8], width: usize) -> Result<Places> {
+        const NONE: u16 = u16::MAX;
+        let (mut rows, mut count) = ([NONE; 256], 0);
+        for &byte in a {
+            if rows[byte as usize] == NONE {
+                rows[byte as usize] = count;
+                count += 1;
+            }
+        }
+        // No more rows than `a` is long, so no more words than the table has.
+        let mut words = Vec::new();
+        reserve(&mut words, usize::from(count) * width)?;
+        words.resize(usize::from(count) * width, 0);
+        for (at, &byte) in b.iter().enumerate() {
+            let row = rows[byte as usize];
+            if row != NONE {
+                words[usize::from(row) * width + at / 64] |= 1u64 << (at % 64);
+            }
+        }
+        Ok(Places { width, rows, words })
+    }
+
+    fn of(&self, byte: u8) -> &[u64] {
+        let row = usize::from(self.rows[byte as usize]);
+        &self.words[row * self.width..][..self.width]
+    }
+}
+
+fn ones(len: usize) -> Result<Vec<u64>> {
+    let mut words = Vec::new();
+    reserve(&mut words, len)?;
+    words.resize(len, u64::MAX);
+    Ok(words)
+}
+
+fn reserve(words: &mut Vec<u64>, len: usize) -> Result<()> {
+    words
+        .try_reserve_exact(len)
+        .map_err(|_| Error::LCS_NO_MEMORY)
+}

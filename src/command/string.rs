@@ -1,0 +1,668 @@
+//! Commands on strings, counters among them.
+//!
+//! GET and SET are what most clients send most, so a small value is neither
+//! allocated nor copied twice on its way, and a key is looked up once. The
+//! arithmetic of INCRBYFLOAT is in [`long_double`](crate::long_double), the
+//! search of LCS in [`lcs`](super::lcs).
+
+use std::ops::Range;
+
+use super::spec::{
+    CREATE_KEY, GROW, GROW_FAST, INSERT_KEY, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
+    STAT_KEY, TAKE_KEY, UPDATE_KEY, WRITE_FAST,
+};
+use super::{Args, Command, Group, Handler};
+use crate::config::KeyspaceEvents;
+use crate::db::{Db, Encoding, Expiry, Handle, Str};
+use crate::error::{Error, Result};
+use crate::long_double::LongDouble;
+use crate::number;
+use crate::resp::Reply;
+
+const STRING: Command = Command {
+    group: Group::String,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "get", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
+        usage: "key:key", since: "1.0.0",
+        summary: "The string at a key.", handler: Handler::Data(get),
+        ..STRING
+    },
+    Command {
+        name: "set", arity: -3, flags: GROW,
+        keys: &[MODIFY_KEY.varying().noted("RW and ACCESS due to the optional `GET` argument")],
+        usage: "key:key value [condition(NX|XX)@2.6.12] [GET@6.2.0] \
+            [expiration(EX seconds:integer@2.6.12 | PX milliseconds:integer@2.6.12 | \
+            EXAT unix-time-seconds:unix-time@6.2.0 | \
+            PXAT unix-time-milliseconds:unix-time@6.2.0 | KEEPTTL@6.0.0)]",
+        since: "1.0.0", history: &[
+            ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
+            ("6.0.0", "Added the `KEEPTTL` option."),
+            ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
+            ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+        ],
+        summary: "Stores a string at a key, whatever was there, if the conditions hold.",
+        handler: Handler::Data(set),
+        ..STRING
+    },
+    Command {
+        name: "setex", arity: 4, flags: GROW, keys: &[OVERWRITE_KEY],
+        usage: "key:key seconds:integer value",
+        since: "2.0.0", deprecated: Some(("2.6.12", "`SET` with the `EX` argument")),
+        summary: "Stores a string that lives for so many seconds.", handler: Handler::Data(setex),
+        ..STRING
+    },
+    Command {
+        name: "psetex", arity: 4, flags: GROW, keys: &[OVERWRITE_KEY],
+        usage: "key:key milliseconds:integer value",
+        since: "2.6.0", deprecated: Some(("2.6.12", "`SET` with the `PX` argument")),
+        summary: "Stores a string that lives for so many milliseconds.",
+        handler: Handler::Data(psetex),
+        ..STRING
+    },
+    Command {
+        name: "setnx", arity: 3, flags: GROW_FAST, keys: &[CREATE_KEY],
+        usage: "key:key value",
+        since: "1.0.0", deprecated: Some(("2.6.12", "`SET` with the `NX` argument")),
+        summary: "Stores a string, unless the key exists.", handler: Handler::Data(setnx),
+        ..STRING
+    },
+    Command {
+        name: "getset", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key value",
+        since: "1.0.0", deprecated: Some(("6.2.0", "`SET` with the `!GET` argument")),
+        summary: "Stores a string and answers the one that was there.",
+        handler: Handler::Data(getset),
+        ..STRING
+    },
+    Command {
+        name: "getdel", arity: 2, flags: WRITE_FAST, keys: &[TAKE_KEY],
+        usage: "key:key", since: "6.2.0",
+        summary: "Answers the string at a key and removes the key.", handler: Handler::Data(getdel),
+        ..STRING
+    },
+    Command {
+        name: "getex", arity: -2, flags: WRITE_FAST,
+        keys: &[MODIFY_KEY.noted("RW and UPDATE because it changes the TTL")],
+        usage: "key:key [expiration(EX seconds:integer | PX milliseconds:integer | \
+            EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | PERSIST)]",
+        since: "6.2.0",
+        summary: "Answers the string at a key and changes when it expires.",
+        handler: Handler::Data(getex),
+        ..STRING
+    },
+    Command {
+        name: "mget", arity: -2, flags: READ_FAST, keys: &[READ_KEY.all()],
+        usage: "key:key...", tips: &["request_policy:multi_shard"],
+        since: "1.0.0", complexity: "O(N) where N is the number of keys to retrieve.",
+        summary: "The strings at several keys, in order; null where there is none.",
+        handler: Handler::Data(mget),
+        ..STRING
+    },
+    Command {
+        name: "mset", arity: -3, flags: GROW, keys: &[OVERWRITE_KEY.pairs()],
+        usage: "data(key:key value)...",
+        tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        since: "1.0.1", complexity: "O(N) where N is the number of keys to set.",
+        summary: "Stores several strings in one step.", handler: Handler::Data(mset),
+        ..STRING
+    },
+    Command {
+        name: "msetnx", arity: -3, flags: GROW, keys: &[CREATE_KEY.pairs()],
+        usage: "data(key:key value)...",
+        since: "1.0.1", complexity: "O(N) where N is the number of keys to set.",
+        summary: "Stores several strings in one step, unless one of the keys exists.",
+        handler: Handler::Data(msetnx),
+        ..STRING
+    },
+    Command {
+        name: "append", arity: 3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        usage: "key:key value", since: "2.0.0",
+        summary: "Adds to the end of a string, and creates it if it is missing.",
+        handler: Handler::Data(append),
+        ..STRING
+    },
+    Command {
+        name: "strlen", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
+        usage: "key:key", since: "2.2.0",
+        summary: "The length of a string in bytes.", handler: Handler::Data(strlen),
+        ..STRING
+    },
+    Command {
+        name: "getrange", arity: 4, flags: READ, keys: &[READ_KEY],
+        usage: "key:key start:integer end:integer",
+        since: "2.4.0", complexity: "O(N) where N is the length of the returned string.",
+        summary: "The bytes of a string from one index to another, both included.",
+        handler: Handler::Data(getrange),
+        ..STRING
+    },
+    Command {
+        name: "substr", arity: 4, flags: READ, keys: &[READ_KEY],
+        usage: "key:key start:integer end:integer",
+        since: "1.0.0", complexity: "O(N) where N is the length of the returned string.",
+        deprecated: Some(("2.0.0", "`GETRANGE`")),
+        summary: "The bytes of a string from one index to another, both included.",
+        handler: Handler::Data(substr),
+        ..STRING
+    },
+    Command {
+        name: "setrange", arity: 4, flags: GROW, keys: &[UPDATE_KEY],
+        usage: "key:key offset:integer value", since: "2.2.0",
+        complexity: "O(1), not counting the time taken to copy the new string in place.",
+        summary: "Overwrites bytes of a string from an offset on, and pads with zeros up to there.",
+        handler: Handler::Data(setrange),
+        ..STRING
+    },
+    Command {
+        name: "incr", arity: 2, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key", since: "1.0.0",
+        summary: "Adds one to the integer at a key; a missing key counts as 0.",
+        handler: Handler::Data(incr),
+        ..STRING
+    },
+    Command {
+        name: "decr", arity: 2, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key", since: "1.0.0",
+        summary: "Subtracts one from the integer at a key; a missing key counts as 0.",
+        handler: Handler::Data(decr),
+        ..STRING
+    },
+    Command {
+        name: "incrby", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key increment:integer", since: "1.0.0",
+        summary: "Adds to the integer at a key; a missing key counts as 0.",
+        handler: Handler::Data(incrby),
+        ..STRING
+    },
+    Command {
+        name: "decrby", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key decrement:integer", since: "1.0.0",
+        summary: "Subtracts from the integer at a key; a missing key counts as 0.",
+        handler: Handler::Data(decrby),
+        ..STRING
+    },
+    Command {
+        name: "incrbyfloat", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key increment:double", since: "2.6.0",
+        summary: "Adds a floating point number to the number at a key; a missing key counts as 0.",
+        handler: Handler::Data(incrbyfloat),
+        ..STRING
+    },
+];
+
+fn get(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    match db.read_string(args.next()?)? {
+        Some(value) => string(reply, value),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+fn set(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, value) = (args.next()?, args.next()?);
+    let options = SetOptions::parse(args)?;
+    let expiry = match options.lifetime {
+        Some(lifetime) => Expiry::At(lifetime.end("set", db.now)?),
+        None if options.keep_ttl => Expiry::Keep,
+        None => Expiry::Clear,
+    };
+    let found = if options.get {
+        read_reply(db, key, reply)?
+    } else {
+        db.lookup(key)
+    };
+    if options
+        .condition
+        .is_some_and(|condition| condition.fails(found))
+    {
+        if !options.get {
+            reply.null();
+        }
+        return Ok(());
+    }
+    store(db, key, found, value, expiry);
+    if !options.get {
+        reply.ok();
+    }
+    Ok(())
+}
+
+fn setex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    set_lifetime(db, args, reply, "setex", Unit::Seconds)
+}
+
+fn psetex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    set_lifetime(db, args, reply, "psetex", Unit::Milliseconds)
+}
+
+fn set_lifetime(
+    db: &mut Db<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    command: &str,
+    unit: Unit,
+) -> Result<()> {
+    let (key, number, value) = (args.next()?, args.next()?, args.next()?);
+    let expiry = Expiry::At(Lifetime { unit, number }.end(command, db.now)?);
+    let found = db.lookup(key);
+    store(db, key, found, value, expiry);
+    reply.ok();
+    Ok(())
+}
+
+fn setnx(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, value) = (args.next()?, args.next()?);
+    let found = db.lookup(key);
+    if found.is_none() {
+        store(db, key, found, value, Expiry::Clear);
+    }
+    reply.int(i64::from(found.is_none()));
+    Ok(())
+}
+
+fn getset(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, value) = (args.next()?, args.next()?);
+    let found = read_reply(db, key, reply)?;
+    store(db, key, found, value, Expiry::Clear);
+    Ok(())
+}
+
+fn getdel(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    if let Some(handle) = read_reply(db, key, reply)? {
+        delete(db, key, handle);
+    }
+    Ok(())
+}
+
+fn getex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    let change = ExpiryChange::parse(args)?;
+    let Some(handle) = read_reply(db, key, reply)? else {
+        return Ok(());
+    };
+    match change {
+        ExpiryChange::None => {}
+        ExpiryChange::Persist => {
+            if db.database().expires_at(handle).is_some() {
+                db.set_expiry(key, handle, None);
+                db.event(KeyspaceEvents::GENERIC, "persist", key);
+            }
+        }
+        ExpiryChange::To(lifetime) => {
+            let end = lifetime.end("getex", db.now)?;
+            if lifetime.unit.is_absolute() && end <= db.now {
+                delete(db, key, handle);
+            } else {
+                db.set_expiry(key, handle, Some(end));
+                db.event(KeyspaceEvents::GENERIC, "expire", key);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mget(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.array(args.remaining());
+    for key in args.rest() {
+        // What is no string counts as missing here.
+        match db.read_string(key) {
+            Ok(Some(value)) => string(reply, value),
+            Ok(None) | Err(_) => reply.null(),
+        }
+    }
+    Ok(())
+}
+
+fn mset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    store_pairs(db, pairs(args, "mset")?);
+    reply.ok();
+    Ok(())
+}
+
+fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let pairs = pairs(args, "msetnx")?;
+    let free = pairs.clone().all(|(key, _)| db.lookup(key).is_none());
+    if free {
+        store_pairs(db, pairs);
+    }
+    reply.int(i64::from(free));
+    Ok(())
+}
+
+/// The arguments two by two: a key and its value.
+fn pairs<'a>(
+    args: Args<'a>,
+    command: &str,
+) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone> {
+    if !args.remaining().is_multiple_of(2) {
+        return Err(Error::wrong_arity(command));
+    }
+    let (keys, values) = (args.rest().step_by(2), args.rest().skip(1).step_by(2));
+    Ok(keys.zip(values))
+}
+
+fn store_pairs<'a>(db: &mut Db<'_>, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+    for (key, value) in pairs {
+        let found = db.lookup(key);
+        store(db, key, found, value, Expiry::Clear);
+    }
+}
+
+fn append(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, value) = (args.next()?, args.next()?);
+    let found = db.lookup(key);
+    let old = match found {
+        Some(handle) => db.string(handle)?.len(),
+        None => 0,
+    };
+    let len = old + value.len();
+    match found {
+        Some(handle) => {
+            check_len(db, old as u64, value.len())?;
+            db.modify_string(key, handle, len, |bytes| {
+                bytes[old..].copy_from_slice(value)
+            })?;
+        }
+        None => db.put_string(key, None, value, Encoding::Natural, Expiry::Clear),
+    }
+    db.event(KeyspaceEvents::STRING, "append", key);
+    reply.len(len);
+    Ok(())
+}
+
+fn strlen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let value = db.read_string(args.next()?)?;
+    reply.len(value.map_or(0, |value| value.len()));
+    Ok(())
+}
+
+fn getrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, start, end) = (args.next()?, args.int()?, args.int()?);
+    let value = db.read_string(key)?;
+    let bytes = value.as_deref().unwrap_or_default();
+    let range = range(start, end, bytes.len());
+    match value {
+        Some(Str::Shared(bytes)) => reply.shared(&bytes.slice(range)),
+        _ => reply.bulk(&bytes[range]),
+    }
+    Ok(())
+}
+
+fn substr(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    getrange(db, args, reply)
+}
+
+/// The places from `start` to `end`, both included and negative ones counted
+/// from the end, of a string of `len` bytes.
+fn range(start: i64, end: i64, len: usize) -> Range<usize> {
+    // Both before the first byte would become 0 and 0, which is the first byte.
+    if start < 0 && end < 0 && start > end {
+        return 0..0;
+    }
+    let len = len as i64;
+    let from_front = |index: i64| if index < 0 { index + len } else { index }.max(0);
+    let (start, end) = (from_front(start), from_front(end).min(len - 1) + 1);
+    if start < end {
+        start as usize..end as usize
+    } else {
+        0..0
+    }
+}
+
+fn setrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, offset, value) = (args.next()?, args.int()?, args.next()?);
+    let offset = u64::try_from(offset).map_err(|_| Error::OFFSET_OUT_OF_RANGE)?;
+    let found = db.lookup(key);
+    let old = match found {
+        Some(handle) => db.string(handle)?.len(),
+        None => 0,
+    };
+    if value.is_empty() {
+        reply.len(old);
+        return Ok(());
+    }
+    let len = check_len(db, offset, value.len())?;
+    let from = len - value.len();
+    match found {
+        Some(handle) => db.modify_string(key, handle, len, |bytes| {
+            bytes[from..len].copy_from_slice(value)
+        })?,
+        None => {
+            let mut bytes = vec![0; len];
+            bytes[from..].copy_from_slice(value);
+            db.put_string(key, None, &bytes, Encoding::Raw, Expiry::Clear);
+        }
+    }
+    db.event(KeyspaceEvents::STRING, "setrange", key);
+    reply.len(old.max(len));
+    Ok(())
+}
+
+/// How long a string becomes when `more` bytes stand from `offset` on, or the
+/// error that this is too long.
+fn check_len(db: &Db<'_>, offset: u64, more: usize) -> Result<usize> {
+    let len = offset.saturating_add(more as u64);
+    let len = usize::try_from(len).map_err(|_| Error::STRING_TOO_LONG)?;
+    if len > db.keyspace.limits.string {
+        return Err(Error::STRING_TOO_LONG);
+    }
+    Ok(len)
+}
+
+fn incr(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    add(db, args.next()?, 1, reply)
+}
+
+fn decr(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    add(db, args.next()?, -1, reply)
+}
+
+fn incrby(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, increment) = (args.next()?, args.int()?);
+    add(db, key, increment, reply)
+}
+
+fn decrby(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, decrement) = (args.next()?, args.int()?);
+    let increment = decrement.checked_neg().ok_or(Error::DECR_OVERFLOW)?;
+    add(db, key, increment, reply)
+}
+
+fn add(db: &mut Db<'_>, key: &[u8], increment: i64, reply: &mut Reply<'_>) -> Result<()> {
+    let found = db.lookup(key);
+    let old = match found {
+        Some(handle) => number::parse_i64(&db.string(handle)?).ok_or(Error::NOT_AN_INTEGER)?,
+        None => 0,
+    };
+    let sum = old.checked_add(increment).ok_or(Error::OVERFLOW)?;
+    let mut text = itoa::Buffer::new();
+    let text = text.format(sum).as_bytes();
+    db.put_string(key, found, text, Encoding::Natural, Expiry::Keep);
+    db.event(KeyspaceEvents::STRING, "incrby", key);
+    reply.int(sum);
+    Ok(())
+}
+
+fn incrbyfloat(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (key, increment) = (args.next()?, args.next()?);
+    let found = db.lookup(key);
+    let old = match found {
+        Some(handle) => LongDouble::parse(&db.string(handle)?).ok_or(Error::NOT_A_FLOAT)?,
+        None => LongDouble::ZERO,
+    };
+    let increment = LongDouble::parse(increment).ok_or(Error::NOT_A_FLOAT)?;
+    let sum = old.add(increment).ok_or(Error::NAN_OR_INFINITY)?;
+    let text = sum.to_string();
+    db.put_string(key, found, text.as_bytes(), Encoding::Text, Expiry::Keep);
+    db.event(KeyspaceEvents::STRING, "incrbyfloat", key);
+    reply.bulk(text.as_bytes());
+    Ok(())
+}
+
+/// Writes a stored string: a long one leaves by reference.
+fn string(reply: &mut Reply<'_>, value: Str<'_>) {
+    match value {
+        Str::Inline(bytes) => reply.bulk(bytes),
+        Str::Shared(bytes) => reply.shared(bytes),
+    }
+}
+
+/// Replies as GET does, and answers the entry.
+fn read_reply(db: &mut Db<'_>, key: &[u8], reply: &mut Reply<'_>) -> Result<Option<Handle>> {
+    let found = db.read(key);
+    match found {
+        Some(handle) => string(reply, db.string(handle)?),
+        None => reply.null(),
+    }
+    Ok(found)
+}
+
+/// Stores a string as SET does, with its events.
+fn store(db: &mut Db<'_>, key: &[u8], found: Option<Handle>, value: &[u8], expiry: Expiry) {
+    db.put_string(key, found, value, Encoding::Natural, expiry);
+    db.event(KeyspaceEvents::STRING, "set", key);
+    if matches!(expiry, Expiry::At(_)) {
+        db.event(KeyspaceEvents::GENERIC, "expire", key);
+    }
+}
+
+fn delete(db: &mut Db<'_>, key: &[u8], handle: Handle) {
+    db.remove(key, handle);
+    db.event(KeyspaceEvents::GENERIC, "del", key);
+}
+
+/// What SET is told beside the key and the value.
+#[derive(Default)]
+struct SetOptions<'a> {
+    condition: Option<Condition>,
+    get: bool,
+    keep_ttl: bool,
+    lifetime: Option<Lifetime<'a>>,
+}
+
+/// What must hold for SET to store anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Missing,
+    Exists,
+}
+
+impl Condition {
+    fn fails(self, found: Option<Handle>) -> bool {
+        (self == Condition::Exists) != found.is_some()
+    }
+}
+
+impl<'a> SetOptions<'a> {
+    /// An option may be repeated, and the last one counts; what contradicts
+    /// an earlier one is a syntax error.
+    fn parse(mut args: Args<'a>) -> Result<SetOptions<'a>> {
+        let mut options = SetOptions::default();
+        while args.remaining() > 0 {
+            if options.condition != Some(Condition::Exists) && args.keyword("NX") {
+                options.condition = Some(Condition::Missing);
+            } else if options.condition != Some(Condition::Missing) && args.keyword("XX") {
+                options.condition = Some(Condition::Exists);
+            } else if args.keyword("GET") {
+                options.get = true;
+            } else if options.lifetime.is_none() && args.keyword("KEEPTTL") {
+                options.keep_ttl = true;
+            } else if options.keep_ttl {
+                return Err(Error::SYNTAX);
+            } else {
+                options.lifetime = Some(Lifetime::parse(&mut args, options.lifetime)?);
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What GETEX is to do to the key's expiry.
+enum ExpiryChange<'a> {
+    None,
+    Persist,
+    To(Lifetime<'a>),
+}
+
+impl<'a> ExpiryChange<'a> {
+    fn parse(mut args: Args<'a>) -> Result<ExpiryChange<'a>> {
+        let mut change = ExpiryChange::None;
+        while args.remaining() > 0 {
+            change = match change {
+                ExpiryChange::None if args.keyword("PERSIST") => ExpiryChange::Persist,
+                ExpiryChange::None => ExpiryChange::To(Lifetime::parse(&mut args, None)?),
+                ExpiryChange::Persist if args.keyword("PERSIST") => ExpiryChange::Persist,
+                ExpiryChange::Persist => return Err(Error::SYNTAX),
+                ExpiryChange::To(earlier) => {
+                    ExpiryChange::To(Lifetime::parse(&mut args, Some(earlier))?)
+                }
+            };
+        }
+        Ok(change)
+    }
+}
+
+/// How long a key is to live, as the client wrote it. The number is read
+/// later: a bad option behind it is the error that Redis tells first.
+#[derive(Clone, Copy)]
+struct Lifetime<'a> {
+    unit: Unit,
+    number: &'a [u8],
+}
+
+/// What the number of a [`Lifetime`] counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+    UnixSeconds,
+    UnixMilliseconds,
+}
+
+impl Unit {
+    const WORDS: [(&'static str, Unit); 4] = [
+        ("EX", Unit::Seconds),
+        ("PX", Unit::Milliseconds),
+        ("EXAT", Unit::UnixSeconds),
+        ("PXAT", Unit::UnixMilliseconds),
+    ];
+
+    fn is_absolute(self) -> bool {
+        matches!(self, Unit::UnixSeconds | Unit::UnixMilliseconds)
+    }
+}
+
+impl<'a> Lifetime<'a> {
+    /// Takes a word and its number. Another word than that of an `earlier`
+    /// lifetime contradicts it.
+    fn parse(args: &mut Args<'a>, earlier: Option<Lifetime<'a>>) -> Result<Lifetime<'a>> {
+        let given = Unit::WORDS.iter().find(|(word, _)| args.keyword(word));
+        let &(_, unit) = given.ok_or(Error::SYNTAX)?;
+        if earlier.is_some_and(|earlier| earlier.unit != unit) {
+            return Err(Error::SYNTAX);
+        }
+        let number = args.next()?;
+        Ok(Lifetime { unit, number })
+    }
+
+    /// When it ends, in milliseconds since 1970.
+    fn end(self, command: &str, now: i64) -> Result<i64> {
+        let number = number::parse_i64(self.number).ok_or(Error::NOT_AN_INTEGER)?;
+        let scale = match self.unit {
+            Unit::Seconds | Unit::UnixSeconds => 1000,
+            Unit::Milliseconds | Unit::UnixMilliseconds => 1,
+        };
+        let start = if self.unit.is_absolute() { 0 } else { now };
+        let end = number
+            .checked_mul(scale)
+            .and_then(|length| length.checked_add(start));
+        end.filter(|_| number > 0)
+            .ok_or_else(|| Error::invalid_expire(command))
+    }
+}
