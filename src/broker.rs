@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::engine;
+use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
 use crate::server::Server;
@@ -110,7 +111,7 @@ impl Builder {
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let system = |error: std::io::Error| {
-            StartError(format!("The system refuses what a worker needs: {error}"))
+            StartError(format!("the system refuses what a worker needs: {error}"))
         };
         let workers = Workers::start(count, &server.shutdown).map_err(system)?;
         let broker = Broker {
@@ -182,6 +183,11 @@ impl Broker {
         }
     }
 
+    /// A client without a socket.
+    pub fn client(&self) -> LocalClient {
+        LocalClient::new(self.server.clone())
+    }
+
     /// Ends the broker: no connection is accepted any more, the others are
     /// closed, and when it returns every thread has ended.
     pub fn shutdown(mut self) {
@@ -191,6 +197,13 @@ impl Broker {
     /// Waits until a client sends SHUTDOWN.
     pub async fn stopped(&self) {
         self.server.shutdown.cancelled().await;
+    }
+
+    /// Waits until the settings have been changed since the start, or since this was called last,
+    /// and answers them as they are now. For one caller at a time.
+    pub async fn reconfigured(&self) -> Config {
+        self.server.reconfigured.notified().await;
+        self.server.config().clone()
     }
 
     fn spawn_tasks(&self, listeners: Listeners) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ mod db;
 mod engine;
 mod error;
 mod glob;
+mod local;
 mod long_double;
 mod metrics;
 mod monitor;
@@ -16,9 +17,9 @@ mod number;
 mod password;
 mod pause;
 mod pubsub;
-#[doc(hidden)]
 pub mod resp;
 mod server;
 mod session;
 
 pub use broker::{Broker, Builder};
+pub use local::LocalClient;

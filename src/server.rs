@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use std::time::Duration;
 
 use dashmap::DashMap;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -61,6 +62,8 @@ pub struct Server {
     kept_house_at: AtomicU64,
     /// Ends every task of the broker.
     pub shutdown: CancellationToken,
+    /// For whoever follows the settings from outside: the log's level is not ours.
+    pub reconfigured: Notify,
 }
 
 /// Where a broker listens.
@@ -116,6 +119,7 @@ impl Server {
             endpoints: OnceLock::new(),
             kept_house_at: AtomicU64::new(0),
             shutdown: CancellationToken::new(),
+            reconfigured: Notify::new(),
         };
         let mut turn = Turn::new(&server);
         server.apply(config, &mut turn);
@@ -158,6 +162,7 @@ impl Server {
             password.map(|password| Password::new(password));
         self.slow_log().set_max_len(config.slowlog_max_len as usize);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.reconfigured.notify_one();
     }
 
     /// Registers a connection.

@@ -28,8 +28,8 @@ import time
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transcripts")
 # A guard against a hanging server, never a part of what is tested.
-GUARD_S = float(os.environ.get("GUARD_S", 10))
-FLAGS = ("raw", "sorted", "until")
+GUARD_S = 10.0
+FLAGS = ("raw", "sorted", "until", "any")
 PROMPT = re.compile(r"^((?:[a-z][a-z0-9]*)(?: [a-z][a-z0-9]*)*)?(>>|>|<)(?: (.*))?$")
 GUTTERS = ("  ", "~ ", "! ", "!~")
 
@@ -396,15 +396,27 @@ def await_blocked(address, settings, count):
         connection.end()
 
 
+def run_length(steps, index):
+    """How many `any` reads of one connection follow each other from here."""
+    length = 0
+    for step in steps[index:]:
+        if "any" not in step.flags or step.name != steps[index].name:
+            break
+        length += 1
+    return length
+
+
 def play(path, steps, server, settings, options):
     """Plays a file. Returns the differences, and the replies that replace recorded ones."""
     connections, variables = {}, {}
     differences, replies = [], {}
+    # Replies of a run of `any` reads, in the order in which they are compared.
+    waiting = []
 
     def differ(step, want, got):
         differences.append((step.line + 1, step, want, got))
 
-    for step in steps:
+    for index, step in enumerate(steps):
         if step.kind == "@":
             word, _, rest = step.text.partition(" ")
             if word == "blocked":
@@ -429,7 +441,12 @@ def play(path, steps, server, settings, options):
                 connection.send(data)
             if step.kind == ">>":
                 break
-            got = connection.read("sorted" in step.flags)
+            if "any" in step.flags:
+                if not waiting:
+                    waiting = sorted(connection.read(False) for _ in range(run_length(steps, index)))
+                got = waiting.pop(0)
+            else:
+                got = connection.read("sorted" in step.flags)
             same = reply_matches(step.reply, got, variables)
             if same or "until" not in step.flags or time.monotonic() > deadline:
                 break

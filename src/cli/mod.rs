@@ -4,10 +4,13 @@
 //! everything about it to standard error.
 
 mod client;
+mod descriptors;
 #[cfg(test)]
 mod fake;
 mod interrupt;
 mod lines;
+mod log;
+mod marker;
 mod pretty;
 mod publish;
 mod queue;
@@ -20,7 +23,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A message broker that speaks RESP, the Redis protocol
 ///
@@ -28,8 +33,9 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(
     name = "respd",
-    version,
-    override_usage = "respd [FILE.conf] [--SETTING VALUE]...\n       respd <COMMAND>"
+    version = concat!(env!("CARGO_PKG_VERSION"), " (speaks RESP, behaves as Redis 7.2)"),
+    override_usage = "respd [FILE.conf] [--SETTING VALUE]... [-]\n       respd <COMMAND>",
+    after_help = "See --help for the flags of the server and all settings."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -67,8 +73,12 @@ fn run_verb(arguments: Vec<OsString>) -> Result<(), Failure> {
         argument => argument,
     });
     let program = std::iter::once(OsString::from("respd"));
+    // The table of settings is set as text only for who asks.
+    let command = CommandLine::command().after_long_help(serve::help());
     // A usage error ends the program here, with status 2.
-    match CommandLine::parse_from(program.chain(arguments)).verb {
+    let matches = command.get_matches_from(program.chain(arguments));
+    let parsed = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match parsed.verb {
         Verb::Publish(publish) => publish.run(),
         Verb::Subscribe(subscribe) => subscribe.run(),
         Verb::Push(push) => push.run(),
@@ -141,6 +151,34 @@ fn print(output: &mut impl Write, block: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// The system's words for an error, without its number.
+fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// A text as one line of bounded length that moves no cursor: clients and files may be quoted in
+/// it.
+fn one_line(text: &str) -> String {
+    // Escaped and with what stands around it, it still fits into PIPE_BUF, so that nobody else's
+    // line comes in between.
+    const MAX: usize = 600;
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars().take(MAX) {
+        match char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    if text.chars().nth(MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
 /// A number and its noun, in the plural where it is due.
 fn counted(count: i64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -149,13 +187,18 @@ fn counted(count: i64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn one_line_is_one_line() {
+        assert_eq!(one_line("a\r\nb\u{1b}[0m é"), "a\\r\\nb\\u{1b}[0m é");
+        let long = one_line(&"é".repeat(601));
+        assert_eq!(long, "é".repeat(600) + "…");
     }
 
     #[test]

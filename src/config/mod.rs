@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub use events::KeyspaceEvents;
 pub use file::{ConfigError, Loaded, Origin};
 pub use settings::{Change, HelpEntry, Kind, Refusal, SETTINGS, Setting, help, lookup};
+pub(crate) use value::describe;
 
 use crate::glob;
 
@@ -88,7 +89,7 @@ pub struct Config {
     pub loglevel: LogLevel,
     /// File to log to; none logs to standard output.
     pub logfile: Option<PathBuf>,
-    /// Whether the logo is printed at start even if nobody watches.
+    /// Whether a logo is printed at start.
     pub always_show_logo: bool,
     /// File that holds the process id while the server runs.
     pub pidfile: Option<PathBuf>,

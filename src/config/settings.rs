@@ -65,9 +65,9 @@ macro_rules! path {
 
 /// All settings, related ones next to each other.
 pub static SETTINGS: &[Setting] = &[
-    // Network.
     row("port", "TCP port to listen on; 0 lets the system choose one.", integer!(port, 0, 65535))
-        .startup(),
+        .startup()
+        .heading("Network"),
     row(
         "bind",
         "Addresses to listen on; a leading - lets an address be unavailable.",
@@ -97,7 +97,6 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Octal { max: 0o777, get: |c| c.unixsocketperm, set: |c, mode| c.unixsocketperm = mode },
     )
     .startup(),
-    // Clients.
     row(
         "requirepass",
         "Password that clients must give with AUTH or HELLO.",
@@ -110,7 +109,8 @@ pub static SETTINGS: &[Setting] = &[
             },
         },
     )
-    .sensitive(),
+    .sensitive()
+    .heading("Clients"),
     row(
         "maxclients",
         "Clients that may be connected at once.",
@@ -141,8 +141,9 @@ pub static SETTINGS: &[Setting] = &[
         "Bytes of the largest string that a client may send.",
         memory!(proto_max_bulk_len, 1 << 20, i64::MAX as u64),
     ),
-    // Data.
-    row("databases", "Number of databases.", integer!(databases, 1, INT_MAX)).startup(),
+    row("databases", "Number of databases.", integer!(databases, 1, INT_MAX))
+        .startup()
+        .heading("Data"),
     row(
         "notify-keyspace-events",
         "Changes of keys that are published: letters out of KEg$lshzxetdmnA.",
@@ -183,8 +184,9 @@ pub static SETTINGS: &[Setting] = &[
         "What to evict at the limit; respd evicts nothing, so only noeviction is accepted.",
         Kind::Fixed { hint: "noeviction", value: "noeviction", words: false, is_value: is_no_eviction, refuse: Refusal::Unavailable, why: NOT_EVICTING },
     ),
-    // Work.
-    row("workers", "Threads that serve connections.", integer!(workers, 1, 64)).startup(),
+    row("workers", "Threads that serve connections.", integer!(workers, 1, 64))
+        .startup()
+        .heading("Work"),
     row(
         "hz",
         "Runs per second of periodic work such as active expiry, from 1 to 500.",
@@ -195,12 +197,12 @@ pub static SETTINGS: &[Setting] = &[
             set: |c, hz| c.hz = hz.clamp(*HZ.start(), *HZ.end()) as u32,
         },
     ),
-    // Observation.
     row(
         "slowlog-log-slower-than",
         "Microseconds from which on a command is logged as slow; 0 logs all, -1 none.",
         integer!(slowlog_log_slower_than, -1, i64::MAX),
-    ),
+    )
+    .heading("Observation"),
     row("slowlog-max-len", "Entries that the slow log keeps.", integer!(slowlog_max_len, 0, i64::MAX)),
     row(
         "latency-monitor-threshold",
@@ -228,7 +230,6 @@ pub static SETTINGS: &[Setting] = &[
         },
     )
     .startup(),
-    // The process.
     row(
         "loglevel",
         "Least severe messages that are logged.",
@@ -237,11 +238,12 @@ pub static SETTINGS: &[Setting] = &[
             get: |c| c.loglevel as usize,
             set: |c, index| c.loglevel = LogLevel::ALL[index],
         },
-    ),
+    )
+    .heading("The process"),
     row("logfile", "File to log to; empty logs to standard output.", path!(logfile)).startup(),
     row(
         "always-show-logo",
-        "Print the logo at start even if standard output is not a terminal.",
+        "Print a logo at start.",
         flag!(always_show_logo),
     )
     .startup(),
@@ -291,6 +293,7 @@ pub struct Setting {
     help: &'static str,
     change: Change,
     sensitive: bool,
+    heading: Option<&'static str>,
     kind: Kind,
 }
 
@@ -448,6 +451,8 @@ pub struct HelpEntry {
     pub default: String,
     /// One sentence.
     pub help: &'static str,
+    /// Stands above this setting and those that follow, up to the next heading.
+    pub heading: Option<&'static str>,
 }
 
 /// What `--help` shows, setting by setting.
@@ -463,6 +468,7 @@ pub fn help() -> impl Iterator<Item = HelpEntry> {
             _ => String::from_utf8_lossy(&setting.get(&defaults)).into_owned(),
         },
         help: setting.help,
+        heading: setting.heading,
     })
 }
 
@@ -664,6 +670,12 @@ impl Setting {
         self
     }
 
+    /// The first of a group of settings in the help.
+    const fn heading(mut self, heading: &'static str) -> Setting {
+        self.heading = Some(heading);
+        self
+    }
+
     const fn alias(mut self, aliases: &'static [&'static str]) -> Setting {
         self.aliases = aliases;
         self
@@ -695,6 +707,7 @@ const fn row(name: &'static str, help: &'static str, kind: Kind) -> Setting {
         help,
         change: Change::Live,
         sensitive: false,
+        heading: None,
         kind,
     }
 }

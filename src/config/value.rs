@@ -204,7 +204,7 @@ pub(super) fn path_bytes(path: &Path) -> Vec<u8> {
 }
 
 /// The system's words for an error, as C's `strerror` has them.
-pub(super) fn describe(error: &io::Error) -> String {
+pub(crate) fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rfind(" (os error ") {
         Some(end) => text[..end].to_owned(),

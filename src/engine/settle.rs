@@ -82,40 +82,35 @@ fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
 /// Runs the commands of those who wait for `key` again, first come first, as
 /// long as there is something for them.
 fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, uptime: Duration) {
-    for client in state.waiters.waiting_for(db, key) {
-        let Some(waiter) = state.waiters.get(client) else {
-            continue;
-        };
-        let kind = waiter.wait.kind;
+    // How many of those who wait are passed over.
+    let mut ahead = 0;
+    while let Some(waiter) = state.waiters.waiting_for(db, key, ahead) {
         let mut view = Db {
             keyspace: &mut state.keyspace,
             index: db,
             now,
             touch: true,
         };
-        let found = view.peek(key);
-        if found.map(|handle| view.database().kind(handle)) != Some(kind) {
+        let Some(found) = view.peek(key) else {
             return;
-        }
-        // A client that is being closed takes nothing with it.
-        if waiter.client.flags().contains(ClientFlags::KILLED) {
-            continue;
-        }
+        };
         let mut output = Output::default();
-        if run(
-            waiter,
-            &mut view,
-            &mut Reply::new(&mut output, waiter.protocol),
-        ) {
-            if let Some(waiter) = state.waiters.remove(client) {
-                resume(server, &waiter, output, uptime);
-            }
+        let mut reply = Reply::new(&mut output, waiter.protocol);
+        // A client that is being closed takes nothing with it, and one may
+        // wait for a value of another type.
+        let served = view.database().kind(found) == waiter.wait.kind
+            && !waiter.client.flags().contains(ClientFlags::KILLED)
+            && run(server, waiter, &mut view, &mut reply);
+        let client = waiter.client.id;
+        match served.then(|| state.waiters.remove(client)).flatten() {
+            Some(waiter) => resume(server, &waiter, output, uptime),
+            None => ahead += 1,
         }
     }
 }
 
 /// Runs the command; answers whether it has replied.
-fn run(waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
+fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
     let entry = &TABLE.entries[waiter.command];
     let Handler::Blocking(handler) = entry.command.handler else {
         return false;
@@ -126,6 +121,9 @@ fn run(waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
         Ok(Some(_)) => false,
         Err(error) => {
             reply.output().rewind(mark);
+            let stats = server.metrics.command(waiter.command);
+            stats.failed.fetch_add(1, Relaxed);
+            server.metrics.count_error(error.text());
             reply.error(&error);
             true
         }

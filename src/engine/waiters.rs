@@ -21,7 +21,8 @@ pub struct Wait {
     pub kind: Kind,
     /// For how long, in milliseconds; 0 is for ever.
     pub timeout_ms: u64,
-    /// The reply when the time is up.
+    /// The reply within a transaction, where nothing waits. When the time is
+    /// up, it is a null array for every command.
     pub null: Null,
 }
 
@@ -50,14 +51,15 @@ pub struct Waiter {
     pub wait: Wait,
 }
 
-type Key = (usize, Box<[u8]>);
+/// By key, the ids of clients in the order in which they came.
+type Queues = HashMap<Box<[u8]>, VecDeque<u64>, foldhash::fast::RandomState>;
 
 /// All blocked clients.
 #[derive(Default)]
 pub struct Waiters {
     by_client: HashMap<u64, Waiter>,
-    /// Ids of clients in the order in which they came.
-    by_key: HashMap<Key, VecDeque<u64>>,
+    /// By the number of the database; none is empty.
+    by_db: HashMap<usize, Queues>,
 }
 
 impl Waiters {
@@ -73,19 +75,17 @@ impl Waiters {
 
     /// How many keys are waited for.
     pub fn key_count(&self) -> usize {
-        self.by_key.len()
+        self.by_db.values().map(HashMap::len).sum()
     }
 
     /// Puts a client behind all others that wait for the same keys.
     pub fn add(&mut self, waiter: Waiter) {
         let id = waiter.client.id;
+        let queues = self.by_db.entry(waiter.db).or_default();
         for (at, key) in waiter.wait.keys.iter().enumerate() {
             // A key that is named twice counts once.
             if !waiter.wait.keys[..at].contains(key) {
-                self.by_key
-                    .entry((waiter.db, key.clone()))
-                    .or_default()
-                    .push_back(id);
+                queues.entry(key.clone()).or_default().push_back(id);
             }
         }
         self.by_client.insert(id, waiter);
@@ -94,37 +94,33 @@ impl Waiters {
     /// Takes a client out, if it is still blocked.
     pub fn remove(&mut self, client: u64) -> Option<Waiter> {
         let waiter = self.by_client.remove(&client)?;
+        let queues = self.by_db.entry(waiter.db).or_default();
         for key in &waiter.wait.keys {
-            let key = (waiter.db, key.clone());
-            if let Some(queue) = self.by_key.get_mut(&key) {
-                queue.retain(|&other| other != client);
+            if let Some(queue) = queues.get_mut(key) {
+                // Who is served is mostly the first.
+                if let Some(at) = queue.iter().position(|&other| other == client) {
+                    queue.remove(at);
+                }
                 if queue.is_empty() {
-                    self.by_key.remove(&key);
+                    queues.remove(key);
                 }
             }
+        }
+        if queues.is_empty() {
+            self.by_db.remove(&waiter.db);
         }
         Some(waiter)
     }
 
-    /// A blocked client.
-    pub fn get(&self, client: u64) -> Option<&Waiter> {
-        self.by_client.get(&client)
-    }
-
-    /// The clients that wait for a key, first come first.
-    pub fn waiting_for(&self, db: usize, key: &[u8]) -> Vec<u64> {
-        let queue = self.by_key.get(&(db, Box::from(key)));
-        queue
-            .map(|queue| queue.iter().copied().collect())
-            .unwrap_or_default()
+    /// The client that waits for a key behind `ahead` others.
+    pub fn waiting_for(&self, db: usize, key: &[u8], ahead: usize) -> Option<&Waiter> {
+        let queue = self.by_db.get(&db)?.get(key)?;
+        self.by_client.get(queue.get(ahead)?)
     }
 
     /// The keys of a database that are waited for.
     pub fn keys_of(&self, db: usize) -> Vec<Box<[u8]>> {
-        self.by_key
-            .keys()
-            .filter(|key| key.0 == db)
-            .map(|key| key.1.clone())
-            .collect()
+        let queues = self.by_db.get(&db).into_iter();
+        queues.flat_map(HashMap::keys).cloned().collect()
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::connection::Connection;
 use super::stream::Stream;
 use super::worker::RoundRobin;
-use crate::config::Config;
+use crate::config::{Config, describe};
 use crate::server::{Endpoints, Server};
 use crate::session::client::Peer;
 
@@ -28,6 +28,10 @@ const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because pr
 /// and twice as long after each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How often a port that is free on all addresses is looked for. Each attempt
+/// fails with a probability of well under one in a hundred.
+const FREE_PORT_ATTEMPTS: usize = 16;
 
 /// Sockets that listen, and where.
 pub struct Listeners {
@@ -50,33 +54,57 @@ impl Listeners {
             unix: None,
             endpoints: Endpoints::default(),
         };
-        let mut port = config.port;
-        for address in &config.bind {
-            let optional = address.starts_with('-');
-            let host = address.trim_start_matches('-');
-            match listen_tcp(host, port, config.tcp_backlog) {
-                Ok((listener, local)) => {
-                    port = local.port();
-                    listeners.tcp.push(listener);
-                    listeners.endpoints.tcp.push(local);
-                }
-                // What the machine does not have may be missing; a port that
-                // is taken may not.
-                Err(error) if optional && error.kind() != io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(format!("Could not listen on {host}:{port}: {error}")),
+        let mut attempts = 0;
+        while let Err(Taken { host, port, error }) = listeners.bind_tcp(config) {
+            attempts += 1;
+            // A port that the system chose on the first address may be taken
+            // on the next.
+            if config.port != 0 || port == 0 || attempts == FREE_PORT_ATTEMPTS {
+                let place = match host.contains(':') {
+                    true => format!("[{host}]:{port}"),
+                    false => format!("{host}:{port}"),
+                };
+                return Err(format!("cannot listen on {place}: {}", describe(&error)));
             }
         }
         if let Some(path) = &config.unixsocket {
             let path = config.dir.join(path);
+            // Bound by the name it was given, since long ones do not fit into
+            // a socket's address; told by one that holds anywhere.
             let listener = listen_unix(&path, config);
-            listeners.unix =
-                Some(listener.map_err(|e| format!("Could not listen on {}: {e}", path.display()))?);
+            let path = std::path::absolute(&path).unwrap_or(path);
+            let listener = listener.map_err(|error| {
+                format!("cannot listen on {}: {}", path.display(), describe(&error))
+            })?;
+            listeners.unix = Some(listener);
             listeners.endpoints.unix = Some(path);
         }
         if listeners.tcp.is_empty() && listeners.unix.is_none() {
-            return Err("Configured to not listen anywhere".into());
+            return Err("there is no address to listen on".into());
         }
         Ok(listeners)
+    }
+
+    fn bind_tcp<'a>(&mut self, config: &'a Config) -> Result<(), Taken<'a>> {
+        self.tcp.clear();
+        self.endpoints.tcp.clear();
+        let mut port = config.port;
+        for address in &config.bind {
+            let host = address.trim_start_matches('-');
+            let is_optional = host != address;
+            match listen_tcp(host, port, config.tcp_backlog) {
+                Ok((listener, local)) => {
+                    port = local.port();
+                    self.tcp.push(listener);
+                    self.endpoints.tcp.push(local);
+                }
+                // What the machine does not have may be missing; a port that
+                // is taken may not.
+                Err(error) if is_optional && error.kind() != io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(Taken { host, port, error }),
+            }
+        }
+        Ok(())
     }
 
     /// Accepts connections until the tasks are dropped.
@@ -96,6 +124,13 @@ impl Listeners {
         }
         Ok(())
     }
+}
+
+/// An address on which nothing can listen.
+struct Taken<'a> {
+    host: &'a str,
+    port: u16,
+    error: io::Error,
 }
 
 fn listen_tcp(

@@ -54,6 +54,8 @@ pub enum Peer {
     },
     /// Over a Unix socket; both ends have its path.
     Unix(std::sync::Arc<str>),
+    /// In the broker's own program.
+    Local,
 }
 
 impl Peer {
@@ -62,6 +64,7 @@ impl Peer {
         match self {
             Peer::Tcp { remote, .. } => remote.to_string(),
             Peer::Unix(path) => format!("{path}:0"),
+            Peer::Local => "local:0".into(),
         }
     }
 
@@ -74,7 +77,7 @@ impl Peer {
     pub fn is_local(&self) -> bool {
         match self {
             Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
-            Peer::Unix(_) => true,
+            Peer::Unix(_) | Peer::Local => true,
         }
     }
 
@@ -83,6 +86,7 @@ impl Peer {
         match self {
             Peer::Tcp { local, .. } => local.to_string(),
             Peer::Unix(path) => format!("{path}:0"),
+            Peer::Local => "local:0".into(),
         }
     }
 }
@@ -139,7 +143,7 @@ impl Client {
     /// A client that has just connected.
     pub fn new(id: u64, fd: i32, peer: Peer, now: Duration) -> Client {
         let flags = match peer {
-            Peer::Tcp { .. } => ClientFlags::empty(),
+            Peer::Tcp { .. } | Peer::Local => ClientFlags::empty(),
             Peer::Unix(_) => ClientFlags::UNIX,
         };
         Client {

@@ -7,7 +7,7 @@
 mod format;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,16 +36,20 @@ transcripts! {
     auth
     blocking
     client
+    command
+    config
     connection
     expire
     increments
     keys
     lcs
     lists
+    notifications
     protocol
     pubsub
     resp3
     scan
+    server
     strings
     transactions
 }
@@ -81,12 +85,12 @@ fn play_file(name: &str) {
     let transcript = format::parse(&source).unwrap_or_else(|error| panic!("{name}.txt:{error}"));
     let broker = start_broker(&transcript.settings);
     let mut player = Player::new(&transcript, broker.addr());
-    for step in &transcript.steps {
+    for (index, step) in transcript.steps.iter().enumerate() {
         if player.silences == SILENCES {
             player.report.push_str("given up: no replies come\n");
             break;
         }
-        player.step(step);
+        player.step(step, &transcript.steps[index..]);
     }
     player.end(&transcript);
     let (wrong, report) = (player.mismatches, player.report);
@@ -100,6 +104,8 @@ struct Player {
     /// What INFO needs before it answers, if the file sets a password.
     password: Option<String>,
     connections: BTreeMap<String, Connection>,
+    /// Replies of a run of `any` reads, in the order in which they are compared.
+    unordered: VecDeque<Vec<String>>,
     variables: Variables,
     silences: usize,
     mismatches: usize,
@@ -114,6 +120,7 @@ impl Player {
             address,
             password: password.map(|(_, value)| value.clone()),
             connections: BTreeMap::new(),
+            unordered: VecDeque::new(),
             variables: Variables::new(),
             silences: 0,
             mismatches: 0,
@@ -121,7 +128,8 @@ impl Player {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    /// `steps` begins with the step itself and goes on with what comes after it.
+    fn step(&mut self, step: &Step, steps: &[Step]) {
         let (name, request, sorted, until) = match &step.action {
             Action::Blocked(count) => return self.wait_for_blocked(step, *count),
             Action::Close(name) => {
@@ -130,6 +138,7 @@ impl Player {
                 return self.expect(step, &format!("@close {name}"), &rest);
             }
             Action::Read { connection, sorted } => (connection, None, *sorted, false),
+            Action::ReadAny { connection } => return self.read_any(step, connection, steps),
             Action::Send {
                 connection,
                 text,
@@ -164,7 +173,8 @@ impl Player {
         if last == Some(CLOSED) {
             self.connections.remove(name);
         }
-        if last == Some(SILENT) {
+        let gave_up_waiting = until && !reply_matches(&step.reply, &got, &mut self.variables);
+        if last == Some(SILENT) || gave_up_waiting {
             self.silences += 1;
         }
         self.expect(step, &said, &got);
@@ -194,6 +204,21 @@ impl Player {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// The first of a run reads for all of it and sorts, as the recorder did.
+    fn read_any(&mut self, step: &Step, name: &str, steps: &[Step]) {
+        if self.unordered.is_empty() {
+            let in_run = |step: &&Step| matches!(&step.action, Action::ReadAny { connection } if connection == name);
+            let length = steps.iter().take_while(in_run).count();
+            let mut replies: Vec<_> = (0..length)
+                .map(|_| self.exchange(name, None, false, false, step))
+                .collect();
+            replies.sort();
+            self.unordered = replies.into();
+        }
+        let got = self.unordered.pop_front().unwrap_or_default();
+        self.expect(step, &format!("{name} any<"), &got);
     }
 
     fn wait_for_blocked(&mut self, step: &Step, count: usize) {

@@ -37,6 +37,8 @@ pub enum Action {
     },
     /// Reads one more reply.
     Read { connection: String, sorted: bool },
+    /// Reads as many replies as such steps follow each other, in any order.
+    ReadAny { connection: String },
     /// Waits until this many clients are blocked.
     Blocked(usize),
     /// Half-closes a connection and waits for the broker's end of it.
@@ -109,7 +111,7 @@ impl Action {
     fn reads(&self) -> bool {
         match self {
             Action::Send { read, .. } => *read,
-            Action::Read { .. } => true,
+            Action::Read { .. } | Action::ReadAny { .. } => true,
             Action::Blocked(_) | Action::Close(_) => false,
         }
     }
@@ -141,21 +143,30 @@ fn parse_directive(directive: &str) -> Option<Action> {
 fn parse_prompt(line: &str) -> Option<Action> {
     let end = line.find(['>', '<'])?;
     let (words, rest) = line.split_at(end);
-    let (mut raw, mut sorted, mut until) = (false, false, false);
+    let (mut raw, mut sorted, mut until, mut any) = (false, false, false, false);
     let mut connection = None;
     for word in words.split(' ').filter(|word| !word.is_empty()) {
         match word {
             "raw" => raw = true,
             "sorted" => sorted = true,
             "until" => until = true,
+            "any" => any = true,
             name if is_name(name) && connection.is_none() => connection = Some(name),
             _ => return None,
         }
     }
     let connection = connection.unwrap_or("a").to_owned();
     if let Some(rest) = rest.strip_prefix('<') {
-        let plain = rest.trim().is_empty() && !raw && !until;
-        return plain.then_some(Action::Read { connection, sorted });
+        if !rest.trim().is_empty() || raw || until || (any && sorted) {
+            return None;
+        }
+        return Some(match any {
+            true => Action::ReadAny { connection },
+            false => Action::Read { connection, sorted },
+        });
+    }
+    if any {
+        return None;
     }
     let (read, rest) = match rest.strip_prefix(">>") {
         Some(rest) => (false, rest),
@@ -462,6 +473,8 @@ mod tests {
             sorted: true,
         };
         assert_eq!(parse_prompt("sorted c<"), Some(expected));
+        let connection = "c".to_owned();
+        assert_eq!(parse_prompt("c any<"), Some(Action::ReadAny { connection }));
     }
 
     #[test]
@@ -477,6 +490,7 @@ mod tests {
             ("B> PING\n  +PONG", "1:"),
             (">PING\n  +PONG", "1:"),
             ("< PING\n  +PONG", "1:"),
+            ("any> PING\n  +PONG", "1:"),
             ("> PING\n  +PONG\n@config a b", "3:"),
             ("> PING\n +PONG", "2:"),
         ] {
@@ -536,7 +550,7 @@ mod tests {
             lines.map(|line| line.unwrap()).collect()
         };
         let got = ["*2".to_owned(), "  :1".to_owned(), "  :2".to_owned()];
-        let mut matches = |want: &[&str]| reply_matches(&parsed(want), &got, &mut Variables::new());
+        let matches = |want: &[&str]| reply_matches(&parsed(want), &got, &mut Variables::new());
         assert!(matches(&["  *2", "    :1", "    :2"]));
         assert!(matches(&["  *2", "~   :<int>", "!   :2"]));
         assert!(matches(&["~ *2", "~ ..."]));

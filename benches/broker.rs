@@ -1,0 +1,106 @@
+//! What a broker costs from outside: over TCP, and to start one.
+//!
+//! `cargo bench --bench broker`. The client shares the machine, so read these
+//! for changes; `benches/compare` measures beside a redis-server.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use respd::Broker;
+
+fn connect(broker: &Broker) -> TcpStream {
+    let stream = TcpStream::connect(broker.addr()).expect("the broker listens");
+    stream
+        .set_nodelay(true)
+        .expect("an open socket takes options");
+    stream
+}
+
+fn request(words: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    out
+}
+
+/// Sends requests and reads as many bytes as their replies have.
+fn exchange(stream: &mut TcpStream, requests: &[u8], replies: &mut [u8]) {
+    stream.write_all(requests).expect("the broker reads");
+    stream.read_exact(replies).expect("the broker replies");
+}
+
+fn requests(criterion: &mut Criterion) {
+    let broker = Broker::start().expect("a broker starts");
+    let mut client = connect(&broker);
+    let mut subscriber = connect(&broker);
+    exchange(
+        &mut subscriber,
+        &request(&["SUBSCRIBE", "channel"]),
+        &mut [0; 34],
+    );
+    exchange(&mut client, &request(&["SET", "key", "value"]), &mut [0; 5]);
+    // The command, and the length of its reply.
+    let cases: [(&str, &[&str], usize); 3] = [
+        ("SET", &["SET", "key", "value"], 5),
+        ("GET", &["GET", "key"], 11),
+        ("LPUSH and RPOP", &["LPUSH", "list", "item"], 4),
+    ];
+    for depth in [1, 16] {
+        let mut group = criterion.benchmark_group(format!("tcp, pipeline of {depth}"));
+        group.throughput(Throughput::Elements(depth as u64));
+        for (name, words, len) in cases {
+            let (mut one, mut len) = (request(words), len);
+            if words[0] == "LPUSH" {
+                // The list stays as it is, and so does the reply.
+                one.extend_from_slice(&request(&["RPOP", "list"]));
+                len += 10;
+            }
+            let (requests, mut replies) = (one.repeat(depth), vec![0; len * depth]);
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| exchange(&mut client, &requests, &mut replies));
+            });
+        }
+        group.finish();
+    }
+    let mut group = criterion.benchmark_group("tcp, from one client to another");
+    let publish = request(&["PUBLISH", "channel", "message"]);
+    let mut message = vec![0; "*3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$7\r\nmessage\r\n".len()];
+    group.bench_function("PUBLISH to a subscriber", |bencher| {
+        bencher.iter(|| {
+            exchange(&mut client, &publish, &mut [0; 4]);
+            subscriber
+                .read_exact(&mut message)
+                .expect("the message comes");
+        });
+    });
+    let mut consumer = connect(&broker);
+    let (pop, push) = (
+        request(&["BLPOP", "queue", "0"]),
+        request(&["LPUSH", "queue", "item"]),
+    );
+    let mut popped = vec![0; "*2\r\n$5\r\nqueue\r\n$4\r\nitem\r\n".len()];
+    group.bench_function("LPUSH to a BLPOP", |bencher| {
+        bencher.iter(|| {
+            consumer.write_all(&pop).expect("the broker reads");
+            exchange(&mut client, &push, &mut [0; 4]);
+            consumer.read_exact(&mut popped).expect("the item comes");
+        });
+    });
+    group.finish();
+}
+
+fn lifetime(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("broker");
+    group.bench_function("start, first PONG, stop", |bencher| {
+        bencher.iter(|| {
+            let broker = Broker::start().expect("a broker starts");
+            exchange(&mut connect(&broker), b"PING\r\n", &mut [0; 7]);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, requests, lifetime);
+criterion_main!(benches);
