@@ -63,7 +63,10 @@ pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         }
         ReplyMode::Skip => {
             reply.output().rewind(mark);
-            context.session.reply_mode = ReplyMode::On;
+            // The reply that a blocked client is still to get is not wanted.
+            if !matches!(next, Next::Block(..)) {
+                context.session.reply_mode = ReplyMode::On;
+            }
         }
     }
     next
