@@ -178,11 +178,7 @@ impl Broker {
                 };
                 format!("redis://{user}{}/0", SocketAddr::new(host, addr.port()))
             }
-            (None, Some(path)) => {
-                // Where there is no current directory, a relative path is the best there is.
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-                format!("unix://{user}{}", path.display())
-            }
+            (None, Some(path)) => format!("unix://{user}{}", path.display()),
             (None, None) => String::new(),
         }
     }

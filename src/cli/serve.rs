@@ -4,6 +4,7 @@
 //! What goes wrong before clients can connect is one line and status 1; afterwards everything
 //! goes to the log. Nothing is done at start that a client would not miss.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -103,6 +104,7 @@ fn explain(error: &ConfigError) -> String {
                 }
                 _ => "",
             };
+            let text = without_secret(text);
             match origin {
                 Origin::File(path) | Origin::Included(path) => {
                     format!("{}:{line}: '{text}': {reason}{hint}", path.display())
@@ -116,7 +118,7 @@ fn explain(error: &ConfigError) -> String {
             }
         }
         ConfigError::File { path, reason } => {
-            let hint = match is_bare_word(path) {
+            let hint = match is_bare_word(path) && !path.exists() {
                 true => " (and it is no command; respd --help lists them)",
                 false => "",
             };
@@ -126,6 +128,15 @@ fn explain(error: &ConfigError) -> String {
         ConfigError::Stdin { reason } => {
             format!("cannot read the configuration from standard input: {reason}")
         }
+    }
+}
+
+/// A line of the configuration as it may be shown: of a password, not even a wrong one.
+fn without_secret(line: &str) -> Cow<'_, str> {
+    let name = line.split_ascii_whitespace().next().unwrap_or_default();
+    match config::lookup(name.trim_matches(['"', '\''])) {
+        Some(setting) if setting.is_sensitive() => format!("{name} ***").into(),
+        _ => line.into(),
     }
 }
 
@@ -188,11 +199,17 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), Failure> {
 
 fn open_log(config: &Config, stdout_is_taken: bool) -> Result<Arc<Log>, String> {
     let output = match &config.logfile {
-        Some(path) => Output::File(config.dir.join(path)),
+        Some(path) => Output::File(in_dir(config, path)),
         None if stdout_is_taken => Output::Stderr,
         None => Output::Stdout,
     };
     Log::open(output, config.loglevel)
+}
+
+/// A path of the configuration by a name that holds anywhere.
+fn in_dir(config: &Config, path: &Path) -> PathBuf {
+    let path = config.dir.join(path);
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Makes room for `maxclients`, or lowers it to what there is room for.
@@ -224,7 +241,7 @@ fn fit_clients(config: &mut Config) -> Result<(), String> {
 fn place_markers(flags: &Flags, config: &Config, broker: &Broker) -> Result<Vec<Marker>, String> {
     let mut markers = Vec::new();
     if let Some(path) = &config.pidfile {
-        let path = config.dir.join(path);
+        let path = in_dir(config, path);
         match Marker::write(path.clone(), &format!("{}\n", std::process::id())) {
             Ok(marker) => markers.push(marker),
             // As in Redis, that is no reason not to serve.
@@ -321,6 +338,17 @@ fn next_steps(url: &str, redis_cli_place: &str, has_password: bool) -> [String; 
     ]
 }
 
+/// Has the process follow changed settings.
+fn follow(config: &Config, log: &Log) {
+    log.set_level(config.loglevel);
+    if let Room::Reduced { limit, .. } | Room::None { limit } = make_room(config.maxclients) {
+        tracing::warn!(
+            "Current maximum open files is {limit}, which is too few for maxclients {}",
+            config.maxclients
+        );
+    }
+}
+
 /// The signals that a broker heeds.
 struct Signals {
     int: Signal,
@@ -342,6 +370,13 @@ impl Signals {
     async fn wait(&mut self, broker: &Broker, log: &Log) {
         loop {
             let name = tokio::select! {
+                // In order, so that settings which a client was told are changed come before a
+                // signal that was sent thereafter.
+                biased;
+                config = broker.reconfigured() => {
+                    follow(&config, log);
+                    continue;
+                }
                 () = broker.stopped() => return,
                 _ = self.int.recv() => "SIGINT",
                 _ = self.term.recv() => "SIGTERM",
@@ -349,19 +384,6 @@ impl Signals {
                     // As in Redis, losing the terminal ends nothing.
                     if let Err(error) = log.reopen() {
                         tracing::warn!("{error}");
-                    }
-                    continue;
-                }
-                config = broker.reconfigured() => {
-                    log.set_level(config.loglevel);
-                    if let Room::Reduced { limit, .. } | Room::None { limit } =
-                        make_room(config.maxclients)
-                    {
-                        tracing::warn!(
-                            "Current maximum open files is {limit}, which is too few for \
-                             maxclients {}",
-                            config.maxclients
-                        );
                     }
                     continue;
                 }

@@ -69,7 +69,10 @@ impl Listeners {
         }
         if let Some(path) = &config.unixsocket {
             let path = config.dir.join(path);
+            // Bound by the name it was given, since long ones do not fit into
+            // a socket's address; told by one that holds anywhere.
             let listener = listen_unix(&path, config);
+            let path = std::path::absolute(&path).unwrap_or(path);
             let listener = listener.map_err(|error| {
                 format!("cannot listen on {}: {}", path.display(), describe(&error))
             })?;

@@ -1,0 +1,7 @@
+//! The program `respd`, as it is typed and spawned.
+
+mod clients;
+mod config;
+mod process;
+mod serving;
+mod starting;
