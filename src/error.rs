@@ -25,6 +25,7 @@ texts! {
     SYNTAX = "ERR syntax error";
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
+    NOT_A_32_BIT_INTEGER = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NOT_A_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";
     OVERFLOW = "ERR increment or decrement would overflow";
@@ -50,8 +51,13 @@ texts! {
     RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
     RANK_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
+    INVALID_FIRST_DB = "ERR invalid first DB index";
+    INVALID_SECOND_DB = "ERR invalid second DB index";
     SAME_OBJECT = "ERR source and destination objects are the same";
     INVALID_CURSOR = "ERR invalid cursor";
+    NX_INCOMPATIBLE = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    GT_LT_INCOMPATIBLE = "ERR GT and LT options at the same time are not compatible";
+    NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_AUTH = "NOAUTH Authentication required.";
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
@@ -93,6 +99,15 @@ impl Error {
     /// `ERR invalid expire time in 'set' command`
     pub fn invalid_expire(command: &str) -> Error {
         Error::new(format!("ERR invalid expire time in '{command}' command"))
+    }
+
+    /// `ERR Unsupported option foo`
+    pub fn unsupported_option(option: &[u8]) -> Error {
+        let text = [
+            b"ERR Unsupported option ".as_slice(),
+            shown(option, usize::MAX),
+        ];
+        Error(text.concat().into())
     }
 
     /// `ERR Syntax error in HELLO option 'foo'`

@@ -134,6 +134,12 @@ impl<'a> Args<'a> {
         number::parse_i64(self.next()?).ok_or(Error::NOT_AN_INTEGER)
     }
 
+    /// The next argument as a 32-bit integer, which Redis tells from a word that
+    /// is no number at all.
+    pub fn int32(&mut self) -> Result<i32> {
+        i32::try_from(self.int()?).map_err(|_| Error::NOT_A_32_BIT_INTEGER)
+    }
+
     /// The next argument as an integer within `range`; `error` otherwise.
     pub fn int_in(&mut self, range: std::ops::RangeInclusive<i64>, error: Error) -> Result<i64> {
         let value = number::parse_i64(self.next()?).ok_or_else(|| error.clone())?;

@@ -9,10 +9,14 @@ pub mod args;
 mod blocking_list;
 mod connection;
 pub mod dispatch;
+mod expire;
 pub mod introspect;
+mod keys;
+mod keyspace;
 mod lcs;
 mod list;
 pub mod pubsub;
+mod scan;
 mod spec;
 mod string;
 mod transaction;
@@ -251,8 +255,12 @@ pub enum Find {
 /// The families, in the order in which COMMAND lists them.
 const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
+    expire::COMMANDS,
     introspect::COMMANDS,
+    keys::COMMANDS,
+    keyspace::COMMANDS,
     pubsub::COMMANDS,
+    scan::COMMANDS,
     transaction::COMMANDS,
     list::COMMANDS,
     blocking_list::COMMANDS,

@@ -208,6 +208,14 @@ impl Database {
         Some(&mut self.objects[number])
     }
 
+    /// A copy of the value. The bytes of a long string are shared.
+    pub fn copy(&self, handle: Handle) -> Object {
+        match self.object(handle) {
+            Some(object) => object.clone(),
+            None => Object::String(Bytes::copy_from_slice(self.entry(handle).value())),
+        }
+    }
+
     /// Bytes of memory that the key takes: an estimate that counts the slot,
     /// the share of the index and what the value holds.
     pub fn memory(&self, handle: Handle) -> usize {

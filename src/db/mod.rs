@@ -20,6 +20,7 @@ pub use list::{ChunkLimit, End, List};
 
 use crate::config::KeyspaceEvents;
 use crate::error::{Error, Result};
+use slots::SLOT_MAX;
 
 /// All databases, and the journal of what happens to them.
 pub struct Keyspace {
@@ -66,6 +67,13 @@ pub enum Expiry {
     At(i64),
 }
 
+/// What a key has, on the way to another key.
+pub struct Value {
+    object: Object,
+    encoding: Encoding,
+    expires_at: Option<i64>,
+}
+
 impl Keyspace {
     /// `count` empty databases.
     pub fn new(count: usize, limits: Limits, seed: u64) -> Keyspace {
@@ -99,6 +107,22 @@ impl Keyspace {
             }
         }
         removed
+    }
+
+    /// Removes every key of a database.
+    pub fn flush(&mut self, index: usize) {
+        let old = std::mem::take(&mut self.databases[index]);
+        if !old.is_empty() {
+            self.journal.flushed(index, old);
+        }
+    }
+
+    /// Exchanges two databases, which may be the same one.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        if a != b {
+            self.databases.swap(a, b);
+            self.journal.swapped(a, b);
+        }
     }
 
     fn expire(&mut self, index: usize, handle: Handle) {
@@ -160,15 +184,22 @@ impl Db<'_> {
     /// It does not count as a use of the key.
     pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
         let handle = self.database().find(key)?;
-        if self
-            .database()
-            .expires_at(handle)
-            .is_some_and(|at| at <= self.now)
-        {
+        (!self.expire_if_due(handle)).then_some(handle)
+    }
+
+    /// Whether the time of the entry has come.
+    pub fn is_due(&self, handle: Handle) -> bool {
+        let at = self.database().expires_at(handle);
+        at.is_some_and(|at| at <= self.now)
+    }
+
+    /// Removes the entry if its time has come; answers whether it had.
+    pub fn expire_if_due(&mut self, handle: Handle) -> bool {
+        let due = self.is_due(handle);
+        if due {
             self.keyspace.expire(self.index, handle);
-            return None;
         }
-        Some(handle)
+        due
     }
 
     /// The entry of a key that a write command is about to use.
@@ -184,16 +215,37 @@ impl Db<'_> {
     /// The entry of a key that a read command asks for: a hit or a miss.
     pub fn read(&mut self, key: &[u8]) -> Option<Handle> {
         let found = self.lookup(key);
-        match found {
-            Some(_) => self.keyspace.stats.hits += 1,
-            None => {
-                self.keyspace.stats.misses += 1;
-                self.keyspace
-                    .journal
-                    .event(self.index, KeyspaceEvents::KEY_MISS, "keymiss", key);
+        self.count(key, found);
+        found
+    }
+
+    /// The entry of a key that a read command asks about: a hit or a miss, but
+    /// no use of the key.
+    pub fn stat(&mut self, key: &[u8]) -> Option<Handle> {
+        let found = self.peek(key);
+        self.count(key, found);
+        found
+    }
+
+    fn count(&mut self, key: &[u8], found: Option<Handle>) {
+        if found.is_some() {
+            self.keyspace.stats.hits += 1;
+        } else {
+            self.keyspace.stats.misses += 1;
+            self.event(KeyspaceEvents::KEY_MISS, "keymiss", key);
+        }
+    }
+
+    /// The entry of any key. Those that it comes upon and whose time has come
+    /// are removed.
+    pub fn random(&mut self) -> Option<Handle> {
+        loop {
+            let Keyspace { databases, rng, .. } = &mut *self.keyspace;
+            let handle = databases[self.index].random(|n| rng.usize(..n))?;
+            if !self.expire_if_due(handle) {
+                return Some(handle);
             }
         }
-        found
     }
 
     /// Whether the key is there.
@@ -333,6 +385,44 @@ impl Db<'_> {
     pub fn remove(&mut self, key: &[u8], handle: Handle) {
         self.database_mut().remove(handle);
         self.changed(key);
+    }
+
+    /// A copy of what the key has, to be [put](Self::put) under another one.
+    pub fn copy(&self, handle: Handle) -> Value {
+        let database = self.database();
+        Value {
+            object: database.copy(handle),
+            encoding: database.encoding(handle),
+            expires_at: database.expires_at(handle),
+        }
+    }
+
+    /// Removes the key and answers what it had. Fires no event.
+    pub fn take(&mut self, key: &[u8], handle: Handle) -> Value {
+        let database = self.database_mut();
+        let encoding = database.encoding(handle);
+        let expires_at = database.expires_at(handle);
+        // What stands in the slot goes with it; an object is handed out.
+        let is_inline = database.object(handle).is_none();
+        let inline = is_inline.then(|| database.copy(handle));
+        let object = database.take(handle).or(inline);
+        self.changed(key);
+        Value {
+            object: object.expect("what is no object is inline"),
+            encoding,
+            expires_at,
+        }
+    }
+
+    /// Gives `key` what another one had, whatever was there.
+    pub fn put(&mut self, key: &[u8], value: Value) {
+        let expiry = value.expires_at.map_or(Expiry::Clear, Expiry::At);
+        match value.object {
+            Object::String(bytes) if bytes.len() < SLOT_MAX => {
+                self.set_string(key, &bytes, value.encoding, expiry);
+            }
+            object => self.set_object(key, object, expiry),
+        }
     }
 
     /// Removes a list that has become empty, with its `del` event; true if it was.

@@ -1,0 +1,256 @@
+//! How long keys live.
+//!
+//! Keys whose time has come are removed when somebody asks for them, by
+//! [`Db::peek`], or by the engine's expiry task, whichever is first.
+
+use super::spec::{READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
+use super::{Args, Command, Group, Handler};
+use crate::config::KeyspaceEvents;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+
+const KEYS: Command = Command {
+    group: Group::Generic,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "expire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
+        usage: "key:key seconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "1.0.0",
+        history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
+        summary: "Lets a key live for so many seconds from now.", handler: Handler::Data(expire),
+        ..KEYS
+    },
+    Command {
+        name: "pexpire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
+        usage: "key:key milliseconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "2.6.0",
+        history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
+        summary: "Lets a key live for so many milliseconds from now.",
+        handler: Handler::Data(pexpire),
+        ..KEYS
+    },
+    Command {
+        name: "expireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
+        usage: "key:key unix-time-seconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]", since: "1.2.0",
+        history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
+        summary: "Lets a key live until a Unix time in seconds.", handler: Handler::Data(expireat),
+        ..KEYS
+    },
+    Command {
+        name: "pexpireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
+        usage: "key:key unix-time-milliseconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]",
+        since: "2.6.0", history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
+        summary: "Lets a key live until a Unix time in milliseconds.",
+        handler: Handler::Data(pexpireat),
+        ..KEYS
+    },
+    Command {
+        name: "ttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
+        usage: "key:key", tips: &["nondeterministic_output"], since: "1.0.0",
+        history: &[("2.8.0", "Added the -2 reply.")],
+        summary: "The seconds that a key has left to live.", handler: Handler::Data(ttl),
+        ..KEYS
+    },
+    Command {
+        name: "pttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
+        usage: "key:key", tips: &["nondeterministic_output"], since: "2.6.0",
+        history: &[("2.8.0", "Added the -2 reply.")],
+        summary: "The milliseconds that a key has left to live.", handler: Handler::Data(pttl),
+        ..KEYS
+    },
+    Command {
+        name: "expiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
+        usage: "key:key", since: "7.0.0",
+        summary: "The Unix time in seconds at which a key expires.",
+        handler: Handler::Data(expiretime),
+        ..KEYS
+    },
+    Command {
+        name: "pexpiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
+        usage: "key:key", since: "7.0.0",
+        summary: "The Unix time in milliseconds at which a key expires.",
+        handler: Handler::Data(pexpiretime),
+        ..KEYS
+    },
+    Command {
+        name: "persist", arity: 2, flags: WRITE_FAST, keys: &[UPDATE_KEY],
+        usage: "key:key", since: "2.2.0",
+        summary: "Takes the expiry off a key.", handler: Handler::Data(persist),
+        ..KEYS
+    },
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+/// What a time counts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Now,
+    Epoch,
+}
+
+fn expire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    set_expiry(db, args, reply, "expire", (Unit::Seconds, Since::Now))
+}
+
+fn pexpire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    set_expiry(db, args, reply, "pexpire", (Unit::Milliseconds, Since::Now))
+}
+
+fn expireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    set_expiry(db, args, reply, "expireat", (Unit::Seconds, Since::Epoch))
+}
+
+fn pexpireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let measure = (Unit::Milliseconds, Since::Epoch);
+    set_expiry(db, args, reply, "pexpireat", measure)
+}
+
+/// When EXPIRE and its relatives leave the expiry alone.
+#[derive(Default)]
+struct Conditions {
+    nx: bool,
+    xx: bool,
+    gt: bool,
+    lt: bool,
+}
+
+impl Conditions {
+    fn parse(args: Args<'_>) -> Result<Conditions> {
+        let mut found = Conditions::default();
+        for option in args.rest() {
+            let flag = match option.to_ascii_lowercase().as_slice() {
+                b"nx" => &mut found.nx,
+                b"xx" => &mut found.xx,
+                b"gt" => &mut found.gt,
+                b"lt" => &mut found.lt,
+                _ => return Err(Error::unsupported_option(option)),
+            };
+            *flag = true;
+        }
+        if found.nx && (found.xx || found.gt || found.lt) {
+            Err(Error::NX_INCOMPATIBLE)
+        } else if found.gt && found.lt {
+            Err(Error::GT_LT_INCOMPATIBLE)
+        } else {
+            Ok(found)
+        }
+    }
+
+    /// Whether an expiry may take the place of the `old` one. No expiry is
+    /// later than any.
+    fn admit(&self, new: i64, old: Option<i64>) -> bool {
+        !(self.nx && old.is_some()
+            || self.xx && old.is_none()
+            || self.gt && old.is_none_or(|old| new <= old)
+            || self.lt && old.is_some_and(|old| new >= old))
+    }
+}
+
+fn set_expiry(
+    db: &mut Db<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    name: &str,
+    (unit, since): (Unit, Since),
+) -> Result<()> {
+    let (key, mut time) = (args.next()?, args);
+    args.next()?;
+    // Redis reads the options first, and so tells what is wrong with them.
+    let conditions = Conditions::parse(args)?;
+    let time = time.int()?;
+    let at = point_in_time(time, unit, since, db.now).ok_or_else(|| Error::invalid_expire(name))?;
+    let set = match db.lookup(key) {
+        Some(handle) if conditions.admit(at, db.database().expires_at(handle)) => {
+            if at <= db.now {
+                db.remove(key, handle);
+                db.event(KeyspaceEvents::GENERIC, "del", key);
+            } else {
+                db.set_expiry(key, handle, Some(at));
+                db.event(KeyspaceEvents::GENERIC, "expire", key);
+            }
+            true
+        }
+        _ => false,
+    };
+    reply.int(i64::from(set));
+    Ok(())
+}
+
+/// A time in milliseconds after 1970, if there are so many.
+fn point_in_time(time: i64, unit: Unit, since: Since, now: i64) -> Option<i64> {
+    let milliseconds = match unit {
+        Unit::Seconds => time.checked_mul(1000)?,
+        Unit::Milliseconds => time,
+    };
+    match since {
+        Since::Now => milliseconds.checked_add(now),
+        Since::Epoch => Some(milliseconds),
+    }
+}
+
+fn ttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    expiry(db, args, reply, (Unit::Seconds, Since::Now))
+}
+
+fn pttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    expiry(db, args, reply, (Unit::Milliseconds, Since::Now))
+}
+
+fn expiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    expiry(db, args, reply, (Unit::Seconds, Since::Epoch))
+}
+
+fn pexpiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    expiry(db, args, reply, (Unit::Milliseconds, Since::Epoch))
+}
+
+fn expiry(
+    db: &mut Db<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    (unit, since): (Unit, Since),
+) -> Result<()> {
+    const NO_KEY: i64 = -2;
+    const NO_EXPIRY: i64 = -1;
+    let Some(handle) = db.stat(args.next()?) else {
+        reply.int(NO_KEY);
+        return Ok(());
+    };
+    let time = match (db.database().expires_at(handle), since) {
+        (None, _) => NO_EXPIRY,
+        (Some(at), Since::Now) => in_unit(at - db.now, unit),
+        (Some(at), Since::Epoch) => in_unit(at, unit),
+    };
+    reply.int(time);
+    Ok(())
+}
+
+/// Seconds are rounded to the nearest. The time is not negative.
+fn in_unit(milliseconds: i64, unit: Unit) -> i64 {
+    match unit {
+        Unit::Seconds => (milliseconds.unsigned_abs() + 500).div_euclid(1000) as i64,
+        Unit::Milliseconds => milliseconds,
+    }
+}
+
+fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    let expiring = db
+        .lookup(key)
+        .filter(|&handle| db.database().expires_at(handle).is_some());
+    if let Some(handle) = expiring {
+        db.set_expiry(key, handle, None);
+        db.event(KeyspaceEvents::GENERIC, "persist", key);
+    }
+    reply.int(i64::from(expiring.is_some()));
+    Ok(())
+}

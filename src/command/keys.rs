@@ -1,0 +1,373 @@
+//! Keys of any type: whether they exist, what they hold, what they are called.
+//!
+//! How long they live is in [`super::expire`], how to find them in
+//! [`super::scan`].
+
+use super::introspect::HELP;
+use super::spec::{
+    CONTAINER, CREATE_KEY, DELETE_KEY, GROW, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
+    STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
+};
+use super::{Args, Command, Group, Handler};
+use crate::config::KeyspaceEvents;
+use crate::db::{Db, Encoding, Handle, Kind, Object};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::resp::Reply;
+
+const KEYS: Command = Command {
+    group: Group::Generic,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "del", arity: -2, flags: WRITE, keys: &[DELETE_KEY.all()],
+        usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        since: "1.0.0", complexity: "O(N) where N is the number of keys that will be removed.",
+        summary: "Removes keys.", handler: Handler::Data(del),
+        ..KEYS
+    },
+    Command {
+        name: "unlink", arity: -2, flags: WRITE_FAST, keys: &[DELETE_KEY.all()],
+        usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        since: "4.0.0", complexity: "O(1) for each key removed regardless of its size.",
+        summary: "Removes keys, and frees large values without holding up others.",
+        handler: Handler::Data(del),
+        ..KEYS
+    },
+    Command {
+        name: "exists", arity: -2, flags: READ_FAST, keys: &[STAT_KEY.all()],
+        usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        since: "1.0.0", complexity: "O(N) where N is the number of keys to check.",
+        history: &[("3.0.3", "Accepts multiple `key` arguments.")],
+        summary: "Counts how many of the keys exist; a key named twice counts twice.",
+        handler: Handler::Data(exists),
+        ..KEYS
+    },
+    Command {
+        name: "type", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
+        usage: "key:key", since: "1.0.0",
+        summary: "Tells of which type the value at a key is.", handler: Handler::Data(type_),
+        ..KEYS
+    },
+    Command {
+        name: "touch", arity: -2, flags: READ_FAST, keys: &[STAT_KEY.all()],
+        usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        since: "3.2.1", complexity: "O(N) where N is the number of keys that will be touched.",
+        summary: "Marks keys as just used, and counts those that exist.",
+        handler: Handler::Data(touch),
+        ..KEYS
+    },
+    Command {
+        name: "randomkey", arity: 1, flags: READ,
+        tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
+        since: "1.0.0",
+        summary: "A key name picked at random.", handler: Handler::Data(randomkey),
+        ..KEYS
+    },
+    Command {
+        name: "rename", arity: 3, flags: WRITE, keys: &[TAKE_KEY, OVERWRITE_KEY.at(2)],
+        usage: "key:key newkey:key", since: "1.0.0",
+        summary: "Gives a key another name, and replaces what was there.",
+        handler: Handler::Data(rename),
+        ..KEYS
+    },
+    Command {
+        name: "renamenx", arity: 3, flags: WRITE_FAST, keys: &[TAKE_KEY, CREATE_KEY.at(2)],
+        usage: "key:key newkey:key", since: "1.0.0", history: &[
+            ("3.2.0", "The command no longer returns an error when source and destination names \
+                are the same."),
+        ],
+        summary: "Gives a key another name, unless that name is taken.",
+        handler: Handler::Data(renamenx),
+        ..KEYS
+    },
+    Command {
+        name: "copy", arity: -3, flags: GROW, keys: &[READ_KEY, OVERWRITE_KEY.at(2)],
+        usage: "source:key destination:key [DB destination-db:integer] [REPLACE]", since: "6.2.0",
+        complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) \
+            for string values.",
+        summary: "Copies the value of a key, with its expiry, to another key.",
+        handler: Handler::Data(copy),
+        ..KEYS
+    },
+    Command {
+        name: "move", arity: 3, flags: WRITE_FAST, keys: &[MODIFY_KEY],
+        usage: "key:key db:integer", since: "1.0.0",
+        summary: "Moves a key to another database, unless it exists there.",
+        handler: Handler::Data(move_),
+        ..KEYS
+    },
+    Command {
+        name: "object", since: "2.2.3",
+        summary: "Asks how a value is kept inside the server.",
+        subcommands: &[
+            Command {
+                name: "encoding", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
+                usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
+                summary: "The internal representation of a value.",
+                handler: Handler::Data(object_encoding),
+                ..KEYS
+            },
+            Command {
+                name: "freq", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
+                usage: "key:key", tips: &["nondeterministic_output"], since: "4.0.0",
+                summary: "How often a key is used, as a logarithmic counter.",
+                handler: Handler::Data(object_freq),
+                ..KEYS
+            },
+            Command {
+                name: "idletime", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
+                usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
+                summary: "The seconds since a key was last used.",
+                handler: Handler::Data(object_idletime),
+                ..KEYS
+            },
+            Command {
+                name: "refcount", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
+                usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
+                summary: "How many references a value has.",
+                handler: Handler::Data(object_refcount),
+                ..KEYS
+            },
+            Command { group: Group::Generic, since: "6.2.0", ..HELP },
+        ],
+        ..CONTAINER
+    },
+];
+
+fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mut removed = 0;
+    for key in args.rest() {
+        if let Some(handle) = db.peek(key) {
+            db.remove(key, handle);
+            db.event(KeyspaceEvents::GENERIC, "del", key);
+            removed += 1;
+        }
+    }
+    reply.len(removed);
+    Ok(())
+}
+
+fn exists(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.len(args.rest().filter(|key| db.stat(key).is_some()).count());
+    Ok(())
+}
+
+fn type_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let found = db.stat(args.next()?);
+    let kind = found.map(|handle| db.database().kind(handle));
+    reply.simple(kind.map_or("none", Kind::name));
+    Ok(())
+}
+
+fn touch(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mut db = db.select(db.index);
+    // It is what the command is for, so CLIENT NO-TOUCH does not turn it off.
+    db.touch = true;
+    reply.len(args.rest().filter(|key| db.read(key).is_some()).count());
+    Ok(())
+}
+
+fn randomkey(db: &mut Db<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let found = db.random();
+    reply.bulk_or_null(found.map(|handle| db.database().key(handle)));
+    Ok(())
+}
+
+fn rename(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    rename_key(db, args, Target::Replaced)?;
+    reply.ok();
+    Ok(())
+}
+
+fn renamenx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let renamed = rename_key(db, args, Target::Kept)?;
+    reply.int(i64::from(renamed));
+    Ok(())
+}
+
+/// What becomes of a key that has the name which another is to get.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Replaced,
+    Kept,
+}
+
+/// Makes sure that nothing is in the way at `key`; false if something is and
+/// is to be kept.
+fn make_way(db: &mut Db<'_>, key: &[u8], target: Target) -> bool {
+    match db.lookup(key) {
+        Some(_) if target == Target::Kept => return false,
+        Some(handle) => db.remove(key, handle),
+        None => {}
+    }
+    true
+}
+
+/// Renames one key; answers whether anything has changed.
+fn rename_key(db: &mut Db<'_>, mut args: Args<'_>, target: Target) -> Result<bool> {
+    let (from, to) = (args.next()?, args.next()?);
+    let handle = db.lookup(from).ok_or(Error::NO_SUCH_KEY)?;
+    if from == to || !make_way(db, to, target) {
+        return Ok(false);
+    }
+    let value = db.take(from, handle);
+    db.put(to, value);
+    db.event(KeyspaceEvents::GENERIC, "rename_from", from);
+    db.event(KeyspaceEvents::GENERIC, "rename_to", to);
+    Ok(true)
+}
+
+/// The number of a database, which must be there.
+fn database_index(db: &Db<'_>, args: &mut Args<'_>) -> Result<usize> {
+    let index = usize::try_from(args.int32()?).ok();
+    index
+        .filter(|&index| index < db.keyspace.databases.len())
+        .ok_or(Error::DB_OUT_OF_RANGE)
+}
+
+/// Where COPY puts the copy.
+struct CopyOptions {
+    index: usize,
+    target: Target,
+}
+
+impl CopyOptions {
+    fn parse(db: &Db<'_>, mut args: Args<'_>) -> Result<CopyOptions> {
+        let mut options = CopyOptions {
+            index: db.index,
+            target: Target::Kept,
+        };
+        while args.remaining() > 0 {
+            if args.keyword("replace") {
+                options.target = Target::Replaced;
+            } else if args.keyword("db") {
+                options.index = database_index(db, &mut args)?;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn copy(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let (from, to) = (args.next()?, args.next()?);
+    let CopyOptions { index, target } = CopyOptions::parse(db, args)?;
+    if index == db.index && from == to {
+        return Err(Error::SAME_OBJECT);
+    }
+    let copied = match db.read(from) {
+        Some(handle) if make_way(&mut db.select(index), to, target) => {
+            let value = db.copy(handle);
+            let mut db = db.select(index);
+            db.put(to, value);
+            db.event(KeyspaceEvents::GENERIC, "copy_to", to);
+            true
+        }
+        _ => false,
+    };
+    reply.int(i64::from(copied));
+    Ok(())
+}
+
+fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    let index = database_index(db, &mut args)?;
+    if index == db.index {
+        return Err(Error::SAME_OBJECT);
+    }
+    let moved = match db.lookup(key) {
+        Some(handle) if make_way(&mut db.select(index), key, Target::Kept) => {
+            let value = db.take(key, handle);
+            db.select(index).put(key, value);
+            db.event(KeyspaceEvents::GENERIC, "move_from", key);
+            let mut db = db.select(index);
+            db.event(KeyspaceEvents::GENERIC, "move_to", key);
+            true
+        }
+        _ => false,
+    };
+    reply.int(i64::from(moved));
+    Ok(())
+}
+
+fn object_encoding(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let found = inspect(db, args.next()?);
+    let name = found.map(|handle| encoding_name(db, handle).as_bytes());
+    reply.bulk_or_null(name);
+    Ok(())
+}
+
+/// The entry of a key that OBJECT asks about: a hit or a miss, but neither a
+/// use of the key nor an event.
+fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
+    let found = db.peek(key);
+    match found {
+        Some(_) => db.keyspace.stats.hits += 1,
+        None => db.keyspace.stats.misses += 1,
+    }
+    found
+}
+
+/// Redis's longest string that shares an allocation with its header.
+const EMBSTR_MAX: usize = 44;
+
+fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
+    match db.database().object(handle) {
+        Some(Object::List(list)) if list.is_packed() => return "listpack",
+        Some(Object::List(_)) => return "quicklist",
+        Some(Object::String(_)) | None => {}
+    }
+    if integer(db, handle).is_some() {
+        return "int";
+    }
+    let len = db.string(handle).map_or(0, |string| string.len());
+    match db.database().encoding(handle) {
+        Encoding::Natural | Encoding::Text if len <= EMBSTR_MAX => "embstr",
+        _ => "raw",
+    }
+}
+
+/// The integer that Redis would keep instead of the string.
+fn integer(db: &Db<'_>, handle: Handle) -> Option<i64> {
+    let natural = db.database().encoding(handle) == Encoding::Natural;
+    let string = db.string(handle).ok().filter(|_| natural)?;
+    number::parse_i64(&string)
+}
+
+fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    match inspect(db, args.next()?) {
+        // Nothing is ever evicted, so how often keys are used is not counted.
+        Some(_) => Err(Error::NO_LFU_POLICY),
+        None => {
+            reply.null();
+            Ok(())
+        }
+    }
+}
+
+fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    match inspect(db, args.next()?) {
+        Some(handle) => reply.int(db.idle(handle).as_secs() as i64),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    match inspect(db, args.next()?) {
+        // Redis has one object for each of these numbers, which all keys
+        // share and which is never freed.
+        Some(handle) if integer(db, handle).is_some_and(|n| (0..10_000).contains(&n)) => {
+            reply.int(i64::from(i32::MAX));
+        }
+        Some(_) => reply.int(1),
+        None => reply.null(),
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Finding keys: KEYS all at once, SCAN in portions.
+
+use super::spec::READ;
+use super::{Acl, Args, Command, Group, Handler};
+use crate::db::{Db, Handle};
+use crate::error::{Error, Result};
+use crate::glob;
+use crate::resp::Reply;
+
+const KEYS: Command = Command {
+    group: Group::Generic,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "keys", arity: 2, flags: READ, acl: Acl::DANGEROUS,
+        usage: "pattern:pattern",
+        tips: &["request_policy:all_shards", "nondeterministic_output_order"], since: "1.0.0",
+        complexity: "O(N) with N being the number of keys in the database, under the assumption \
+            that the key names in the database and the given pattern have limited length.",
+        summary: "All key names that match a pattern.", handler: Handler::Data(keys),
+        ..KEYS
+    },
+    Command {
+        name: "scan", arity: -2, flags: READ,
+        usage: "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type@6.0.0]",
+        tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+        since: "2.8.0", complexity: "O(1) for every call.",
+        history: &[("6.0.0", "Added the `TYPE` subcommand.")],
+        summary: "Walks through the key names in portions; a cursor marks the place.",
+        handler: Handler::Data(scan),
+        ..KEYS
+    },
+];
+
+fn keys(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let pattern = args.next()?;
+    let database = db.database();
+    let is_wanted = |&handle: &Handle| matches(pattern, database.key(handle)) && !db.is_due(handle);
+    let found: Vec<Handle> = database.iter().filter(is_wanted).collect();
+    reply.bulks(found.iter().map(|&handle| database.key(handle)));
+    Ok(())
+}
+
+/// Whether a key matches. `*` alone stands for every key, the empty one
+/// included, which no other pattern with a star matches.
+fn matches(pattern: &[u8], key: &[u8]) -> bool {
+    pattern == b"*" || glob::matches(pattern, key, false)
+}
+
+/// Where a scan goes on, read as C's `strtoul` reads it, and nothing behind it
+/// but a NUL: an empty word is 0, and there may be a sign.
+pub fn cursor(word: &[u8]) -> Result<u64> {
+    let end = memchr::memchr(0, word).unwrap_or(word.len());
+    let (negative, digits) = match &word[..end] {
+        [] => return Ok(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return Err(Error::INVALID_CURSOR);
+    }
+    let mut value: u64 = 0;
+    for digit in digits {
+        let digit = char::from(*digit).to_digit(10);
+        value = digit
+            .and_then(|digit| value.checked_mul(10)?.checked_add(digit.into()))
+            .ok_or(Error::INVALID_CURSOR)?;
+    }
+    Ok(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
+}
+
+/// The options that SCAN shares with the scans of collections.
+pub struct ScanOptions<'a> {
+    /// What the name must match.
+    pub pattern: &'a [u8],
+    /// How many elements to look at, about.
+    pub count: usize,
+}
+
+impl Default for ScanOptions<'_> {
+    fn default() -> Self {
+        ScanOptions {
+            pattern: b"*",
+            count: 10,
+        }
+    }
+}
+
+impl<'a> ScanOptions<'a> {
+    /// Takes the next option, or answers a syntax error.
+    pub fn take(&mut self, args: &mut Args<'a>) -> Result<()> {
+        if args.keyword("match") {
+            self.pattern = args.next()?;
+        } else if args.keyword("count") {
+            self.count = match args.int()? {
+                count @ 1.. => count as usize,
+                _ => return Err(Error::SYNTAX),
+            };
+        } else {
+            return Err(Error::SYNTAX);
+        }
+        Ok(())
+    }
+
+    /// Whether the scan is to show an element of this name.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        matches(self.pattern, name)
+    }
+}
+
+fn scan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let cursor = cursor(args.next()?)?;
+    let (mut options, mut kind) = (ScanOptions::default(), None);
+    while args.remaining() > 0 {
+        if args.keyword("type") {
+            kind = Some(args.next()?);
+        } else {
+            options.take(&mut args)?;
+        }
+    }
+    let (database, mut found) = (db.database(), Vec::new());
+    let next = database.scan(cursor, options.count, |handle| {
+        if options.matches(database.key(handle)) {
+            found.push(handle);
+        }
+    });
+    // Removing one entry leaves the handles of the others as they are. A type
+    // that there is not is no error: no key has it.
+    found.retain(|&handle| {
+        !db.expire_if_due(handle)
+            && kind.is_none_or(|kind| {
+                let name = db.database().kind(handle).name();
+                name.as_bytes().eq_ignore_ascii_case(kind)
+            })
+    });
+    reply.array(2);
+    reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+    reply.bulks(found.iter().map(|&handle| db.database().key(handle)));
+    Ok(())
+}
