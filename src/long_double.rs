@@ -49,6 +49,15 @@ impl LongDouble {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(LongDouble(sum))
     }
+
+    /// These seconds in milliseconds; what an `i64` does not hold becomes its
+    /// limit.
+    pub fn to_millis_rounded_up(self) -> i64 {
+        let millis = (self.0 * X87DoubleExtended::from_u128(1000).value).value;
+        millis
+            .to_i128_r(64, Round::TowardPositive, &mut false)
+            .value as i64
+    }
 }
 
 /// Digits with a point and an exponent, without a sign.
