@@ -26,6 +26,7 @@ texts! {
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     NOT_A_32_BIT_INTEGER = "ERR value is out of range, value must between -2147483648 and 2147483647";
+    NOT_AN_I32 = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NOT_A_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";
     OVERFLOW = "ERR increment or decrement would overflow";
@@ -158,6 +159,16 @@ impl Error {
         text.extend_from_slice(b"', with args beginning with: ");
         text.append(&mut list);
         Error(text.into())
+    }
+
+    /// The error as EXEC answers it when it is itself refused.
+    pub fn exec_abort(&self) -> Error {
+        let reason = self.0.strip_prefix(b"ERR ").unwrap_or(&self.0);
+        Error(
+            [b"EXECABORT Transaction discarded because of: ", reason]
+                .concat()
+                .into(),
+        )
     }
 
     /// The code and the text, as they are sent.

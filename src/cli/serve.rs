@@ -338,6 +338,17 @@ fn next_steps(url: &str, redis_cli_place: &str, has_password: bool) -> [String; 
     ]
 }
 
+/// Has the process follow changed settings.
+fn follow(config: &Config, log: &Log) {
+    log.set_level(config.loglevel);
+    if let Room::Reduced { limit, .. } | Room::None { limit } = make_room(config.maxclients) {
+        tracing::warn!(
+            "Current maximum open files is {limit}, which is too few for maxclients {}",
+            config.maxclients
+        );
+    }
+}
+
 /// The signals that a broker heeds.
 struct Signals {
     int: Signal,
@@ -359,6 +370,13 @@ impl Signals {
     async fn wait(&mut self, broker: &Broker, log: &Log) {
         loop {
             let name = tokio::select! {
+                // In order, so that settings which a client was told are changed come before a
+                // signal that was sent thereafter.
+                biased;
+                config = broker.reconfigured() => {
+                    follow(&config, log);
+                    continue;
+                }
                 () = broker.stopped() => return,
                 _ = self.int.recv() => "SIGINT",
                 _ = self.term.recv() => "SIGTERM",
@@ -366,19 +384,6 @@ impl Signals {
                     // As in Redis, losing the terminal ends nothing.
                     if let Err(error) = log.reopen() {
                         tracing::warn!("{error}");
-                    }
-                    continue;
-                }
-                config = broker.reconfigured() => {
-                    log.set_level(config.loglevel);
-                    if let Room::Reduced { limit, .. } | Room::None { limit } =
-                        make_room(config.maxclients)
-                    {
-                        tracing::warn!(
-                            "Current maximum open files is {limit}, which is too few for \
-                             maxclients {}",
-                            config.maxclients
-                        );
                     }
                     continue;
                 }

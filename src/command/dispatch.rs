@@ -45,9 +45,7 @@ pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         }
         Ok(Checked::Hold(until)) => return Next::Hold(until),
         Err(error) => {
-            if let Some(transaction) = &mut context.session.transaction {
-                transaction.refused = true;
-            }
+            let error = refuse(context, argv, error);
             context.server.metrics.count_error(error.text());
             reply.error(&error);
             Next::Run
@@ -63,10 +61,29 @@ pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         }
         ReplyMode::Skip => {
             reply.output().rewind(mark);
-            context.session.reply_mode = ReplyMode::On;
+            // The reply that a blocked client is still to get is not wanted.
+            if !matches!(next, Next::Block(..)) {
+                context.session.reply_mode = ReplyMode::On;
+            }
         }
     }
     next
+}
+
+/// A command that is refused spoils the transaction that it is part of; EXEC
+/// itself ends it.
+fn refuse(context: &mut Context<'_>, argv: Argv<'_>, error: Error) -> Error {
+    if argv
+        .get(0)
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"exec"))
+    {
+        super::transaction::abandon(context);
+        return error.exec_abort();
+    }
+    if let Some(transaction) = &mut context.session.transaction {
+        transaction.refused = true;
+    }
+    error
 }
 
 enum Checked {
@@ -243,7 +260,7 @@ pub fn call(
     }
     // Messages that the command has put into its own outbox come after its
     // reply and before the next one's.
-    if client.has_messages.swap(false, Relaxed) {
+    if !context.in_exec && client.has_messages.swap(false, Relaxed) {
         reply.output().append(&mut client.outbox.lock().output);
     }
     next

@@ -117,6 +117,10 @@ pub struct Database {
     hasher: foldhash::fast::RandomState,
 }
 
+/// What a database without keys may hold on to, in bytes: a queue that is
+/// filled and emptied in turn is not to build everything anew each time.
+const EMPTY_MAX: usize = 64 * 1024;
+
 /// What an entry is to hold.
 enum Content<'a> {
     Inline(&'a [u8], Encoding),
@@ -364,7 +368,7 @@ impl Database {
             self.long_keys.remove(number);
         }
         let object = object.map(|number| self.objects.remove(number));
-        if self.index.is_empty() {
+        if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
                 hasher: self.hasher.clone(),

@@ -41,6 +41,8 @@ pub struct Waiter {
     pub client: Arc<Client>,
     /// How to reply.
     pub protocol: Protocol,
+    /// It wants no reply: CLIENT REPLY.
+    pub silent: bool,
     /// The id of the command.
     pub command: usize,
     /// Its words.
