@@ -3,6 +3,7 @@
 use super::spec::{ANYTIME_FAST, HANDSHAKE};
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::client::validate_name;
 use super::{Args, Command, Flags, Group, Handler, pubsub, transaction};
 use crate::error::{Error, Result};
 use crate::number;
@@ -218,13 +219,4 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
     reply.bulk(b"modules");
     reply.array(0);
     Ok(())
-}
-
-/// What CLIENT SETNAME and HELLO SETNAME accept: printable, without spaces.
-pub fn validate_name(name: &[u8]) -> Result<()> {
-    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
-        Ok(())
-    } else {
-        Err(Error::CLIENT_NAME)
-    }
 }
