@@ -235,8 +235,6 @@ pub enum Begin {
     Index(usize),
     /// After this word, which is looked for from an argument (negative: from the end).
     Keyword(&'static str, i32),
-    /// It cannot be told.
-    Unknown,
 }
 
 /// How the keys follow from where the search begins.
@@ -261,8 +259,6 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
-    /// It cannot be told.
-    Unknown,
 }
 
 /// The families, in the order in which COMMAND lists them.

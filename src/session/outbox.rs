@@ -114,9 +114,4 @@ impl Inner {
         }
         self.overflowed
     }
-
-    /// Whether the client is to be closed because it did not read.
-    pub fn has_overflowed(&self) -> bool {
-        self.overflowed
-    }
 }
