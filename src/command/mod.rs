@@ -19,6 +19,8 @@ pub mod pubsub;
 mod scan;
 mod spec;
 mod string;
+#[cfg(test)]
+mod testing;
 mod transaction;
 pub mod usage;
 
