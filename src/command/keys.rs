@@ -319,7 +319,8 @@ fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
 /// Redis's longest string that shares an allocation with its header.
 const EMBSTR_MAX: usize = 44;
 
-fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
+/// The name that OBJECT ENCODING answers.
+pub fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
     match db.database().object(handle) {
         Some(Object::List(list)) if list.is_packed() => return "listpack",
         Some(Object::List(_)) => return "quicklist",
@@ -376,7 +377,7 @@ fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use crate::command::testing::Bench;
+    use crate::command::testing::Data;
 
     #[test]
     fn an_expired_key_is_not_there_for_any_of_them() {
@@ -393,11 +394,11 @@ mod tests {
             ("OBJECT ENCODING k", "$-1"),
             ("DBSIZE", ":1"),
         ] {
-            let mut bench = Bench::default();
-            bench.given(&["SET k v PX 10"]);
-            bench.now += 10;
-            assert_eq!(bench.run(line), reply, "{line}");
-            let removed = bench.events().contains(&"0 expired k".to_owned());
+            let mut data = Data::new();
+            data.given(&["SET k v PX 10"]);
+            data.now += 10;
+            assert_eq!(data.run(line), reply, "{line}");
+            let removed = data.events_of_keys().contains(&"0 expired k".to_owned());
             assert_eq!(removed, line != "DBSIZE", "{line}");
         }
     }
@@ -405,32 +406,35 @@ mod tests {
     #[test]
     fn an_expired_key_is_in_nobodys_way() {
         for line in ["RENAMENX a k", "COPY a k", "COPY a k DB 0"] {
-            let mut bench = Bench::default();
-            bench.given(&["SET a 1", "SET k v PX 10"]);
-            bench.now += 10;
-            assert_eq!(bench.run(line), ":1", "{line}");
-            assert_eq!(bench.run("GET k"), "$1 1", "{line}");
-            assert_eq!(bench.run("TTL k"), ":-1", "{line}");
+            let mut data = Data::new();
+            data.given(&["SET a 1", "SET k v PX 10"]);
+            data.now += 10;
+            assert_eq!(data.run(line), ":1", "{line}");
+            assert_eq!(data.run("GET k"), "$1 1", "{line}");
+            assert_eq!(data.run("TTL k"), ":-1", "{line}");
         }
     }
 
     #[test]
     fn what_replaces_a_key_is_new() {
         // Recorded with notify-keyspace-events KEAn.
-        let mut bench = Bench::default();
-        bench.given(&["SET a 1", "SET b 2"]);
-        bench.run("RENAME a b");
+        let mut data = Data::new();
+        data.given(&["SET a 1", "SET b 2"]);
+        data.run("RENAME a b");
         assert_eq!(
-            bench.events(),
+            data.events_of_keys(),
             ["0 new b", "0 rename_from a", "0 rename_to b"]
         );
-        bench.given(&["SET a 1"]);
-        bench.run("COPY a b REPLACE");
-        assert_eq!(bench.events(), ["0 new b", "0 copy_to b"]);
-        bench.run("MOVE a 3");
-        assert_eq!(bench.events(), ["3 new a", "0 move_from a", "3 move_to a"]);
-        bench.run("UNLINK b b");
-        assert_eq!(bench.events(), ["0 del b"]);
+        data.given(&["SET a 1"]);
+        data.run("COPY a b REPLACE");
+        assert_eq!(data.events_of_keys(), ["0 new b", "0 copy_to b"]);
+        data.run("MOVE a 3");
+        assert_eq!(
+            data.events_of_keys(),
+            ["3 new a", "0 move_from a", "3 move_to a"]
+        );
+        data.run("UNLINK b b");
+        assert_eq!(data.events_of_keys(), ["0 del b"]);
     }
 
     #[test]
@@ -443,51 +447,51 @@ mod tests {
                 format!("COPY k {long_name}"),
                 format!("COPY k {long_name} DB 2"),
             ] {
-                let mut bench = Bench::default();
-                bench.given(&[&format!("SET k {value} PX 5000"), &line]);
+                let mut data = Data::new();
+                data.given(&[&format!("SET k {value} PX 5000"), &line]);
                 if line.ends_with("DB 2") {
-                    bench.index = 2;
+                    data.index = 2;
                 }
-                let got = bench.run(&format!("GET {long_name}"));
+                let got = data.run(&format!("GET {long_name}"));
                 assert!(got == format!("${len} {value}"), "{line} of {len} bytes");
-                assert_eq!(bench.run(&format!("PTTL {long_name}")), ":5000");
+                assert_eq!(data.run(&format!("PTTL {long_name}")), ":5000");
             }
         }
     }
 
     #[test]
     fn a_copy_and_its_original_go_their_own_ways() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         let long = "v".repeat(5_000);
-        bench.given(&[&format!("SET k {long}"), "COPY k c", "APPEND k x"]);
-        bench.given(&["RPUSH l 1", "COPY l m", "RPUSH m 2"]);
-        assert_eq!(bench.run("STRLEN k"), ":5001");
-        assert_eq!(bench.run("STRLEN c"), ":5000");
-        assert_eq!(bench.run("LLEN l"), ":1");
-        assert_eq!(bench.run("LLEN m"), ":2");
+        data.given(&[&format!("SET k {long}"), "COPY k c", "APPEND k x"]);
+        data.given(&["RPUSH l 1", "COPY l m", "RPUSH m 2"]);
+        assert_eq!(data.run("STRLEN k"), ":5001");
+        assert_eq!(data.run("STRLEN c"), ":5000");
+        assert_eq!(data.run("LLEN l"), ":1");
+        assert_eq!(data.run("LLEN m"), ":2");
     }
 
     #[test]
     fn how_a_string_is_kept_goes_with_it() {
-        let mut bench = Bench::default();
-        bench.given(&[
+        let mut data = Data::new();
+        data.given(&[
             "SET k 1",
             "APPEND k 2",
             "COPY k c",
             "RENAME k r",
             "MOVE r 1",
         ]);
-        assert_eq!(bench.run("OBJECT ENCODING c"), "$3 raw");
-        bench.index = 1;
-        assert_eq!(bench.run("OBJECT ENCODING r"), "$3 raw");
-        assert_eq!(bench.run("OBJECT REFCOUNT r"), ":1");
+        assert_eq!(data.run("OBJECT ENCODING c"), "$3 raw");
+        data.index = 1;
+        assert_eq!(data.run("OBJECT ENCODING r"), "$3 raw");
+        assert_eq!(data.run("OBJECT REFCOUNT r"), ":1");
     }
 
     #[test]
     fn asking_about_a_key_is_no_use_of_it() {
-        let mut bench = Bench::default();
-        bench.given(&["SET k v EX 1000"]);
-        bench.now += 7_500;
+        let mut data = Data::new();
+        data.given(&["SET k v EX 1000"]);
+        data.now += 7_500;
         let asking = [
             "EXISTS k",
             "TYPE k",
@@ -496,31 +500,31 @@ mod tests {
             "KEYS *",
             "SCAN 0 TYPE string",
         ];
-        bench.given(&asking);
-        bench.given(&["RANDOMKEY", "OBJECT ENCODING k", "OBJECT IDLETIME k"]);
-        assert_eq!(bench.run("OBJECT IDLETIME k"), ":7");
-        bench.run("GET k");
-        assert_eq!(bench.run("OBJECT IDLETIME k"), ":0");
+        data.given(&asking);
+        data.given(&["RANDOMKEY", "OBJECT ENCODING k", "OBJECT IDLETIME k"]);
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":7");
+        data.run("GET k");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":0");
     }
 
     #[test]
     fn touch_marks_a_key_even_for_a_client_that_touches_nothing() {
-        let mut bench = Bench::default();
-        bench.given(&["SET k v"]);
-        bench.touch = false;
-        bench.now += 5_000;
-        bench.run("GET k");
-        assert_eq!(bench.run("OBJECT IDLETIME k"), ":5");
-        assert_eq!(bench.run("TOUCH k missing k"), ":2");
-        assert_eq!(bench.run("OBJECT IDLETIME k"), ":0");
+        let mut data = Data::new();
+        data.given(&["SET k v"]);
+        data.touch = false;
+        data.now += 5_000;
+        data.run("GET k");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":5");
+        assert_eq!(data.run("TOUCH k missing k"), ":2");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":0");
     }
 
     #[test]
     fn misses_are_events_except_those_of_object() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         for line in ["EXISTS x", "TYPE x", "TTL x", "TOUCH x", "COPY x y"] {
-            bench.run(line);
-            assert_eq!(bench.events(), ["0 keymiss x"], "{line}");
+            data.run(line);
+            assert_eq!(data.events_of_keys(), ["0 keymiss x"], "{line}");
         }
         for line in [
             "OBJECT ENCODING x",
@@ -529,21 +533,21 @@ mod tests {
             "MOVE x 1",
             "PERSIST x",
         ] {
-            bench.run(line);
-            assert_eq!(bench.events(), [""; 0], "{line}");
+            data.run(line);
+            assert_eq!(data.events_of_keys(), [""; 0], "{line}");
         }
     }
 
     #[test]
     fn a_random_key_is_never_an_expired_one() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         for n in 0..50 {
-            bench.given(&[&format!("SET gone{n} v PX 10")]);
+            data.given(&[&format!("SET gone{n} v PX 10")]);
         }
-        bench.given(&["SET stays v"]);
-        bench.now += 10;
+        data.given(&["SET stays v"]);
+        data.now += 10;
         for _ in 0..10 {
-            assert_eq!(bench.run("RANDOMKEY"), "$5 stays");
+            assert_eq!(data.run("RANDOMKEY"), "$5 stays");
         }
     }
 }

@@ -102,57 +102,57 @@ fn swapdb(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::command::testing::Bench;
+    use crate::command::testing::Data;
 
-    fn filled() -> Bench {
-        let mut bench = Bench::default();
+    fn filled() -> Data {
+        let mut data = Data::new();
         for (index, key) in [(0, "a"), (0, "b"), (1, "c")] {
-            bench.index = index;
-            bench.given(&[&format!("SET {key} v PX 1000")]);
+            data.index = index;
+            data.given(&[&format!("SET {key} v PX 1000")]);
         }
-        bench.index = 0;
-        bench
+        data.index = 0;
+        data
     }
 
-    fn sizes(bench: &Bench) -> Vec<usize> {
-        let databases = bench.keyspace.databases.iter();
+    fn sizes(data: &Data) -> Vec<usize> {
+        let databases = data.keyspace.databases.iter();
         databases.map(|database| database.len()).take(3).collect()
     }
 
     #[test]
     fn flushing_empties_one_database_or_all_and_tells_nobody() {
-        let mut bench = filled();
-        assert_eq!(bench.run("FLUSHDB ASYNC"), "+OK");
-        assert_eq!(sizes(&bench), [0, 1, 0]);
-        let mut bench = filled();
-        assert_eq!(bench.run("FLUSHALL sync"), "+OK");
-        assert_eq!(sizes(&bench), [0, 0, 0]);
-        assert_eq!(bench.events(), [""; 0]);
-        assert_eq!(bench.keyspace.next_expiry(), None);
+        let mut data = filled();
+        assert_eq!(data.run("FLUSHDB ASYNC"), "+OK");
+        assert_eq!(sizes(&data), [0, 1, 0]);
+        let mut data = filled();
+        assert_eq!(data.run("FLUSHALL sync"), "+OK");
+        assert_eq!(sizes(&data), [0, 0, 0]);
+        assert_eq!(data.events_of_keys(), [""; 0]);
+        assert_eq!(data.keyspace.next_expiry(), None);
     }
 
     #[test]
     fn a_flush_that_is_not_understood_leaves_everything() {
         for line in ["FLUSHDB now", "FLUSHALL SYNC ASYNC", "FLUSHALL ASYNC SYNC"] {
-            let mut bench = filled();
-            assert_eq!(bench.run(line), "-ERR syntax error", "{line}");
-            assert_eq!(sizes(&bench), [2, 1, 0], "{line}");
+            let mut data = filled();
+            assert_eq!(data.run(line), "-ERR syntax error", "{line}");
+            assert_eq!(sizes(&data), [2, 1, 0], "{line}");
         }
     }
 
     #[test]
     fn swapping_takes_keys_and_expiries_along() {
-        let mut bench = filled();
-        assert_eq!(bench.run("SWAPDB 0 1"), "+OK");
-        assert_eq!(sizes(&bench), [1, 2, 0]);
-        assert_eq!(bench.run("PTTL c"), ":1000");
-        assert_eq!(bench.run("SWAPDB 2 2"), "+OK");
-        assert_eq!(sizes(&bench), [1, 2, 0]);
+        let mut data = filled();
+        assert_eq!(data.run("SWAPDB 0 1"), "+OK");
+        assert_eq!(sizes(&data), [1, 2, 0]);
+        assert_eq!(data.run("PTTL c"), ":1000");
+        assert_eq!(data.run("SWAPDB 2 2"), "+OK");
+        assert_eq!(sizes(&data), [1, 2, 0]);
     }
 
     #[test]
     fn the_first_wrong_number_is_told() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         for (line, error) in [
             ("SWAPDB x y", "-ERR invalid first DB index"),
             ("SWAPDB 99 y", "-ERR invalid second DB index"),
@@ -160,7 +160,7 @@ mod tests {
             ("SWAPDB 0 16", "-ERR DB index is out of range"),
             ("SWAPDB -1 0", "-ERR DB index is out of range"),
         ] {
-            assert_eq!(bench.run(line), error, "{line}");
+            assert_eq!(data.run(line), error, "{line}");
         }
     }
 }

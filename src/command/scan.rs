@@ -153,7 +153,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::command::testing::Bench;
+    use crate::command::testing::Data;
 
     #[test]
     fn a_cursor_is_read_as_strtoul_reads_it() {
@@ -191,10 +191,10 @@ mod tests {
     }
 
     /// Scans to the end; answers the keys and how many calls it took.
-    fn scan_all(bench: &mut Bench, options: &str) -> (Vec<String>, usize) {
+    fn scan_all(data: &mut Data, options: &str) -> (Vec<String>, usize) {
         let (mut cursor, mut found, mut calls) = ("0".to_owned(), Vec::new(), 0);
         loop {
-            let reply = bench.run(&format!("SCAN {cursor}{options}"));
+            let reply = data.run(&format!("SCAN {cursor}{options}"));
             let words: Vec<&str> = reply.split(' ').collect();
             cursor = words[2].to_owned();
             found.extend(
@@ -213,55 +213,55 @@ mod tests {
 
     #[test]
     fn a_scan_finds_every_living_key_once_and_removes_the_others() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         for n in 0..1000 {
             let expiry = if n % 4 == 0 { " PX 10" } else { "" };
-            bench.given(&[&format!("SET key{n} v{expiry}")]);
+            data.given(&[&format!("SET key{n} v{expiry}")]);
         }
-        bench.now += 10;
-        let (found, calls) = scan_all(&mut bench, "");
+        data.now += 10;
+        let (found, calls) = scan_all(&mut data, "");
         let distinct: BTreeSet<_> = found.iter().collect();
         assert_eq!((found.len(), distinct.len()), (750, 750));
         assert!(
             (50..=100).contains(&calls),
             "{calls} calls of about ten keys"
         );
-        assert_eq!(bench.run("DBSIZE"), ":750");
-        assert_eq!(bench.events().len(), 250);
+        assert_eq!(data.run("DBSIZE"), ":750");
+        assert_eq!(data.events_of_keys().len(), 250);
     }
 
     #[test]
     fn options_narrow_what_a_scan_shows_not_how_far_it_looks() {
-        let mut bench = Bench::default();
+        let mut data = Data::new();
         for n in 0..100 {
-            bench.given(&[&format!("SET key{n} v"), &format!("RPUSH list{n} v")]);
+            data.given(&[&format!("SET key{n} v"), &format!("RPUSH list{n} v")]);
         }
-        let (found, calls) = scan_all(&mut bench, " TYPE List COUNT 50 MATCH *7");
+        let (found, calls) = scan_all(&mut data, " TYPE List COUNT 50 MATCH *7");
         assert_eq!((found.len(), calls), (10, 4));
         assert!(found.iter().all(|key| key.starts_with("list")), "{found:?}");
-        assert_eq!(scan_all(&mut bench, " TYPE nonsense COUNT 1000").0, [""; 0]);
+        assert_eq!(scan_all(&mut data, " TYPE nonsense COUNT 1000").0, [""; 0]);
         let whole = format!(" COUNT {}", i64::MAX);
-        let (found, calls) = scan_all(&mut bench, &whole);
+        let (found, calls) = scan_all(&mut data, &whole);
         assert_eq!((found.len(), calls), (200, 1));
     }
 
     #[test]
     fn only_a_lone_star_finds_the_empty_key() {
-        let mut bench = Bench::default();
-        bench.given(&["SET  v"]);
-        assert_eq!(bench.run("KEYS *"), "*1 $0");
-        assert_eq!(bench.run("KEYS **"), "*0");
-        assert_eq!(bench.run("SCAN 0 MATCH *"), "*2 $1 0 *1 $0");
-        assert_eq!(bench.run("SCAN 0 MATCH **"), "*2 $1 0 *0");
+        let mut data = Data::new();
+        data.given(&["SET \"\" v"]);
+        assert_eq!(data.run("KEYS *"), "*1 $0");
+        assert_eq!(data.run("KEYS **"), "*0");
+        assert_eq!(data.run("SCAN 0 MATCH *"), "*2 $1 0 *1 $0");
+        assert_eq!(data.run("SCAN 0 MATCH **"), "*2 $1 0 *0");
     }
 
     #[test]
     fn keys_skips_what_has_expired_and_removes_nothing() {
-        let mut bench = Bench::default();
-        bench.given(&["SET a v PX 10", "SET b v"]);
-        bench.now += 10;
-        assert_eq!(bench.run("KEYS *"), "*1 $1 b");
-        assert_eq!(bench.run("DBSIZE"), ":2");
-        assert_eq!(bench.events(), [""; 0]);
+        let mut data = Data::new();
+        data.given(&["SET a v PX 10", "SET b v"]);
+        data.now += 10;
+        assert_eq!(data.run("KEYS *"), "*1 $1 b");
+        assert_eq!(data.run("DBSIZE"), ":2");
+        assert_eq!(data.events_of_keys(), [""; 0]);
     }
 }

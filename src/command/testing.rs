@@ -1,16 +1,14 @@
-//! Runs command lines on a keyspace with a clock that stands still, for the
-//! tests of data commands. Nothing is settled; the journal tells what happened.
+//! Runs commands on data without a server: for the tests of families.
 
 use std::io::IoSlice;
-use std::ops::Range;
 
 use super::{Args, Argv, Handler};
 use crate::config::KeyspaceEvents;
-use crate::db::{Db, Keyspace, Limits};
+use crate::db::{ChunkLimit, Db, Keyspace, Limits};
 use crate::resp::{Output, Protocol, Reply};
 
-/// A keyspace of 16 databases, at a time that the test sets.
-pub struct Bench {
+/// A keyspace at a time that stands still.
+pub struct Data {
     pub keyspace: Keyspace,
     /// The selected database.
     pub index: usize,
@@ -20,71 +18,82 @@ pub struct Bench {
     pub touch: bool,
 }
 
-impl Default for Bench {
-    fn default() -> Self {
+impl Data {
+    /// 16 empty databases, which note all events.
+    pub fn new() -> Data {
         let limits = Limits {
             string: 512 << 20,
-            list_chunk: Default::default(),
+            list_chunk: ChunkLimit::default(),
         };
         let mut keyspace = Keyspace::new(16, limits, 1);
         keyspace.journal.notify = KeyspaceEvents::all();
-        Bench {
+        Data {
             keyspace,
             index: 0,
-            now: 1_000_000_000_000,
+            now: 1_700_000_000_000,
             touch: true,
         }
     }
-}
 
-impl Bench {
-    /// Runs a line of words that spaces part; answers the reply as RESP2 with
-    /// a space for each line end.
-    pub fn run(&mut self, line: &str) -> String {
-        let mut words: Vec<Range<u32>> = Vec::new();
-        let mut at = 0;
-        for word in line.split(' ') {
-            words.push(at..at + word.len() as u32);
-            at += word.len() as u32 + 1;
-        }
-        let argv = Argv::new(line.as_bytes(), &words);
-        let entry = super::dispatch::lookup(argv).expect("the command is in the table");
-        assert!(entry.command.accepts(argv.len()), "arguments of {line}");
-        let Handler::Data(handler) = entry.command.handler else {
-            panic!("{line} is no data command");
-        };
-        let mut db = Db {
+    /// What a handler gets.
+    pub fn db(&mut self) -> Db<'_> {
+        Db {
             keyspace: &mut self.keyspace,
             index: self.index,
             now: self.now,
             touch: self.touch,
-        };
-        let args = Args::new(argv, 1 + usize::from(entry.parent.is_some()));
-        let mut output = Output::default();
-        let outcome = handler(&mut db, args, &mut Reply::new(&mut output, Protocol::Resp2));
-        if let Err(error) = outcome {
-            output.clear(0);
-            Reply::new(&mut output, Protocol::Resp2).error(&error);
         }
-        let mut slices = [IoSlice::new(&[]); 64];
-        let count = output.slices(&mut slices);
-        let bytes: Vec<u8> = slices[..count]
-            .iter()
-            .flat_map(|slice| slice.to_vec())
-            .collect();
-        String::from_utf8_lossy(&bytes)
-            .trim_end()
-            .replace("\r\n", " ")
     }
 
-    /// Runs lines whose replies do not matter, and forgets what they did.
+    /// The reply to a line of words without quotes (`""` is an empty one), with
+    /// spaces for line ends.
+    pub fn run(&mut self, line: &str) -> String {
+        let (mut buffer, mut words) = (Vec::new(), Vec::new());
+        for word in line.split(' ') {
+            let start = buffer.len() as u32;
+            buffer.extend_from_slice(word.trim_matches('"').as_bytes());
+            words.push(start..buffer.len() as u32);
+        }
+        let argv = Argv::new(&buffer, &words);
+        let entry = super::dispatch::lookup(argv).unwrap();
+        assert!(entry.command.accepts(argv.len()), "{line}");
+        let Handler::Data(handler) = entry.command.handler else {
+            panic!("{line} needs a server");
+        };
+        let mut output = Output::default();
+        let mark = output.mark();
+        let args = Args::new(argv, 1 + usize::from(entry.parent.is_some()));
+        let mut reply = Reply::new(&mut output, Protocol::Resp2);
+        if let Err(error) = handler(&mut self.db(), args, &mut reply) {
+            reply.output().rewind(mark);
+            reply.error(&error);
+        }
+        let mut slices = [IoSlice::new(&[]); 16];
+        let used = output.slices(&mut slices);
+        let bytes: Vec<u8> = slices[..used]
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect();
+        let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
+        text.strip_suffix(' ').unwrap_or(&text).to_owned()
+    }
+
+    /// The names of the events since it was asked last, with spaces between.
+    pub fn events(&mut self) -> String {
+        let events = std::mem::take(&mut self.keyspace.journal.events);
+        let names: Vec<_> = events.iter().map(|event| event.name).collect();
+        names.join(" ")
+    }
+
+    /// Runs lines whose replies and events do not matter.
     pub fn given(&mut self, lines: &[&str]) {
         lines.iter().for_each(|line| _ = self.run(line));
         self.events();
     }
 
-    /// The events since it was asked last: `0 del key`.
-    pub fn events(&mut self) -> Vec<String> {
+    /// The events since it was asked last, each with its database and key:
+    /// `0 del k`.
+    pub fn events_of_keys(&mut self) -> Vec<String> {
         let events = std::mem::take(&mut self.keyspace.journal.events);
         let shown = events.iter().map(|event| {
             let key = String::from_utf8_lossy(&event.key);

@@ -31,7 +31,9 @@ fn until_blocked(broker: &Served) {
 
 /// Takes the value of a key out of JSON, which must be text.
 fn text<'a>(json: &'a serde_json::Value, key: &str) -> &'a str {
-    json[key].as_str().unwrap_or_else(|| panic!("no {key} in {json}"))
+    json[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {key} in {json}"))
 }
 
 #[test]
@@ -152,7 +154,6 @@ fn a_consumer_that_follows_takes_everything_until_interrupted() {
     for item in ["one", "two", "three"] {
         assert_eq!(consumer.line(""), item);
     }
-    until_blocked(&broker);
     consumer.end_with(Signal::INT).printed("");
 }
 
@@ -275,7 +276,12 @@ fn no_broker_is_one_line() {
     let port = addr.port();
     let tcp = format!("redis://{addr}/0");
     let unix = format!("unix://{}/none", dir.path().display());
-    for verb in [&["publish", "x"][..], &["subscribe"], &["push", "q", "x"], &["pop", "q"]] {
+    for verb in [
+        &["publish", "x"][..],
+        &["subscribe"],
+        &["push", "q", "x"],
+        &["pop", "q"],
+    ] {
         run(dir.path(), &[verb, &["--url", &tcp]].concat()).failed(
             1,
             &format!("respd: cannot connect to {tcp}: connection refused; is the broker running? start one with: respd --port {port}"),
@@ -354,6 +360,8 @@ fn ctrl_c_ends_a_verb_that_waits_for_its_broker() {
     let broker = serve(&["--bind", "", "--unixsocket", "sock"]);
     let mut subscriber = subscriber(&broker, &[]);
     let mut consumer = broker.start(&["pop", "jobs", "-f"]);
+    broker.run(&["push", "jobs", "x"]);
+    consumer.line("x");
     let _dir = broker.stop();
     for process in [&mut subscriber, &mut consumer] {
         process.told("trying again until it is back");
@@ -374,5 +382,8 @@ fn what_was_not_sent_is_said() {
     );
     let end = broker.run_with(&["publish", "--raw"], b"");
     assert_eq!(end.status, Some(0));
-    assert_eq!(end.stderr, "respd: no line on standard input; nothing sent\n");
+    assert_eq!(
+        end.stderr,
+        "respd: no line on standard input; nothing sent\n"
+    );
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::wire::{PATIENCE, Wire};
+use crate::wire::{PATIENCE, Wire, until};
 
 /// A program that runs.
 pub struct Process {
@@ -68,6 +68,11 @@ impl Process {
             let (err, out) = (&self.stderr.seen, self.stdout.so_far());
             panic!("{text:?} does not come on standard error: {err:#?}\nstandard output: {out:#?}")
         })
+    }
+
+    /// The lines that `line` went through.
+    pub fn seen(&self) -> &[String] {
+        &self.stdout.seen
     }
 
     /// Writes a line to its standard input, which must be a pipe.
@@ -243,13 +248,23 @@ pub fn serve_in(dir: TempDir, arguments: &[&str]) -> Served {
     all.extend(["--ready-file", "ready"]);
     let mut process = Process::respd(dir.path(), &all);
     process.line("Ready to accept connections");
-    let ready = fs::read_to_string(dir.path().join("ready")).unwrap();
-    let ready = serde_json::from_str(&ready).unwrap();
+    let ready = read_ready(&dir.path().join("ready"));
     Served {
         process,
         dir,
         ready,
     }
+}
+
+/// What a ready file says, once it is there.
+pub fn read_ready(path: &Path) -> serde_json::Value {
+    until("the ready file is there", || path.exists());
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The address in a ready file.
+pub fn addr_of(ready: &serde_json::Value) -> SocketAddr {
+    ready["addr"].as_str().unwrap().parse().unwrap()
 }
 
 impl Served {
@@ -262,7 +277,7 @@ impl Served {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.ready["addr"].as_str().unwrap().parse().unwrap()
+        addr_of(&self.ready)
     }
 
     pub fn connect(&self) -> Wire {

@@ -88,7 +88,8 @@ fn wrong_flags_are_named() {
 fn a_password_is_never_shown() {
     let secret = "respd: command line: --requirepass ***: wrong number of arguments";
     fails("--requirepass s3cret and-more", secret);
-    let unbalanced = "respd: DIR/respd.conf:1: 'requirepass ***': Unbalanced quotes in configuration line";
+    let unbalanced =
+        "respd: DIR/respd.conf:1: 'requirepass ***': Unbalanced quotes in configuration line";
     file_fails("requirepass \"s3cret", unbalanced);
 }
 
@@ -275,7 +276,11 @@ fn a_verb_with_a_wrong_flag_says_how_it_is_used() {
     let end = run(dir.path(), &["publish", "--no-such-flag"]);
     assert_eq!((end.status, end.stdout.as_str()), (Some(2), ""));
     assert!(end.stderr.contains("'--no-such-flag'"), "{}", end.stderr);
-    assert!(end.stderr.contains("Usage: respd publish "), "{}", end.stderr);
+    assert!(
+        end.stderr.contains("Usage: respd publish "),
+        "{}",
+        end.stderr
+    );
 }
 
 #[test]
