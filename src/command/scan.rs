@@ -249,9 +249,9 @@ mod tests {
     fn only_a_lone_star_finds_the_empty_key() {
         let mut data = Data::new();
         data.given(&["SET \"\" v"]);
-        assert_eq!(data.run("KEYS *"), "*1 $0");
+        assert_eq!(data.run("KEYS *"), "*1 $0 ");
         assert_eq!(data.run("KEYS **"), "*0");
-        assert_eq!(data.run("SCAN 0 MATCH *"), "*2 $1 0 *1 $0");
+        assert_eq!(data.run("SCAN 0 MATCH *"), "*2 $1 0 *1 $0 ");
         assert_eq!(data.run("SCAN 0 MATCH **"), "*2 $1 0 *0");
     }
 
