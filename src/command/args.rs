@@ -46,17 +46,7 @@ impl<'a> Argv<'a> {
 
     /// A copy that outlives the buffer.
     pub fn to_owned(self) -> OwnedArgv {
-        let mut bytes = Vec::with_capacity(self.words.iter().map(|w| w.len()).sum());
-        let mut words = Vec::with_capacity(self.words.len());
-        for word in self.iter() {
-            let start = bytes.len() as u32;
-            bytes.extend_from_slice(word);
-            words.push(start..bytes.len() as u32);
-        }
-        OwnedArgv {
-            bytes: bytes.into(),
-            words: words.into(),
-        }
+        OwnedArgv::new(self.iter())
     }
 }
 
@@ -68,6 +58,21 @@ pub struct OwnedArgv {
 }
 
 impl OwnedArgv {
+    /// A copy of these words.
+    pub fn new<'a>(from: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> OwnedArgv {
+        let mut bytes = Vec::with_capacity(from.clone().map(<[u8]>::len).sum());
+        let mut words = Vec::with_capacity(from.len());
+        for word in from {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(word);
+            words.push(start..bytes.len() as u32);
+        }
+        OwnedArgv {
+            bytes: bytes.into(),
+            words: words.into(),
+        }
+    }
+
     /// The words.
     pub fn as_argv(&self) -> Argv<'_> {
         Argv {

@@ -121,11 +121,11 @@ impl Wanted {
 /// How long the common subsequences of all prefixes are.
 struct Table {
     length: usize,
-    /// How many words a row has.
+    /// How many bytes a row has.
     width: usize,
-    /// A row for each byte of `a` behind one another, or only the last one. A
-    /// bit for each byte of `b` is clear where the length grows.
-    words: Vec<u64>,
+    /// A row for each byte of `a`, if they are wanted. It has a bit for each
+    /// byte of `b`, which is clear where the length grows.
+    rows: Vec<u8>,
 }
 
 /// Bytes that are the same in both strings, from `a` in the one and from `b`
@@ -137,8 +137,9 @@ struct Match {
     len: usize,
 }
 
-/// A table has at most so many words: half a gigabyte, and about a tenth of a
-/// second. With the default `proto-max-bulk-len` Redis's limit is reached first.
+/// At most so many words are computed, which takes about a tenth of a second
+/// and, to keep them, half a gigabyte. With the default `proto-max-bulk-len`
+/// Redis's limit is reached first.
 const WORDS_MAX: usize = 1 << 26;
 
 impl Table {
@@ -158,22 +159,28 @@ impl Table {
         }
         let places = Places::new(a, b, width)?;
         let mut row = ones(width)?;
-        let mut words = Vec::new();
+        let row_len = b.len().div_ceil(8);
+        let mut rows = Vec::new();
         if all_rows {
-            reserve(&mut words, a.len() * width)?;
+            reserve(&mut rows, a.len() * row_len)?;
         }
         for &byte in a {
             advance(&mut row, places.of(byte));
             if all_rows {
-                words.extend_from_slice(&row);
+                // A short `b` must not make every row a whole word.
+                let end = rows.len() + row_len;
+                for word in &row {
+                    let bytes = word.to_le_bytes();
+                    rows.extend_from_slice(&bytes[..bytes.len().min(end - rows.len())]);
+                }
             }
         }
         // Bits behind the last byte of `b` stay set.
         let length = row.iter().map(|word| word.count_zeros() as usize).sum();
         Ok(Table {
             length,
-            width,
-            words,
+            width: row_len,
+            rows,
         })
     }
 
@@ -203,8 +210,8 @@ impl Table {
             // Redis goes up where the length above is the greater one and left
             // otherwise. Where the two bytes differ, it is greater if and only
             // if the length grows from left to here.
-            let word = self.words[(i - 1) * self.width + (j - 1) / 64];
-            if word >> ((j - 1) % 64) & 1 == 0 {
+            let byte = self.rows[(i - 1) * self.width + (j - 1) / 8];
+            if byte >> ((j - 1) % 8) & 1 == 0 {
                 i -= 1;
             } else {
                 j -= 1;
@@ -269,8 +276,6 @@ fn ones(len: usize) -> Result<Vec<u64>> {
     Ok(words)
 }
 
-fn reserve(words: &mut Vec<u64>, len: usize) -> Result<()> {
-    words
-        .try_reserve_exact(len)
-        .map_err(|_| Error::LCS_NO_MEMORY)
+fn reserve<T>(vec: &mut Vec<T>, len: usize) -> Result<()> {
+    vec.try_reserve_exact(len).map_err(|_| Error::LCS_NO_MEMORY)
 }

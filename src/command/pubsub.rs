@@ -281,13 +281,6 @@ fn add(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    // In a transaction a RESP2 client could not tell messages from replies.
-    if context.in_exec && !reply.is_resp3() {
-        return Err(Error::new(format!(
-            "ERR Command not allowed inside a transaction: {}",
-            String::from_utf8_lossy(confirmations(target).0)
-        )));
-    }
     for name in args.rest() {
         let subscriptions = context.session.subscriptions.get_or_insert_default();
         let names = subscribed(subscriptions, target);

@@ -6,6 +6,7 @@
 
 mod database;
 mod entry;
+mod expires;
 mod index;
 pub mod journal;
 pub mod list;

@@ -24,7 +24,7 @@ use crate::db::{Db, Keyspace};
 use crate::error::Error;
 use crate::resp::{Output, Reply};
 use crate::server::Server;
-use crate::session::{Client, ClientFlags, Session};
+use crate::session::{Client, ClientFlags, ReplyMode, Session};
 
 /// The data and who waits for it or watches it, behind one lock.
 pub struct Engine {
@@ -118,11 +118,16 @@ impl<'a> Turn<'a> {
     }
 
     /// Has a client wait for keys; its command runs again when one changes.
-    pub fn block(&mut self, session: &Session, command: usize, argv: Argv<'_>, wait: Wait) {
+    pub fn block(&mut self, session: &mut Session, command: usize, argv: Argv<'_>, wait: Wait) {
         session.client.set_flags(ClientFlags::BLOCKED, true);
+        let silent = session.reply_mode != ReplyMode::On;
+        if session.reply_mode == ReplyMode::Skip {
+            session.reply_mode = ReplyMode::On;
+        }
         let waiter = Waiter {
             client: session.client.clone(),
             protocol: session.protocol,
+            silent,
             command,
             argv: argv.to_owned(),
             db: session.db,

@@ -135,7 +135,9 @@ pub fn resume(server: &Server, waiter: &Waiter, mut output: Output, uptime: Dura
     waiter.client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.output_limit(&waiter.client);
     let add = |inner: &mut crate::session::outbox::Inner| {
-        inner.output.append(&mut output);
+        if !waiter.silent {
+            inner.output.append(&mut output);
+        }
         inner.resumed = true;
     };
     if waiter.client.outbox.push(limit, uptime, add) {

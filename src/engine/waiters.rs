@@ -41,6 +41,8 @@ pub struct Waiter {
     pub client: Arc<Client>,
     /// How to reply.
     pub protocol: Protocol,
+    /// It wants no reply: CLIENT REPLY.
+    pub silent: bool,
     /// The id of the command.
     pub command: usize,
     /// Its words.
@@ -71,6 +73,12 @@ impl Waiters {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.by_client.is_empty()
+    }
+
+    /// How many of them wait no longer than a time.
+    pub fn timed(&self) -> usize {
+        let waiters = self.by_client.values();
+        waiters.filter(|waiter| waiter.wait.timeout_ms > 0).count()
     }
 
     /// How many keys are waited for.
