@@ -28,6 +28,8 @@ mod server;
 mod slowlog;
 mod spec;
 mod string;
+#[cfg(test)]
+mod testing;
 mod transaction;
 pub mod usage;
 

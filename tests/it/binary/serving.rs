@@ -91,12 +91,13 @@ fn the_log_says_where_it_listens_and_what_to_type_next() {
     let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
     let url = format!("redis://:PASSWORD@127.0.0.1:{port}/0");
     let pid = process.id();
+    let respd = env!("CARGO_BIN_EXE_respd");
     let expected = [
         format!("respd {}, pid {pid}", env!("CARGO_PKG_VERSION")),
         // Machines without IPv6 have one address less.
         format!("Listening on 127.0.0.1:{port} and "),
-        format!("In a second terminal, see what is published: respd subscribe --url {url}"),
-        format!("In a third one, publish something: respd publish hello --url {url}"),
+        format!("In a second terminal, see what is published: {respd} subscribe --url {url}"),
+        format!("In a third one, publish something: {respd} publish hello --url {url}"),
         format!("Or use the tools of Redis: redis-cli -p {port} -a PASSWORD"),
         "Ready to accept connections tcp".to_owned(),
         "Ready to accept connections unix".to_owned(),
