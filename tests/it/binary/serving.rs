@@ -1,12 +1,12 @@
 //! What a running `respd` tells, leaves lying about, and does when it is asked to end.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 use tempfile::TempDir;
@@ -178,18 +178,25 @@ fn a_client_may_end_it() {
 
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
-    let mut broker = serve(&["--enable-debug-command", "yes"]);
-    let mut client = broker.connect();
-    // It holds everything up for longer than any test waits.
-    client.send(&["DEBUG", "SLEEP", "3600"]);
-    until("it sleeps", || {
-        let mut other = broker.connect();
-        let brief = Some(Duration::from_secs(1));
-        other.stream().set_read_timeout(brief).unwrap();
-        other.send(&["PING"]);
-        let error = other.stream().peek(&mut [0]).err();
-        error.is_some_and(|error| error.kind() == ErrorKind::WouldBlock)
-    });
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("respd.conf");
+    fs::write(&path, "").unwrap();
+    let mut broker = serve_in(dir, &["respd.conf"]);
+    // A pipe instead of the file holds up who reads it for as long as it is open.
+    fs::remove_file(&path).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    broker.connect().send(&["CONFIG", "REWRITE"]);
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(fs::File::options().write(true).open(path)));
+    // It can be opened once somebody reads it.
+    let pipe = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+
     broker.process.signal(Signal::INT);
     broker.process.line("User requested shutdown...");
     let end = broker.process.end_with(Signal::INT);
@@ -199,7 +206,7 @@ fn a_second_ctrl_c_does_not_wait() {
         "{}",
         end.stdout
     );
-    assert!(!broker.dir.path().join("ready").exists());
+    drop(pipe);
 }
 
 #[test]
@@ -276,7 +283,7 @@ fn too_few_files_for_any_client_are_an_error() {
     let dir = TempDir::new().unwrap();
     // Root may raise any limit that is not beyond the system's.
     let script = "ulimit -n 20; exec \"$0\" --port 0 --maxclients 4294967295";
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_respd")]);
     command.current_dir(dir.path()).stdin(Stdio::null());
     Process::start(&mut command).end().failed(
@@ -289,7 +296,7 @@ fn too_few_files_for_any_client_are_an_error() {
 fn the_soft_limit_of_files_is_raised() {
     let dir = TempDir::new().unwrap();
     let script = "ulimit -S -n 64; exec \"$0\" --port 0 --maxclients 100 --loglevel verbose";
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_respd")]);
     command.current_dir(dir.path()).stdin(Stdio::null());
     let mut process = Process::start(&mut command);
