@@ -49,6 +49,15 @@ impl LongDouble {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(LongDouble(sum))
     }
+
+    /// Of seconds the milliseconds, rounded up. What an integer cannot hold
+    /// becomes the nearest one that it can.
+    pub fn to_millis(self) -> i64 {
+        let millis = (self.0 * X87DoubleExtended::from_u128(1000).value).value;
+        millis
+            .to_i128_r(64, Round::TowardPositive, &mut false)
+            .value as i64
+    }
 }
 
 /// Digits with a point and an exponent, without a sign.
@@ -201,4 +210,30 @@ fn shifted(significand: u64, shift: u32) -> String {
         text += &format!("{limb:0LIMB_DIGITS$}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_up_and_stay_within_an_integer() {
+        let cases = [
+            ("0", 0),
+            ("0.001", 1),
+            ("0.0000001", 1),
+            ("-0.0001", 0),
+            ("-0.0011", -1),
+            ("1.5", 1500),
+            ("0x0.01p0", 4),
+            ("9223372036854775", 9_223_372_036_854_775_000),
+            ("1e4000", i64::MAX),
+            ("inf", i64::MAX),
+            ("-inf", i64::MIN),
+        ];
+        for (text, millis) in cases {
+            let number = LongDouble::parse(text.as_bytes()).unwrap();
+            assert_eq!(number.to_millis(), millis, "{text}");
+        }
+    }
 }
