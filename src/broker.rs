@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -238,15 +239,13 @@ impl Drop for Broker {
     }
 }
 
-/// What is to be done about ten times a second: rates, limits that need time
-/// to pass, clients that are idle too long.
+/// What is to be done now and then, `hz` times a second: rates, limits that
+/// need time to pass, clients that are idle too long.
 async fn keep_house(server: &Server) {
-    const EVERY: Duration = Duration::from_millis(100);
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        ticks.tick().await;
         server.keep_house();
+        let hz = server.hot.hz.load(Relaxed).max(1);
+        tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
     }
 }
 

@@ -26,7 +26,6 @@ texts! {
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     NOT_A_32_BIT_INTEGER = "ERR value is out of range, value must between -2147483648 and 2147483647";
-    NOT_AN_I32 = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NOT_A_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";
     OVERFLOW = "ERR increment or decrement would overflow";
@@ -75,6 +74,18 @@ texts! {
     CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
     NO_SUCH_CLIENT = "ERR No such client";
     MAX_CLIENTS = "ERR max number of clients reached";
+    INVALID_CLIENT_ID = "ERR Invalid client ID";
+    CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
+    UNBLOCK_REASON = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
+    PAUSE_MODE = "ERR CLIENT PAUSE mode must be WRITE or ALL";
+    TIMEOUT_NOT_AN_INTEGER = "ERR timeout is not an integer or out of range";
+    MONITOR_IN_EXEC = "ERR MONITOR isn't allowed for DENY BLOCKING client";
+    MONITOR_TOUCHES_KEYSPACE = "ERR Replica can't interact with the keyspace";
+    NO_SHUTDOWN = "ERR No shutdown in progress.";
+    NOTHING_TO_SAVE_TO = "ERR This server keeps its data in memory only and cannot save it. SHUTDOWN NOSAVE stops it.";
+    SLOWLOG_COUNT = "ERR count should be greater than or equal to -1";
+    DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    PACKED_THRESHOLD = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
 }
 
 impl Error {
@@ -113,11 +124,12 @@ impl Error {
 
     /// `ERR Syntax error in HELLO option 'foo'`
     pub fn hello_syntax(option: &[u8]) -> Error {
-        let text = [
-            b"ERR Syntax error in HELLO option '".as_slice(),
-            shown(option, usize::MAX),
-            b"'",
-        ];
+        Error::quoting("ERR Syntax error in HELLO option '", option, "'")
+    }
+
+    /// An error that quotes a word of the client's, as far as Redis shows it.
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> Error {
+        let text = [before.as_bytes(), shown(word, usize::MAX), after.as_bytes()];
         Error(text.concat().into())
     }
 

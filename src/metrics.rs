@@ -1,10 +1,12 @@
 //! Counters, and the logs of what was slow. INFO, SLOWLOG and LATENCY show them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::command::{Argv, TABLE};
+use crate::histogram::Histogram;
 
 /// Counters of the whole server.
 pub struct Metrics {
@@ -12,8 +14,6 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Connections refused because there were too many.
     pub rejected_connections: AtomicU64,
-    /// Commands ever run.
-    pub commands: AtomicU64,
     /// Bytes ever read from clients.
     pub input_bytes: AtomicU64,
     /// Bytes ever written to clients.
@@ -30,8 +30,10 @@ pub struct Metrics {
     pub query_limit_disconnections: AtomicU64,
     /// Failed attempts to authenticate.
     pub auth_failures: AtomicU64,
-    /// Most memory that was ever resident, in bytes, as far as anybody asked.
+    /// The most memory that was ever used, in bytes, as far as anybody asked.
     pub peak_memory: AtomicU64,
+    /// `latency-tracking`
+    pub latency_tracking: AtomicBool,
     /// By id of the command.
     per_command: Box<[CommandStats]>,
     /// By error code: `ERR`, `WRONGTYPE` …
@@ -43,8 +45,10 @@ pub struct Metrics {
 /// Error codes that are counted apart, as Redis bounds them.
 const ERROR_CODES_MAX: usize = 128;
 
-/// Counters of one command.
+/// Counters of one command, on a cache line of their own: two workers that run
+/// different commands do not take it from each other.
 #[derive(Default)]
+#[repr(align(64))]
 pub struct CommandStats {
     /// How often it ran.
     pub calls: AtomicU64,
@@ -54,8 +58,9 @@ pub struct CommandStats {
     pub rejected: AtomicU64,
     /// How often it answered an error.
     pub failed: AtomicU64,
-    /// Calls by duration: bucket n counts those below 2^n microseconds.
-    pub histogram: [AtomicU64; 32],
+    /// Calls by duration, if `latency-tracking` is on. Few commands are ever
+    /// used, so it is made at the first call.
+    histogram: OnceLock<Box<Histogram>>,
 }
 
 impl Default for Metrics {
@@ -63,7 +68,6 @@ impl Default for Metrics {
         Metrics {
             connections: AtomicU64::default(),
             rejected_connections: AtomicU64::default(),
-            commands: AtomicU64::default(),
             input_bytes: AtomicU64::default(),
             output_bytes: AtomicU64::default(),
             reads: AtomicU64::default(),
@@ -73,6 +77,7 @@ impl Default for Metrics {
             query_limit_disconnections: AtomicU64::default(),
             auth_failures: AtomicU64::default(),
             peak_memory: AtomicU64::default(),
+            latency_tracking: AtomicBool::new(true),
             per_command: TABLE
                 .entries
                 .iter()
@@ -88,6 +93,28 @@ impl Metrics {
     /// Counters of the command with this id.
     pub fn command(&self, id: usize) -> &CommandStats {
         &self.per_command[id]
+    }
+
+    /// Counters of all commands, by id.
+    pub fn all_commands(&self) -> &[CommandStats] {
+        &self.per_command
+    }
+
+    /// How many commands have run.
+    pub fn commands(&self) -> u64 {
+        let calls = |stats: &CommandStats| stats.calls.load(Relaxed);
+        self.per_command.iter().map(calls).sum()
+    }
+
+    /// Counts a call.
+    pub fn count_call(&self, id: usize, duration: Duration) {
+        let stats = &self.per_command[id];
+        let nanos = duration.as_nanos() as u64;
+        stats.calls.fetch_add(1, Relaxed);
+        stats.nanos.fetch_add(nanos, Relaxed);
+        if self.latency_tracking.load(Relaxed) {
+            stats.histogram.get_or_init(Box::default).count(nanos);
+        }
     }
 
     /// Counts an error reply by its code.
@@ -107,7 +134,6 @@ impl Metrics {
         let counters = [
             &self.connections,
             &self.rejected_connections,
-            &self.commands,
             &self.input_bytes,
             &self.output_bytes,
             &self.reads,
@@ -121,25 +147,24 @@ impl Metrics {
             .iter()
             .for_each(|counter| counter.store(0, Relaxed));
         self.errors.clear();
+        self.rates.reset();
         for stats in &self.per_command {
             let counters = [&stats.calls, &stats.nanos, &stats.rejected, &stats.failed];
             counters
-                .into_iter()
-                .chain(&stats.histogram)
+                .iter()
                 .for_each(|counter| counter.store(0, Relaxed));
+            if let Some(histogram) = stats.histogram.get() {
+                histogram.reset();
+            }
         }
     }
 }
 
 impl CommandStats {
-    /// Counts a call.
-    pub fn count(&self, duration: Duration) {
-        // One worker writes a command's counters almost always, so these are
-        // plain loads and stores on a line of its own cache.
-        self.calls.fetch_add(1, Relaxed);
-        self.nanos.fetch_add(duration.as_nanos() as u64, Relaxed);
-        let bucket = u64::BITS - (duration.as_micros() as u64).leading_zeros();
-        self.histogram[bucket.min(31) as usize].fetch_add(1, Relaxed);
+    /// Calls by duration, if there were any since `latency-tracking` is on.
+    pub fn histogram(&self) -> Option<&Histogram> {
+        let histogram = self.histogram.get().map(|histogram| &**histogram);
+        histogram.filter(|histogram| histogram.total() > 0)
     }
 }
 
@@ -178,6 +203,14 @@ impl Rates {
             }
         }
         samples.last = Some((uptime, totals));
+    }
+
+    /// Forgets all samples: the totals begin at 0 again.
+    pub fn reset(&self) {
+        *self
+            .samples
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Samples::default();
     }
 
     /// Commands, bytes of input, bytes of output per second.
@@ -298,12 +331,19 @@ impl Latency {
         }
     }
 
+    /// The spikes of one event, whose case matters here.
+    pub fn event(&self, name: &[u8]) -> Option<(&'static str, &Spikes)> {
+        let mut events = self.events.iter();
+        let found = events.find(|(event, _)| event.as_bytes() == name);
+        found.map(|(event, spikes)| (*event, spikes))
+    }
+
     /// The events that had spikes.
     pub fn events(&self) -> impl ExactSizeIterator<Item = (&'static str, &Spikes)> {
         self.events.iter().map(|(&name, spikes)| (name, spikes))
     }
 
-    /// Forgets one event, or all; answers how many were forgotten.
+    /// Forgets one event, in any case, or all; answers how many were forgotten.
     pub fn reset(&mut self, event: Option<&[u8]>) -> usize {
         let before = self.events.len();
         match event {

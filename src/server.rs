@@ -90,6 +90,8 @@ pub struct Hot {
     pub slow_us: AtomicU64,
     /// `latency-monitor-threshold` in milliseconds, 0 for never.
     pub latency_ms: AtomicU64,
+    /// `hz`
+    pub hz: AtomicU64,
     limits: RwLock<[OutputLimit; 2]>,
     /// `requirepass`
     password: RwLock<Option<Password>>,
@@ -147,8 +149,12 @@ impl Server {
             u64::try_from(config.slowlog_log_slower_than).unwrap_or(u64::MAX),
             Relaxed,
         );
+        hot.hz.store(config.hz.into(), Relaxed);
         hot.latency_ms
-            .store(config.latency_monitor_threshold as u64, Relaxed);
+            .store(config.latency_monitor_threshold, Relaxed);
+        self.metrics
+            .latency_tracking
+            .store(config.latency_tracking, Relaxed);
         let limit = |class: &crate::config::OutputBufferLimit| OutputLimit {
             hard: class.hard,
             soft: class.soft,
@@ -261,13 +267,11 @@ impl Server {
     pub fn keep_house(&self) {
         let uptime = self.clock.uptime();
         let totals = [
-            &self.metrics.commands,
-            &self.metrics.input_bytes,
-            &self.metrics.output_bytes,
+            self.metrics.commands(),
+            self.metrics.input_bytes.load(Relaxed),
+            self.metrics.output_bytes.load(Relaxed),
         ];
-        self.metrics
-            .rates
-            .sample(uptime, totals.map(|total| total.load(Relaxed)));
+        self.metrics.rates.sample(uptime, totals);
         // Ten thousand clients are looked at once a second, not ten times.
         let second = uptime.as_secs();
         if self.kept_house_at.swap(second, Relaxed) == second {

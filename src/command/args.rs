@@ -47,17 +47,7 @@ impl<'a> Argv<'a> {
 
     /// A copy that outlives the buffer.
     pub fn to_owned(self) -> OwnedArgv {
-        let mut bytes = Vec::with_capacity(self.words.iter().map(|w| w.len()).sum());
-        let mut words = Vec::with_capacity(self.words.len());
-        for word in self.iter() {
-            let start = bytes.len() as u32;
-            bytes.extend_from_slice(word);
-            words.push(start..bytes.len() as u32);
-        }
-        OwnedArgv {
-            bytes: bytes.into(),
-            words: words.into(),
-        }
+        OwnedArgv::new(self.iter())
     }
 }
 
@@ -69,6 +59,21 @@ pub struct OwnedArgv {
 }
 
 impl OwnedArgv {
+    /// A copy of these words.
+    pub fn new<'a>(from: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> OwnedArgv {
+        let mut bytes = Vec::with_capacity(from.clone().map(<[u8]>::len).sum());
+        let mut words = Vec::with_capacity(from.len());
+        for word in from {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(word);
+            words.push(start..bytes.len() as u32);
+        }
+        OwnedArgv {
+            bytes: bytes.into(),
+            words: words.into(),
+        }
+    }
+
     /// The words.
     pub fn as_argv(&self) -> Argv<'_> {
         Argv {
@@ -151,26 +156,23 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The next argument as a floating point number.
-    pub fn float(&mut self) -> Result<f64> {
-        number::parse_f64(self.next()?).ok_or(Error::NOT_A_FLOAT)
-    }
-
     /// The next argument as a timeout in seconds, answered in milliseconds and
     /// rounded up; 0 is for ever. Its end must be a time that there is: `now` is
     /// in milliseconds.
     pub fn timeout_ms(&mut self, now: i64) -> Result<u64> {
         let text = self.next()?;
         let millis = match number::parse_i64(text) {
+            // Mostly it is a whole number, and no floating point is needed.
             Some(seconds) => seconds.saturating_mul(1000),
             None => LongDouble::parse(text)
                 .ok_or(Error::TIMEOUT_NOT_A_FLOAT)?
-                .to_millis(),
+                .to_millis_rounded_up(),
         };
-        if millis > i64::MAX - now {
-            return Err(Error::TIMEOUT_OUT_OF_RANGE);
+        match millis {
+            ..0 => Err(Error::TIMEOUT_NEGATIVE),
+            millis if millis <= i64::MAX - now => Ok(millis as u64),
+            _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
         }
-        u64::try_from(millis).map_err(|_| Error::TIMEOUT_NEGATIVE)
     }
 
     /// The next `count` arguments, or a syntax error if there are not so many.

@@ -3,6 +3,7 @@
 use super::spec::{ANYTIME_FAST, HANDSHAKE};
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::client::validate_name;
 use super::{Args, Command, Flags, Group, Handler, pubsub, transaction};
 use crate::error::{Error, Result};
 use crate::number;
@@ -97,7 +98,7 @@ fn echo(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
 }
 
 fn select(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let index = i32::try_from(args.int()?).map_err(|_| Error::NOT_AN_I32)?;
+    let index = args.int32()?;
     let count = context.turn.state().keyspace.databases.len();
     let index = usize::try_from(index).ok().filter(|&index| index < count);
     set_db(context, index.ok_or(Error::DB_OUT_OF_RANGE)?);
@@ -218,13 +219,4 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
     reply.bulk(b"modules");
     reply.array(0);
     Ok(())
-}
-
-/// What CLIENT SETNAME and HELLO SETNAME accept: printable, without spaces.
-pub fn validate_name(name: &[u8]) -> Result<()> {
-    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
-        Ok(())
-    } else {
-        Err(Error::CLIENT_NAME)
-    }
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{Args, Argv, Entry, Flags, Handler, TABLE};
+use super::args::OwnedArgv;
+use super::{Args, Argv, Entry, Flags, Handler, TABLE, redact};
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
@@ -113,10 +114,8 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
     let session = &*context.session;
     let entry = lookup(argv)?;
     let command = &entry.command;
-    if !command.accepts(argv.len()) {
-        return Err(Error::wrong_arity(&entry.full_name));
-    }
     let flags = command.flags;
+    session.client.last_command.store(entry.id, Relaxed);
     let refuse = |error| {
         context
             .server
@@ -126,6 +125,12 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
             .fetch_add(1, Relaxed);
         Err(error)
     };
+    if !command.accepts(argv.len()) {
+        return refuse(Error::wrong_arity(&entry.full_name));
+    }
+    if flags.contains(Flags::PROTECTED) && !context.server.allows_debug(&session.client) {
+        return refuse(Error::DEBUG_NOT_ALLOWED);
+    }
     if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
         return refuse(Error::NO_AUTH);
     }
@@ -142,7 +147,13 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
     let in_transaction = session.transaction.is_some();
     let queued = in_transaction && !runs_in_multi(&entry.full_name);
     let writes = writes(session, entry);
-    if !queued && let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
+    if session.client.flags().contains(ClientFlags::MONITOR) {
+        // It is a replica to Redis: no pause holds it back, so it may not do
+        // what a pause is there to hold back.
+        if writes || flags.contains(Flags::READONLY) {
+            return refuse(Error::MONITOR_TOUCHES_KEYSPACE);
+        }
+    } else if let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
         return Ok(Checked::Hold(until));
     }
     Ok(if queued {
@@ -216,10 +227,8 @@ pub fn call(
 ) -> Next {
     let server = context.server;
     let client = context.session.client.clone();
-    client.last_command.store(entry.id, Relaxed);
     let start = Instant::now();
     let mark = reply.output().mark();
-    let db = context.session.db;
     let skip = 1 + usize::from(entry.parent.is_some());
     let args = Args::new(argv, skip);
     let outcome = match entry.command.handler {
@@ -248,12 +257,14 @@ pub fn call(
         }
     };
     let duration = start.elapsed();
-    stats.count(duration);
-    server.metrics.commands.fetch_add(1, Relaxed);
+    server.metrics.count_call(entry.id, duration);
     note_if_slow(context, entry, argv, duration);
     let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;
     if server.monitors.count() > 0 && !entry.command.flags.intersects(hidden) {
-        server.monitors.feed(server, &client, db, argv);
+        let redacted = redact::redacted(entry, argv);
+        let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
+        let db = context.session.db;
+        server.monitors.feed(server, &client, db, shown);
     }
     if !context.in_exec {
         context.turn.settle();
@@ -274,10 +285,11 @@ fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: 
         && !entry.command.flags.contains(Flags::SKIP_SLOWLOG)
     {
         let client = &context.session.client;
+        let redacted = redact::redacted(entry, argv);
         server.slow_log().add(
             seconds,
             micros,
-            argv,
+            redacted.as_ref().map_or(argv, OwnedArgv::as_argv),
             client.peer.remote(),
             client.names().name,
         );

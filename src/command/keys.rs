@@ -317,7 +317,8 @@ fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
 /// Redis's longest string that shares an allocation with its header.
 const EMBSTR_MAX: usize = 44;
 
-fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
+/// The name that OBJECT ENCODING answers.
+pub fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
     match db.database().object(handle) {
         Some(Object::List(list)) if list.is_packed() => return "listpack",
         Some(Object::List(_)) => return "quicklist",

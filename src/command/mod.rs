@@ -7,18 +7,29 @@
 
 pub mod args;
 mod blocking_list;
+mod client;
+mod config;
 mod connection;
+mod debug;
 pub mod dispatch;
 mod expire;
+mod info;
 pub mod introspect;
 mod keys;
 mod keyspace;
+mod latency;
 mod lcs;
 mod list;
+mod memory;
 pub mod pubsub;
+mod redact;
 mod scan;
+mod server;
+mod slowlog;
 mod spec;
 mod string;
+#[cfg(test)]
+mod testing;
 mod transaction;
 pub mod usage;
 
@@ -138,6 +149,8 @@ bitflags! {
         const ALLOW_BUSY = 1 << 17;
         const NO_ASYNC_LOADING = 1 << 18;
         const NO_MANDATORY_KEYS = 1 << 19;
+        /// Refused unless a setting permits it; COMMAND does not tell.
+        const PROTECTED = 1 << 20;
     }
 
     /// Access categories, as ACL CAT names them.
@@ -266,6 +279,13 @@ const FAMILIES: &[&[Command]] = &[
     blocking_list::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
+    client::COMMANDS,
+    server::COMMANDS,
+    config::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
+    memory::COMMANDS,
+    debug::COMMANDS,
 ];
 
 /// A command as the table knows it: its row and what follows from its place.

@@ -189,7 +189,7 @@ pub static SETTINGS: &[Setting] = &[
         .heading("Work"),
     row(
         "hz",
-        "Runs per second of periodic work such as active expiry, from 1 to 500.",
+        "Runs per second of periodic work, such as rates and idle clients, from 1 to 500.",
         Kind::Integer {
             min: 0,
             max: INT_MAX,

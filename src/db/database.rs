@@ -1,13 +1,13 @@
 //! One database: keys, values and expiries, and nothing that follows from a
 //! change. It has no clock; who asks says what time it is.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
 use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags};
+use super::expires::Expires;
 use super::index::Index;
 use super::list::List;
 use super::slots::{SLOT_MAX, Slots};
@@ -111,8 +111,7 @@ pub struct Database {
     slots: Slots,
     objects: Slab<Object>,
     long_keys: Slab<Box<[u8]>>,
-    /// Expiries in the order in which they are due, with the slot of the key.
-    expires: BTreeSet<(i64, u32)>,
+    expires: Expires,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -239,6 +238,24 @@ impl Database {
         };
         // An entry of the index and its control byte, at two thirds of capacity.
         self.slots.get(handle.slot).len() + 14 + long_key + object + expiry
+    }
+
+    /// Bytes of memory that keys and values hold. Objects beyond
+    /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
+    pub fn dataset(&self) -> usize {
+        let objects = total(&self.objects, Object::memory);
+        let long_keys = total(&self.long_keys, |key| key.len() + size_of::<Box<[u8]>>());
+        self.slots.memory() + objects + long_keys
+    }
+
+    /// Bytes of memory that expiries hold.
+    pub fn expires_memory(&self) -> usize {
+        self.expires.memory()
+    }
+
+    /// The average of the times at which keys expire, in milliseconds since 1970.
+    pub fn average_expiry(&self) -> Option<i64> {
+        self.expires.average()
     }
 
     /// Bytes of memory held without what the values themselves hold.
@@ -590,5 +607,40 @@ impl Database {
         self.slots
             .allocate(len)
             .expect("a database holds no more than 64 GiB of small entries")
+    }
+}
+
+/// How many objects are looked at to tell what all of them hold.
+const SAMPLE: usize = 10_000;
+
+/// The sum over all entries; of very many, every so many is looked at.
+fn total<T>(slab: &Slab<T>, memory: impl Fn(&T) -> usize) -> usize {
+    if slab.len() <= SAMPLE {
+        return slab.iter().map(|(_, entry)| memory(entry)).sum();
+    }
+    let places = (0..slab.capacity()).step_by(slab.capacity() / SAMPLE);
+    let looked_at = places.filter_map(|place| slab.get(place));
+    let (count, sum) = looked_at.fold((0, 0), |(count, sum), entry| {
+        (count + 1, sum + memory(entry))
+    });
+    let all = (sum as u128 * slab.len() as u128).checked_div(count);
+    all.unwrap_or_default() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_very_many_objects_hold_is_told_from_some() {
+        let mut database = Database::default();
+        let value = [b'x'; 5000];
+        for index in 0..3 * SAMPLE {
+            let key = index.to_string();
+            let found = database.find(key.as_bytes());
+            database.set_string(found, key.as_bytes(), &value, Encoding::Natural, None, 0);
+        }
+        let expected = 3 * SAMPLE * value.len() + database.slots.memory();
+        assert_eq!(database.dataset(), expected);
     }
 }

@@ -75,6 +75,12 @@ impl Waiters {
         self.by_client.is_empty()
     }
 
+    /// How many of them wait no longer than a time.
+    pub fn timed(&self) -> usize {
+        let waiters = self.by_client.values();
+        waiters.filter(|waiter| waiter.wait.timeout_ms > 0).count()
+    }
+
     /// How many keys are waited for.
     pub fn key_count(&self) -> usize {
         self.by_db.values().map(HashMap::len).sum()

@@ -48,6 +48,11 @@ impl Output {
         self.bytes.capacity() + self.shared_len
     }
 
+    /// How many pieces are kept by reference.
+    pub fn shared_pieces(&self) -> usize {
+        self.shared.len()
+    }
+
     /// Forgets everything and keeps a buffer of at most `keep` bytes.
     pub fn clear(&mut self, keep: usize) {
         self.bytes.clear();

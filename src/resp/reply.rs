@@ -68,6 +68,16 @@ impl<'a> Reply<'a> {
         self.number(b':', value as i64);
     }
 
+    /// A floating point number, in the fewest digits that tell it.
+    pub fn double(&mut self, value: f64) {
+        let text = value.to_string();
+        if self.is_resp3() {
+            self.line(b',', text.as_bytes());
+        } else {
+            self.bulk(text.as_bytes());
+        }
+    }
+
     /// A string of bytes.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.number(b'$', bytes.len() as i64);
@@ -199,7 +209,8 @@ mod tests {
     #[test]
     fn each_kind_has_its_form_in_both_protocols() {
         type Write = fn(&mut Reply<'_>);
-        let cases: [(Write, &str, &str); 12] = [
+        let cases: [(Write, &str, &str); 13] = [
+            (|r| r.double(99.5), "$4\r\n99.5\r\n", ",99.5\r\n"),
             (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
             (|r| r.int(9), ":9\r\n", ":9\r\n"),
             (

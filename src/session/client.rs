@@ -193,6 +193,20 @@ impl Client {
         change(names.get_or_insert_default());
     }
 
+    /// Bytes of memory that the connection holds: an estimate that leaves out
+    /// the socket and what the runtime keeps for its task.
+    pub fn memory(&self) -> usize {
+        let names = self.names();
+        size_of::<Client>()
+            + size_of::<super::Session>()
+            + names.name.capacity()
+            + names.lib_name.capacity()
+            + names.lib_ver.capacity()
+            + self.input.load(Relaxed)
+            + self.queued_memory.load(Relaxed)
+            + self.outbox.lock().output.memory()
+    }
+
     /// Has its task close the connection; what waits for it is dropped.
     pub fn kill(&self) {
         self.set_flags(ClientFlags::KILLED, true);

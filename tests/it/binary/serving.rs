@@ -1,11 +1,12 @@
 //! What a running `respd` tells, leaves lying about, and does when it is asked to end.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 use tempfile::TempDir;
@@ -90,12 +91,13 @@ fn the_log_says_where_it_listens_and_what_to_type_next() {
     let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
     let url = format!("redis://:PASSWORD@127.0.0.1:{port}/0");
     let pid = process.id();
+    let respd = env!("CARGO_BIN_EXE_respd");
     let expected = [
         format!("respd {}, pid {pid}", env!("CARGO_PKG_VERSION")),
         // Machines without IPv6 have one address less.
         format!("Listening on 127.0.0.1:{port} and "),
-        format!("In a second terminal, see what is published: respd subscribe --url {url}"),
-        format!("In a third one, publish something: respd publish hello --url {url}"),
+        format!("In a second terminal, see what is published: {respd} subscribe --url {url}"),
+        format!("In a third one, publish something: {respd} publish hello --url {url}"),
         format!("Or use the tools of Redis: redis-cli -p {port} -a PASSWORD"),
         "Ready to accept connections tcp".to_owned(),
         "Ready to accept connections unix".to_owned(),
@@ -158,6 +160,46 @@ fn signals_end_it_well_and_free_what_it_had() {
         assert_eq!(blocked.rest(), b"");
         assert_eq!(fs::read_dir(broker.dir.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn a_client_may_end_it() {
+    let broker = serve(&["--unixsocket", "sock", "--pidfile", "pid"]);
+    let mut client = broker.connect();
+    client.send(&["SHUTDOWN"]);
+    // Nothing is replied.
+    assert_eq!(client.rest(), b"");
+    let end = broker.process.end();
+    assert_eq!((end.status, end.stderr.as_str()), (Some(0), ""));
+    assert!(end.stdout.contains(" * User requested shutdown..."));
+    assert!(end.stdout.ends_with("bye bye...\n"), "{}", end.stdout);
+    assert_eq!(fs::read_dir(broker.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait() {
+    let mut broker = serve(&["--enable-debug-command", "yes"]);
+    let mut client = broker.connect();
+    // It holds everything up for longer than any test waits.
+    client.send(&["DEBUG", "SLEEP", "3600"]);
+    until("it sleeps", || {
+        let mut other = broker.connect();
+        let brief = Some(Duration::from_secs(1));
+        other.stream().set_read_timeout(brief).unwrap();
+        other.send(&["PING"]);
+        let error = other.stream().peek(&mut [0]).err();
+        error.is_some_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    broker.process.signal(Signal::INT);
+    broker.process.line("User requested shutdown...");
+    let end = broker.process.end_with(Signal::INT);
+    assert_eq!((end.status, end.stderr.as_str()), (Some(1), ""));
+    assert!(
+        end.stdout.ends_with(" # You insist... exiting now.\n"),
+        "{}",
+        end.stdout
+    );
+    assert!(!broker.dir.path().join("ready").exists());
 }
 
 #[test]

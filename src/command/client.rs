@@ -1,0 +1,630 @@
+//! CLIENT: what clients there are, and what one may do to another.
+//!
+//! The lines of CLIENT LIST have the fields of Redis 7.2. Those about buffers
+//! tell what respd has: a connection that waits holds no buffer for input, so
+//! `qbuf` is what has arrived and cannot run yet, and `qbuf-free` is 0.
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::introspect::HELP;
+use super::spec::{ADMIN, CONTAINER, SESSION};
+use super::{Args, Command, Group, Handler, TABLE};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::pause::PauseMode;
+use crate::resp::Reply;
+use crate::server::Context;
+use crate::session::{Client, ClientFlags, ReplyMode};
+
+const CLIENT: Command = Command {
+    group: Group::Connection,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "client", group: Group::Connection, since: "2.4.0",
+        summary: "Asks about connections and controls them.",
+        subcommands: &[
+            Command {
+                name: "id", arity: 2, flags: SESSION, since: "5.0.0",
+                summary: "The number of this connection; none is ever given twice.",
+                handler: Handler::Session(client_id),
+                ..CLIENT
+            },
+            Command {
+                name: "info", arity: 2, flags: SESSION, tips: &["nondeterministic_output"],
+                since: "6.2.0",
+                summary: "One line about this connection.", handler: Handler::Session(client_info),
+                ..CLIENT
+            },
+            Command {
+                name: "list", arity: -2, flags: ADMIN,
+                usage: "[TYPE client-type(NORMAL|MASTER|REPLICA|PUBSUB)@5.0.0] \
+                    [ID client-id:integer...@6.2.0]",
+                tips: &["nondeterministic_output"],
+                since: "2.4.0", complexity: "O(N) where N is the number of client connections",
+                history: &[
+                    ("2.8.12", "Added unique client `id` field."),
+                    ("5.0.0", "Added optional `TYPE` filter."),
+                    ("6.0.0", "Added `user` field."),
+                    ("6.2.0", "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the \
+                        optional `ID` filter."),
+                    ("7.0.0", "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."),
+                    ("7.0.3", "Added `ssub` field."),
+                ],
+                summary: "One line for each open connection.",
+                handler: Handler::Session(client_list),
+                ..CLIENT
+            },
+            Command {
+                name: "getname", arity: 2, flags: SESSION, since: "2.6.9",
+                summary: "The name this connection has given itself.",
+                handler: Handler::Session(client_getname),
+                ..CLIENT
+            },
+            Command {
+                name: "setname", arity: 3, flags: SESSION,
+                usage: "connection-name",
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "2.6.9",
+                summary: "Names this connection for lists and logs.",
+                handler: Handler::Session(client_setname),
+                ..CLIENT
+            },
+            Command {
+                name: "setinfo", arity: 4, flags: SESSION,
+                usage: "attr(LIB-NAME libname | LIB-VER libver)",
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "7.2.0",
+                summary: "Tells which client library speaks on this connection.",
+                handler: Handler::Session(client_setinfo),
+                ..CLIENT
+            },
+            Command {
+                name: "kill", arity: -3, flags: ADMIN,
+                usage: "filter(old-format<ip:port>!2.8.12 | \
+                    new-format([ID client-id:integer@2.8.12] | \
+                    [TYPE client-type(NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)@2.8.12] | \
+                    [USER username] | [ADDR addr<ip:port>] | [LADDR laddr<ip:port>@6.2.0] | \
+                    [SKIPME skipme(YES|NO)])...)",
+                since: "2.4.0", complexity: "O(N) where N is the number of client connections",
+                history: &[
+                    ("2.8.12", "Added new filter format."),
+                    ("2.8.12", "`ID` option."),
+                    ("3.2.0", "Added `master` type in for `TYPE` option."),
+                    ("5.0.0", "Replaced `slave` `TYPE` with `replica`. `slave` still supported for \
+                        backward compatibility."),
+                    ("6.2.0", "`LADDR` option."),
+                ],
+                summary: "Closes the connections that match.",
+                handler: Handler::Session(client_kill),
+                ..CLIENT
+            },
+            Command {
+                name: "no-evict", arity: 3, flags: ADMIN,
+                usage: "enabled(ON|OFF)", since: "7.0.0",
+                summary: "Spares this connection when clients are disconnected to free memory.",
+                handler: Handler::Session(client_no_evict),
+                ..CLIENT
+            },
+            Command {
+                name: "no-touch", arity: 3, flags: SESSION,
+                usage: "enabled(ON|OFF)", since: "7.2.0",
+                summary: "Keeps this connection's reads from counting as use of a key.",
+                handler: Handler::Session(client_no_touch),
+                ..CLIENT
+            },
+            Command {
+                name: "reply", arity: 3, flags: SESSION,
+                usage: "action(ON|OFF|SKIP)", since: "3.2.0",
+                summary: "Turns the replies to this connection on or off, or skips the next one.",
+                handler: Handler::Session(client_reply),
+                ..CLIENT
+            },
+            Command {
+                name: "pause", arity: -3, flags: ADMIN,
+                usage: "timeout:integer [mode(WRITE|ALL)@6.2.0]", since: "3.0.0", history: &[
+                    ("6.2.0", "`CLIENT PAUSE WRITE` mode added along with the `mode` option."),
+                ],
+                summary: "Holds back the commands of all clients, or only those that write, for a \
+                    time.",
+                handler: Handler::Session(client_pause),
+                ..CLIENT
+            },
+            Command {
+                name: "unpause", arity: 2, flags: ADMIN,
+                since: "6.2.0", complexity: "O(N) Where N is the number of paused clients",
+                summary: "Ends a pause and lets the held commands run.",
+                handler: Handler::Session(client_unpause),
+                ..CLIENT
+            },
+            Command {
+                name: "unblock", arity: -3, flags: ADMIN,
+                usage: "client-id:integer [unblock-type(TIMEOUT|ERROR)]",
+                since: "5.0.0", complexity: "O(log N) where N is the number of client connections",
+                summary: "Wakes another client from its blocking command, as by timeout or by \
+                    error.",
+                handler: Handler::Session(client_unblock),
+                ..CLIENT
+            },
+            Command {
+                name: "getredir", arity: 2, flags: SESSION, since: "6.0.0",
+                summary: "The connection that receives this one's invalidation messages.",
+                handler: Handler::Session(client_getredir),
+                ..CLIENT
+            },
+            Command {
+                name: "trackinginfo", arity: 2, flags: SESSION, since: "6.2.0",
+                summary: "Whether and how this connection has key tracking switched on.",
+                handler: Handler::Session(client_trackinginfo),
+                ..CLIENT
+            },
+            Command { group: Group::Connection, since: "5.0.0", ..HELP },
+        ],
+        ..CONTAINER
+    },
+];
+
+fn client_id(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.int(context.session.client.id as i64);
+    Ok(())
+}
+
+fn client_info(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mut lines = String::new();
+    describe(&mut lines, &context.session.client, context, args);
+    reply.verbatim("txt", lines.as_bytes());
+    Ok(())
+}
+
+fn client_list(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mut lines = String::new();
+    for client in listed(context, args)? {
+        describe(&mut lines, &client, context, args);
+    }
+    reply.verbatim("txt", lines.as_bytes());
+    Ok(())
+}
+
+/// The clients that CLIENT LIST asks for: all in the order in which they came,
+/// or those of the ids, one as often as it is named.
+fn listed(context: &Context<'_>, mut args: Args<'_>) -> Result<Vec<Arc<Client>>> {
+    if args.remaining() == 0 {
+        return Ok(all(context));
+    }
+    if args.remaining() == 2 && args.keyword("TYPE") {
+        let kind = ClientType::parse(args.next()?)?;
+        let mut clients = all(context);
+        clients.retain(|client| ClientType::of(client) == kind);
+        return Ok(clients);
+    }
+    if args.remaining() >= 2 && args.keyword("ID") {
+        let ids: Vec<i64> = args
+            .rest()
+            .map(|id| number::parse_i64(id).ok_or(Error::INVALID_CLIENT_ID))
+            .collect::<Result<_>>()?;
+        let found = ids.into_iter().filter_map(|id| find(context, id));
+        return Ok(found.collect());
+    }
+    Err(Error::SYNTAX)
+}
+
+fn all(context: &Context<'_>) -> Vec<Arc<Client>> {
+    let clients = context.server.clients.iter();
+    let mut clients: Vec<_> = clients.map(|client| client.clone()).collect();
+    clients.sort_unstable_by_key(|client| client.id);
+    clients
+}
+
+fn find(context: &Context<'_>, id: i64) -> Option<Arc<Client>> {
+    let id = u64::try_from(id).ok()?;
+    context.server.clients.get(&id).map(|client| client.clone())
+}
+
+/// What CLIENT LIST and CLIENT KILL tell clients apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ClientType {
+    Normal,
+    Pubsub,
+    /// Nobody is one: respd does not replicate.
+    Master,
+    /// Nobody is one either.
+    Replica,
+}
+
+impl ClientType {
+    fn parse(word: &[u8]) -> Result<ClientType> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(ClientType::Normal),
+            b"pubsub" => Ok(ClientType::Pubsub),
+            b"master" => Ok(ClientType::Master),
+            b"replica" | b"slave" => Ok(ClientType::Replica),
+            _ => Err(Error::quoting("ERR Unknown client type '", word, "'")),
+        }
+    }
+
+    fn of(client: &Client) -> ClientType {
+        match client.flags().contains(ClientFlags::PUBSUB) {
+            true => ClientType::Pubsub,
+            false => ClientType::Normal,
+        }
+    }
+}
+
+/// Appends the line of one client. `args` are those of the request, whose
+/// sender holds its words.
+fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args<'_>) {
+    let uptime = context.turn.uptime;
+    let active = Duration::from_millis(client.active_ms.load(Relaxed));
+    let names = client.names();
+    let argv_memory: usize = match client.id == context.session.client.id {
+        true => args.argv().iter().map(<[u8]>::len).sum(),
+        false => 0,
+    };
+    let (waiting, pieces, capacity) = {
+        let outbox = client.outbox.lock();
+        let output = &outbox.output;
+        (output.len(), output.shared_pieces(), output.memory())
+    };
+    let command = TABLE.entries.get(client.last_command.load(Relaxed));
+    let resp = match client.flags().contains(ClientFlags::RESP3) {
+        true => 3,
+        false => 2,
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
+         ssub={} multi={} qbuf={} qbuf-free=0 argv-mem={argv_memory} multi-mem={} rbs={capacity} \
+         rbp={capacity} obl={waiting} oll={pieces} omem={} tot-mem={} events={} cmd={} \
+         user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
+        client.id,
+        client.peer.remote(),
+        client.peer.local(),
+        client.fd,
+        String::from_utf8_lossy(&names.name),
+        uptime.saturating_sub(client.connected).as_secs(),
+        uptime.saturating_sub(active).as_secs(),
+        letters(client),
+        client.db.load(Relaxed),
+        client.channels.load(Relaxed),
+        client.patterns.load(Relaxed),
+        client.shard_channels.load(Relaxed),
+        client.queued.load(Relaxed),
+        client.input.load(Relaxed),
+        client.queued_memory.load(Relaxed),
+        if waiting > 0 { capacity } else { 0 },
+        client.memory() + argv_memory,
+        if waiting > 0 { "rw" } else { "r" },
+        command.map_or("NULL", |entry| &entry.full_name),
+        String::from_utf8_lossy(&names.lib_name),
+        String::from_utf8_lossy(&names.lib_ver),
+    );
+}
+
+/// The flags of a client in the order in which Redis shows them.
+fn letters(client: &Client) -> String {
+    const LETTERS: [(ClientFlags, char); 10] = [
+        (ClientFlags::MONITOR, 'O'),
+        (ClientFlags::PUBSUB, 'P'),
+        (ClientFlags::MULTI, 'x'),
+        // Redis blocks a client that a pause holds back.
+        (ClientFlags::BLOCKED.union(ClientFlags::PAUSED), 'b'),
+        (ClientFlags::DIRTY, 'd'),
+        (ClientFlags::CLOSING, 'c'),
+        (ClientFlags::KILLED, 'A'),
+        (ClientFlags::UNIX, 'U'),
+        (ClientFlags::NO_EVICT, 'e'),
+        (ClientFlags::NO_TOUCH, 'T'),
+    ];
+    let flags = client.flags();
+    let set = LETTERS.iter().filter(|(flag, _)| flags.intersects(*flag));
+    let letters: String = set.map(|(_, letter)| letter).collect();
+    match letters.is_empty() {
+        true => "N".to_owned(),
+        false => letters,
+    }
+}
+
+fn client_getname(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let name = context.session.client.names().name;
+    reply.bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
+    Ok(())
+}
+
+fn client_setname(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let name = args.next()?;
+    validate_name(name)?;
+    let client = &context.session.client;
+    client.set_names(|names| names.name = name.to_vec());
+    reply.ok();
+    Ok(())
+}
+
+/// What CLIENT SETNAME and HELLO SETNAME accept: printable, without spaces.
+pub fn validate_name(name: &[u8]) -> Result<()> {
+    match is_printable(name) {
+        true => Ok(()),
+        false => Err(Error::CLIENT_NAME),
+    }
+}
+
+/// Whether CLIENT LIST can show it without being ambiguous.
+fn is_printable(word: &[u8]) -> bool {
+    const PRINTABLE: RangeInclusive<u8> = b'!'..=b'~';
+    word.iter().all(|byte| PRINTABLE.contains(byte))
+}
+
+fn client_setinfo(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let (attribute, value) = (args.next()?, args.next()?);
+    let is_name = attribute.eq_ignore_ascii_case(b"LIB-NAME");
+    if !is_name && !attribute.eq_ignore_ascii_case(b"LIB-VER") {
+        return Err(Error::quoting("ERR Unrecognized option '", attribute, "'"));
+    }
+    if !is_printable(value) {
+        let why = " cannot contain spaces, newlines or special characters.";
+        return Err(Error::quoting("ERR ", attribute, why));
+    }
+    context.session.client.set_names(|names| {
+        let field = match is_name {
+            true => &mut names.lib_name,
+            false => &mut names.lib_ver,
+        };
+        *field = value.to_vec();
+    });
+    reply.ok();
+    Ok(())
+}
+
+fn client_kill(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // The old form, an address alone, may hit the client itself.
+    let old_form = args.remaining() == 1;
+    let filter = match old_form {
+        true => Filter::by_address(args),
+        false => Filter::parse(args)?,
+    };
+    let own_id = context.session.client.id;
+    let mut victims = all(context);
+    victims.retain(|client| filter.matches(client, own_id));
+    for client in &victims {
+        kill(context, client);
+    }
+    match (old_form, victims.is_empty()) {
+        (true, true) => return Err(Error::NO_SUCH_CLIENT),
+        (true, false) => reply.ok(),
+        (false, _) => reply.len(victims.len()),
+    }
+    Ok(())
+}
+
+fn kill(context: &mut Context<'_>, client: &Client) {
+    if client.id == context.session.client.id {
+        // The reply is still to be delivered.
+        context.session.closing = true;
+        return;
+    }
+    // Its task ends when it is next run; for everybody else it is gone now.
+    context.server.clients.remove(&client.id);
+    client.kill();
+    if client.flags().contains(ClientFlags::BLOCKED) {
+        context.turn.unblock(client.id);
+    }
+}
+
+/// Which clients CLIENT KILL closes: those that all options match.
+#[derive(Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    kind: Option<ClientType>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    spares_itself: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn by_address(args: Args<'a>) -> Filter<'a> {
+        Filter {
+            addr: args.peek(),
+            ..Filter::default()
+        }
+    }
+
+    fn parse(mut args: Args<'a>) -> Result<Filter<'a>> {
+        let mut filter = Filter {
+            spares_itself: true,
+            ..Filter::default()
+        };
+        while args.remaining() > 0 {
+            // Every option has a value, and one without is no option.
+            if args.remaining() == 1 {
+                return Err(Error::SYNTAX);
+            }
+            if args.keyword("ID") {
+                let id = args.int_in(1..=i64::MAX, Error::CLIENT_ID_NOT_POSITIVE)?;
+                filter.id = Some(id.unsigned_abs());
+            } else if args.keyword("TYPE") {
+                filter.kind = Some(ClientType::parse(args.next()?)?);
+            } else if args.keyword("ADDR") {
+                filter.addr = Some(args.next()?);
+            } else if args.keyword("LADDR") {
+                filter.laddr = Some(args.next()?);
+            } else if args.keyword("USER") {
+                // The only one that there is, so it excludes nobody.
+                let user = args.next()?;
+                if user != b"default" {
+                    return Err(Error::quoting("ERR No such user '", user, "'"));
+                }
+            } else if args.keyword("SKIPME") {
+                filter.spares_itself = yes_or_no(args.next()?)?;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn matches(&self, client: &Client, own_id: u64) -> bool {
+        let is = |address: String, wanted: &[u8]| address.as_bytes() == wanted;
+        self.id.is_none_or(|id| id == client.id)
+            && self.kind.is_none_or(|kind| kind == ClientType::of(client))
+            && self.addr.is_none_or(|addr| is(client.peer.remote(), addr))
+            && self.laddr.is_none_or(|addr| is(client.peer.local(), addr))
+            && !(self.spares_itself && client.id == own_id)
+    }
+}
+
+fn yes_or_no(word: &[u8]) -> Result<bool> {
+    if word.eq_ignore_ascii_case(b"yes") {
+        Ok(true)
+    } else if word.eq_ignore_ascii_case(b"no") {
+        Ok(false)
+    } else {
+        Err(Error::SYNTAX)
+    }
+}
+
+fn client_no_evict(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    switch(context, ClientFlags::NO_EVICT, args, reply)
+}
+
+fn client_no_touch(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    switch(context, ClientFlags::NO_TOUCH, args, reply)
+}
+
+fn switch(
+    context: &mut Context<'_>,
+    flag: ClientFlags,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let on = args.keyword("ON");
+    if !on && !args.keyword("OFF") {
+        return Err(Error::SYNTAX);
+    }
+    context.set_flag(flag, on);
+    reply.ok();
+    Ok(())
+}
+
+fn client_reply(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let mode = &mut context.session.reply_mode;
+    if args.keyword("ON") {
+        *mode = ReplyMode::On;
+        reply.ok();
+    } else if args.keyword("OFF") {
+        *mode = ReplyMode::Off;
+    } else if args.keyword("SKIP") {
+        if *mode != ReplyMode::Off {
+            *mode = ReplyMode::SkipNext;
+        }
+    } else {
+        return Err(Error::SYNTAX);
+    }
+    Ok(())
+}
+
+fn client_pause(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    if args.remaining() > 2 {
+        return Err(Error::subcommand_syntax("client", written(args)));
+    }
+    let timeout = args.next()?;
+    let mode = match args.next_if_any() {
+        None => PauseMode::All,
+        Some(word) if word.eq_ignore_ascii_case(b"ALL") => PauseMode::All,
+        Some(word) if word.eq_ignore_ascii_case(b"WRITE") => PauseMode::Write,
+        Some(_) => return Err(Error::PAUSE_MODE),
+    };
+    let timeout_ms = number::parse_i64(timeout).ok_or(Error::TIMEOUT_NOT_AN_INTEGER)?;
+    let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::TIMEOUT_NEGATIVE)?;
+    if timeout_ms > (i64::MAX - context.turn.now).unsigned_abs() {
+        return Err(Error::TIMEOUT_OUT_OF_RANGE);
+    }
+    let now = context.turn.uptime;
+    let until = now.saturating_add(Duration::from_millis(timeout_ms));
+    context.server.pause.start(until, mode, now);
+    reply.ok();
+    Ok(())
+}
+
+/// The subcommand as the client wrote it.
+fn written<'a>(args: Args<'a>) -> &'a [u8] {
+    args.argv().get(1).unwrap_or_default()
+}
+
+fn client_unpause(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.server.pause.end();
+    for client in all(context) {
+        if client.flags().contains(ClientFlags::PAUSED) {
+            client.set_flags(ClientFlags::PAUSED, false);
+            client.outbox.wake();
+        }
+    }
+    reply.ok();
+    Ok(())
+}
+
+fn client_unblock(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    if args.remaining() > 2 {
+        return Err(Error::subcommand_syntax("client", written(args)));
+    }
+    let id = args.next()?;
+    let with_error = match args.next_if_any() {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case(b"TIMEOUT") => false,
+        Some(word) if word.eq_ignore_ascii_case(b"ERROR") => true,
+        Some(_) => return Err(Error::UNBLOCK_REASON),
+    };
+    let id = number::parse_i64(id).ok_or(Error::NOT_AN_INTEGER)?;
+    let unblocked = match find(context, id) {
+        None => false,
+        Some(client) if with_error => context.turn.fail_blocked(&client, &Error::UNBLOCKED),
+        Some(client) => context.turn.time_out(&client),
+    };
+    reply.int(i64::from(unblocked));
+    Ok(())
+}
+
+fn client_getredir(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // No client tracks keys.
+    reply.int(-1);
+    Ok(())
+}
+
+fn client_trackinginfo(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(1);
+    reply.bulk(b"off");
+    reply.bulk(b"redirect");
+    reply.int(-1);
+    reply.bulk(b"prefixes");
+    reply.array(0);
+    Ok(())
+}

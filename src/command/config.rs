@@ -1,0 +1,111 @@
+//! CONFIG: the settings of the running server. What a setting is, is said in
+//! [`crate::config`]; here it is only asked and put into effect.
+
+use super::introspect::HELP;
+use super::spec::{ADMIN, CONTAINER};
+use super::{Args, Command, Group, Handler};
+use crate::db::Stats;
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+use crate::server::Context;
+
+const SERVER: Command = Command {
+    group: Group::Server,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "config", group: Group::Server, since: "2.0.0",
+        summary: "Reads and changes settings.",
+        subcommands: &[
+            Command {
+                name: "get", arity: -3, flags: ADMIN,
+                usage: "parameter...", since: "2.0.0",
+                complexity: "O(N) when N is the number of configuration parameters provided",
+                history: &[
+                    ("7.0.0", "Added the ability to pass multiple pattern parameters in one call"),
+                ],
+                summary: "Settings whose names match, with their values.",
+                handler: Handler::Session(config_get),
+                ..SERVER
+            },
+            Command {
+                name: "set", arity: -4, flags: ADMIN,
+                usage: "data(parameter value)...",
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "2.0.0",
+                complexity: "O(N) when N is the number of configuration parameters provided",
+                history: &[("7.0.0", "Added the ability to set multiple parameters in one call.")],
+                summary: "Changes settings while the server runs; either all of them or none.",
+                handler: Handler::Session(config_set),
+                ..SERVER
+            },
+            Command {
+                name: "resetstat", arity: 2, flags: ADMIN,
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "2.0.0",
+                summary: "Sets the counters of INFO back to zero.",
+                handler: Handler::Session(config_resetstat),
+                ..SERVER
+            },
+            Command {
+                name: "rewrite", arity: 2, flags: ADMIN,
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "2.8.0",
+                summary: "Writes the settings in force back to the configuration file.",
+                handler: Handler::Session(config_rewrite),
+                ..SERVER
+            },
+            Command { since: "5.0.0", ..HELP },
+        ],
+        ..CONTAINER
+    },
+];
+
+fn config_get(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let patterns: Vec<&[u8]> = args.rest().collect();
+    let settings = context.server.config().get(&patterns);
+    reply.map(settings.len());
+    for (name, value) in settings {
+        reply.bulk(name.as_bytes());
+        reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let words: Vec<&[u8]> = args.rest().collect();
+    let (pairs, odd) = words.as_chunks::<2>();
+    if !odd.is_empty() {
+        return Err(Error::SYNTAX);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
+    // Whoever has the keyspace is alone, so no other change gets lost.
+    context.turn.state();
+    let mut config = context.server.config().clone();
+    config
+        .set(&pairs)
+        .map_err(|error| Error::quoting("ERR ", error.text(), ""))?;
+    context.server.apply(config, &mut context.turn);
+    reply.ok();
+    Ok(())
+}
+
+fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.server.metrics.reset();
+    context.turn.state().keyspace.stats = Stats::default();
+    reply.ok();
+    Ok(())
+}
+
+fn config_rewrite(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let server = context.server;
+    let rewritten = server.config().rewrite(server.config_file.as_deref());
+    rewritten.map_err(|why| Error::new(format!("ERR {why}")))?;
+    tracing::info!("CONFIG REWRITE executed with success.");
+    reply.ok();
+    Ok(())
+}

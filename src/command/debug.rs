@@ -1,0 +1,169 @@
+//! DEBUG: what tests of clients use to make a server sleep, keep what has
+//! expired, or show a value. Refused unless `enable-debug-command` permits it.
+//!
+//! It has no subcommands for the table: an unknown one is the handler's affair.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::keys::encoding_name;
+use super::spec::ADMIN;
+use super::{Args, Command, Flags, Group, Handler};
+use crate::db::{Db, Handle, Object};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::resp::Reply;
+use crate::server::{Context, Server};
+
+const SERVER: Command = Command {
+    group: Group::Server,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "debug", arity: -2, flags: ADMIN.union(Flags::PROTECTED),
+        since: "1.0.0", complexity: "Depends on subcommand.",
+        summary: "Reaches behind the scenes, for tests of the server.",
+        handler: Handler::Session(debug),
+        ..SERVER
+    },
+];
+
+fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let name = args.next()?;
+    let unknown = || Error::subcommand_syntax("debug", name);
+    match (name.to_ascii_lowercase().as_slice(), args.remaining()) {
+        (b"sleep", 1) => sleep(context, args)?,
+        (b"set-active-expire", 1) => {
+            let on = leading_integer(args.next()?) != 0;
+            context.server.active_expire.store(on, Relaxed);
+        }
+        (b"object", 1 | 2) => return object(context, args, reply),
+        (b"error", 1) => return Err(Error::quoting("", args.next()?, "")),
+        (b"log", 1) => {
+            let message = args.next()?;
+            tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(message));
+        }
+        (b"quicklist-packed-threshold", 1) => {
+            // Elements are packed whatever their size, so the value has no use.
+            let bytes = memory(args.next()?).filter(|bytes| *bytes <= u64::from(u32::MAX));
+            bytes.ok_or(Error::PACKED_THRESHOLD)?;
+        }
+        // What has nothing to do here, and is called by tests of clients.
+        (b"jmap" | b"change-repl-id", 0) | (b"stringmatch-len", 2) => {}
+        (b"help", 0) => {
+            reply.array(HELP.len());
+            HELP.iter().for_each(|line| reply.simple(line));
+            return Ok(());
+        }
+        _ => return Err(unknown()),
+    }
+    reply.ok();
+    Ok(())
+}
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Does nothing: there are no replicas.",
+    "ERROR <text>",
+    "    Answers an error with this text.",
+    "JMAP",
+    "    Does nothing.",
+    "LOG <message>",
+    "    Writes a line to the log.",
+    "OBJECT <key>",
+    "    Shows how a value is stored.",
+    "QUICKLIST-PACKED-THRESHOLD <bytes>",
+    "    Does nothing: elements of any size are packed.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Whether keys that have expired are removed before anybody asks for them.",
+    "SLEEP <seconds>",
+    "    Stops everything for a time, which may have decimals.",
+    "STRINGMATCH-LEN <length> <pattern>",
+    "    Does nothing.",
+    "HELP",
+    "    Prints this help.",
+];
+
+/// Sleeps with the keyspace locked, so that nobody gets anything done, as in Redis.
+fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
+    // As with `strtod` of C, what is no number is 0.
+    let seconds = number::parse_f64(args.next()?).unwrap_or(0.0);
+    const LONGEST: f64 = 86_400.0;
+    let end = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, LONGEST));
+    context.turn.state();
+    while !sleep_on(context.server, end) {}
+    Ok(())
+}
+
+/// Sleeps a little, at most until `end`; answers whether to wake up. A broker
+/// that is to end does not wait for a sleeper.
+fn sleep_on(server: &Server, end: Instant) -> bool {
+    const NAP: Duration = Duration::from_millis(50);
+    let left = end.saturating_duration_since(Instant::now());
+    std::thread::sleep(left.min(NAP));
+    left <= NAP || server.shutdown.is_cancelled()
+}
+
+/// As `atoi` of C reads it: what it can make sense of.
+fn leading_integer(word: &[u8]) -> i64 {
+    let digits = |word: &[u8]| word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let sign = usize::from(word.starts_with(b"-"));
+    let end = sign + digits(&word[sign..]);
+    let text = str::from_utf8(&word[..end]).unwrap_or_default();
+    text.parse().unwrap_or(0)
+}
+
+/// An amount of memory with its unit, as in the configuration file.
+fn memory(word: &[u8]) -> Option<u64> {
+    let text = str::from_utf8(word).ok()?.to_ascii_lowercase();
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let key = args.next()?;
+    let mut db = context.db();
+    let handle = db.peek(key).ok_or(Error::NO_SUCH_KEY)?;
+    // Values have no address that would mean something, and one owner.
+    reply.simple(&format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        encoding_name(&db, handle),
+        serialized_len(&db, handle),
+        db.database().accessed(handle),
+        db.idle(handle).as_secs(),
+    ));
+    Ok(())
+}
+
+/// About the bytes that the value has in Redis's file format: each string
+/// behind its length. It does not compress.
+fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
+    let written = |len: usize| match len {
+        0..64 => len + 1,
+        64..16_384 => len + 2,
+        _ => len + 5,
+    };
+    match db.database().object(handle) {
+        Some(Object::List(list)) => list
+            .iter_from(0)
+            .map(|element| written(element.len()))
+            .sum(),
+        _ => db.string(handle).map_or(0, |string| written(string.len())),
+    }
+}

@@ -1,0 +1,447 @@
+//! The report of INFO, section by section.
+//!
+//! Fields have the names of Redis 7.2, so that what reads them there reads
+//! them here. A field is here if its value is true: counted, measured, or a
+//! constant because respd has no such thing (`role:master`, `aof_enabled:0`).
+//! What would have to be made up is left out.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::memory::{Memory, human};
+use super::{Entry, TABLE};
+use crate::metrics::CommandStats;
+use crate::process;
+use crate::pubsub::Target;
+use crate::server::{Context, Endpoints, REDIS_VERSION};
+
+struct Section {
+    /// As INFO's arguments name it.
+    name: &'static str,
+    title: &'static str,
+    /// Whether it is shown when nothing is asked for.
+    by_default: bool,
+    write: fn(&mut Lines, &mut Context<'_>),
+}
+
+const SECTIONS: &[Section] = &[
+    section("server", "Server", server),
+    section("clients", "Clients", clients),
+    section("memory", "Memory", memory),
+    section("persistence", "Persistence", persistence),
+    section("stats", "Stats", stats),
+    section("replication", "Replication", replication),
+    section("cpu", "CPU", cpu),
+    section("modules", "Modules", modules),
+    section("commandstats", "Commandstats", command_stats).on_request(),
+    section("errorstats", "Errorstats", error_stats),
+    section("latencystats", "Latencystats", latency_stats).on_request(),
+    section("cluster", "Cluster", cluster),
+    section("keyspace", "Keyspace", keyspace),
+];
+
+const fn section(
+    name: &'static str,
+    title: &'static str,
+    write: fn(&mut Lines, &mut Context<'_>),
+) -> Section {
+    Section {
+        name,
+        title,
+        by_default: true,
+        write,
+    }
+}
+
+impl Section {
+    const fn on_request(self) -> Section {
+        Section {
+            by_default: false,
+            ..self
+        }
+    }
+}
+
+/// The sections that are asked for, in the order of the table; an unknown
+/// name asks for nothing.
+pub fn report<'a>(
+    context: &mut Context<'_>,
+    asked: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+) -> String {
+    let asks_for = |section: &Section| {
+        asked.len() == 0 && section.by_default
+            || asked.clone().any(|word| match word {
+                word if word.eq_ignore_ascii_case(b"default") => section.by_default,
+                word if word.eq_ignore_ascii_case(b"all") => true,
+                word if word.eq_ignore_ascii_case(b"everything") => true,
+                word => word.eq_ignore_ascii_case(section.name.as_bytes()),
+            })
+    };
+    let mut lines = Lines::default();
+    for section in SECTIONS.iter().filter(|section| asks_for(section)) {
+        if !lines.text.is_empty() {
+            lines.text.push_str("\r\n");
+        }
+        lines.text.push_str("# ");
+        lines.text.push_str(section.title);
+        lines.text.push_str("\r\n");
+        (section.write)(&mut lines, context);
+    }
+    lines.text
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn field(&mut self, name: &str, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{name}:{value}\r\n");
+    }
+
+    fn fields(&mut self, fields: &[(&str, u64)]) {
+        for (name, value) in fields {
+            self.field(name, value);
+        }
+    }
+
+    /// Bytes, and on a second line the same for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.field(name, bytes);
+        self.field(&format!("{name}_human"), human(bytes));
+    }
+}
+
+fn server(lines: &mut Lines, context: &mut Context<'_>) {
+    let server = context.server;
+    lines.field("redis_version", REDIS_VERSION);
+    lines.field("respd_version", env!("CARGO_PKG_VERSION"));
+    lines.field("redis_mode", "standalone");
+    lines.field("os", process::operating_system());
+    lines.field("arch_bits", usize::BITS);
+    lines.field("process_id", std::process::id());
+    lines.field("run_id", &server.run_id);
+    let endpoints = server.endpoints.get().cloned().unwrap_or_default();
+    let port = endpoints.tcp.first().map_or(0, |addr| addr.port());
+    lines.field("tcp_port", port);
+    lines.field("server_time_usec", server.clock.wall().as_micros());
+    let uptime = context.turn.uptime.as_secs();
+    lines.field("uptime_in_seconds", uptime);
+    lines.field("uptime_in_days", uptime / 86_400);
+    let (hz, workers) = {
+        let config = server.config();
+        (config.hz, config.workers)
+    };
+    lines.field("hz", hz);
+    lines.field("configured_hz", hz);
+    // Seconds in 24 bits, by which keys note their last use.
+    lines.field("lru_clock", (context.turn.now / 1000) & 0xff_ffff);
+    if let Ok(executable) = std::env::current_exe() {
+        lines.field("executable", executable.display());
+    }
+    let file = server.config_file.as_deref();
+    let file = file.map(|path| path.display().to_string());
+    lines.field("config_file", file.unwrap_or_default());
+    lines.field("io_threads_active", 0);
+    lines.field("respd_workers", workers);
+    write_listeners(lines, &endpoints);
+}
+
+fn write_listeners(lines: &mut Lines, endpoints: &Endpoints) {
+    let mut listeners = Vec::new();
+    if let Some(first) = endpoints.tcp.first() {
+        let hosts = endpoints
+            .tcp
+            .iter()
+            .map(|addr| format!("bind={}", addr.ip()));
+        let hosts: Vec<_> = hosts.collect();
+        let port = first.port();
+        listeners.push(format!("name=tcp,{},port={port}", hosts.join(",")));
+    }
+    if let Some(path) = &endpoints.unix {
+        listeners.push(format!("name=unix,bind={}", path.display()));
+    }
+    for (index, listener) in listeners.iter().enumerate() {
+        lines.field(&format!("listener{index}"), listener);
+    }
+}
+
+fn clients(lines: &mut Lines, context: &mut Context<'_>) {
+    let server = context.server;
+    let (mut input, mut output) = (0, 0);
+    for client in server.clients.iter() {
+        input = input.max(client.input.load(Relaxed));
+        output = output.max(client.outbox.lock().output.len());
+    }
+    let waiters = &context.turn.state().waiters;
+    let (blocked, keys, timed) = (waiters.len(), waiters.key_count(), waiters.timed());
+    let max_clients = server.hot.max_clients.load(Relaxed);
+    lines.fields(&[
+        ("connected_clients", server.clients.len() as u64),
+        ("cluster_connections", 0),
+        ("maxclients", max_clients as u64),
+        ("client_recent_max_input_buffer", input as u64),
+        ("client_recent_max_output_buffer", output as u64),
+        ("blocked_clients", blocked as u64),
+        ("tracking_clients", 0),
+        ("clients_in_timeout_table", timed as u64),
+        ("total_blocking_keys", keys as u64),
+        ("total_blocking_keys_on_nokey", 0),
+    ]);
+}
+
+fn memory(lines: &mut Lines, context: &mut Context<'_>) {
+    let memory = Memory::measure(context);
+    lines.bytes("used_memory", memory.used() as u64);
+    if let Some(resident) = process::resident_memory() {
+        lines.bytes("used_memory_rss", resident);
+    }
+    lines.bytes("used_memory_peak", memory.peak as u64);
+    let percentage = memory.peak_percentage();
+    lines.field("used_memory_peak_perc", format_args!("{percentage:.2}%"));
+    lines.field("used_memory_overhead", memory.overhead());
+    lines.field("used_memory_dataset", memory.dataset);
+    let percentage = memory.dataset_percentage();
+    lines.field("used_memory_dataset_perc", format_args!("{percentage:.2}%"));
+    if let Some(total) = process::machine_memory() {
+        lines.bytes("total_system_memory", total);
+    }
+    // There are neither scripts nor functions.
+    lines.fields(&[
+        ("number_of_cached_scripts", 0),
+        ("number_of_functions", 0),
+        ("number_of_libraries", 0),
+    ]);
+    lines.bytes("maxmemory", 0);
+    lines.field("maxmemory_policy", "noeviction");
+    lines.fields(&[
+        ("mem_not_counted_for_evict", 0),
+        ("mem_replication_backlog", 0),
+        ("mem_total_replication_buffers", 0),
+        ("mem_clients_slaves", 0),
+        ("mem_clients_normal", memory.clients as u64),
+        ("mem_cluster_links", 0),
+        ("mem_aof_buffer", 0),
+        ("active_defrag_running", 0),
+        ("lazyfree_pending_objects", 0),
+    ]);
+}
+
+/// Nothing is ever saved: values are those of a Redis that has not saved yet.
+fn persistence(lines: &mut Lines, context: &mut Context<'_>) {
+    let dirty = context.turn.state().keyspace.journal.dirty;
+    lines.fields(&[
+        ("loading", 0),
+        ("async_loading", 0),
+        ("rdb_changes_since_last_save", dirty),
+        ("rdb_bgsave_in_progress", 0),
+    ]);
+    lines.field("rdb_last_bgsave_status", "ok");
+    lines.field("rdb_last_bgsave_time_sec", -1);
+    lines.field("rdb_current_bgsave_time_sec", -1);
+    lines.fields(&[
+        ("rdb_saves", 0),
+        ("aof_enabled", 0),
+        ("aof_rewrite_in_progress", 0),
+        ("aof_rewrite_scheduled", 0),
+    ]);
+    lines.field("aof_last_rewrite_time_sec", -1);
+    lines.field("aof_current_rewrite_time_sec", -1);
+    lines.field("aof_last_bgrewrite_status", "ok");
+    lines.field("aof_rewrites", 0);
+    lines.field("aof_last_write_status", "ok");
+    lines.field("module_fork_in_progress", 0);
+}
+
+fn stats(lines: &mut Lines, context: &mut Context<'_>) {
+    let server = context.server;
+    let metrics = &server.metrics;
+    let keyspace = context.turn.state().keyspace.stats;
+    let [commands, input, output] = metrics.rates.per_second();
+    let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    lines.fields(&[
+        (
+            "total_connections_received",
+            metrics.connections.load(Relaxed),
+        ),
+        ("total_commands_processed", metrics.commands()),
+        ("instantaneous_ops_per_sec", commands),
+        ("total_net_input_bytes", metrics.input_bytes.load(Relaxed)),
+        ("total_net_output_bytes", metrics.output_bytes.load(Relaxed)),
+        ("total_net_repl_input_bytes", 0),
+        ("total_net_repl_output_bytes", 0),
+    ]);
+    lines.field("instantaneous_input_kbps", kilobytes(input));
+    lines.field("instantaneous_output_kbps", kilobytes(output));
+    lines.field("instantaneous_input_repl_kbps", kilobytes(0));
+    lines.field("instantaneous_output_repl_kbps", kilobytes(0));
+    lines.fields(&[
+        (
+            "rejected_connections",
+            metrics.rejected_connections.load(Relaxed),
+        ),
+        ("sync_full", 0),
+        ("sync_partial_ok", 0),
+        ("sync_partial_err", 0),
+        ("expired_keys", keyspace.expired),
+        ("evicted_keys", 0),
+        ("evicted_clients", 0),
+        ("keyspace_hits", keyspace.hits),
+        ("keyspace_misses", keyspace.misses),
+        (
+            "pubsub_channels",
+            server.pubsub.count(Target::Channel) as u64,
+        ),
+        (
+            "pubsub_patterns",
+            server.pubsub.count(Target::Pattern) as u64,
+        ),
+        (
+            "pubsubshard_channels",
+            server.pubsub.count(Target::ShardChannel) as u64,
+        ),
+        ("latest_fork_usec", 0),
+        ("total_forks", 0),
+        ("migrate_cached_sockets", 0),
+        ("slave_expires_tracked_keys", 0),
+        ("active_defrag_hits", 0),
+        ("active_defrag_misses", 0),
+        ("active_defrag_key_hits", 0),
+        ("active_defrag_key_misses", 0),
+        ("tracking_total_keys", 0),
+        ("tracking_total_items", 0),
+        ("tracking_total_prefixes", 0),
+        ("unexpected_error_replies", 0),
+        ("total_error_replies", metrics.error_replies.load(Relaxed)),
+        ("dump_payload_sanitizations", 0),
+        ("total_reads_processed", metrics.reads.load(Relaxed)),
+        ("total_writes_processed", metrics.writes.load(Relaxed)),
+        ("io_threaded_reads_processed", 0),
+        ("io_threaded_writes_processed", 0),
+        (
+            "client_query_buffer_limit_disconnections",
+            metrics.query_limit_disconnections.load(Relaxed),
+        ),
+        (
+            "client_output_buffer_limit_disconnections",
+            metrics.output_limit_disconnections.load(Relaxed),
+        ),
+        (
+            "acl_access_denied_auth",
+            metrics.auth_failures.load(Relaxed),
+        ),
+        ("acl_access_denied_cmd", 0),
+        ("acl_access_denied_key", 0),
+        ("acl_access_denied_channel", 0),
+    ]);
+}
+
+fn replication(lines: &mut Lines, _: &mut Context<'_>) {
+    lines.field("role", "master");
+    lines.field("connected_slaves", 0);
+    lines.field("master_failover_state", "no-failover");
+    lines.field("master_repl_offset", 0);
+    lines.field("second_repl_offset", -1);
+    lines.fields(&[
+        ("repl_backlog_active", 0),
+        ("repl_backlog_size", 0),
+        ("repl_backlog_first_byte_offset", 0),
+        ("repl_backlog_histlen", 0),
+    ]);
+}
+
+fn cpu(lines: &mut Lines, _: &mut Context<'_>) {
+    let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
+    if let Some(times) = process::cpu_times() {
+        lines.field("used_cpu_sys", seconds(times.system));
+        lines.field("used_cpu_user", seconds(times.user));
+    }
+    // There are no children.
+    lines.field("used_cpu_sys_children", seconds(Duration::ZERO));
+    lines.field("used_cpu_user_children", seconds(Duration::ZERO));
+}
+
+fn modules(_: &mut Lines, _: &mut Context<'_>) {}
+
+/// The commands that have been used, or tried, with their counters.
+fn used<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'static Entry, &'a CommandStats)> {
+    let stats = context.server.metrics.all_commands();
+    TABLE.entries.iter().zip(stats)
+}
+
+fn command_stats(lines: &mut Lines, context: &mut Context<'_>) {
+    for (entry, stats) in used(context) {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
+        let (calls, rejected) = (count(&stats.calls), count(&stats.rejected));
+        let failed = count(&stats.failed);
+        if calls + rejected + failed == 0 {
+            continue;
+        }
+        let micros = count(&stats.nanos) / 1000;
+        let per_call = match calls {
+            0 => 0.0,
+            calls => micros as f64 / calls as f64,
+        };
+        lines.field(
+            &format!("cmdstat_{}", entry.full_name),
+            format_args!(
+                "calls={calls},usec={micros},usec_per_call={per_call:.2},\
+                 rejected_calls={rejected},failed_calls={failed}"
+            ),
+        );
+    }
+}
+
+fn error_stats(lines: &mut Lines, context: &mut Context<'_>) {
+    let errors = context.server.metrics.errors.iter();
+    let mut errors: Vec<_> = errors.map(|e| (e.key().clone(), *e.value())).collect();
+    errors.sort_unstable();
+    for (code, count) in errors {
+        lines.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(lines: &mut Lines, context: &mut Context<'_>) {
+    let percentiles = {
+        let config = context.server.config();
+        if !config.latency_tracking {
+            return;
+        }
+        config.latency_tracking_info_percentiles.clone()
+    };
+    for (entry, stats) in used(context) {
+        let Some(histogram) = stats.histogram() else {
+            continue;
+        };
+        let figures = percentiles.iter().map(|&percentile| {
+            let micros = histogram.percentile(percentile) as f64 / 1000.0;
+            format!("p{percentile}={micros:.3}")
+        });
+        let figures: Vec<_> = figures.collect();
+        let name = format!("latency_percentiles_usec_{}", entry.full_name);
+        lines.field(&name, figures.join(","));
+    }
+}
+
+fn cluster(lines: &mut Lines, _: &mut Context<'_>) {
+    lines.field("cluster_enabled", 0);
+}
+
+fn keyspace(lines: &mut Lines, context: &mut Context<'_>) {
+    let now = context.turn.now;
+    let databases = &context.turn.state().keyspace.databases;
+    for (index, db) in databases.iter().enumerate() {
+        if db.is_empty() {
+            continue;
+        }
+        let average = db.average_expiry().map_or(0, |at| (at - now).max(0));
+        let (keys, expires) = (db.len(), db.expiring());
+        lines.field(
+            &format!("db{index}"),
+            format_args!("keys={keys},expires={expires},avg_ttl={average}"),
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! What concerns the server as a whole: INFO, TIME, SHUTDOWN, MONITOR, LOLWUT.
+
+use super::info;
+use super::spec::{ADMIN, ANYTIME, ANYTIME_FAST, READ_FAST};
+use super::{Acl, Args, Command, Flags, Group, Handler};
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+use crate::server::{Context, REDIS_VERSION};
+use crate::session::ClientFlags;
+
+const SERVER: Command = Command {
+    group: Group::Server,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "info", arity: -1, flags: ANYTIME, acl: Acl::DANGEROUS,
+        usage: "[section...]",
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+        since: "1.0.0",
+        history: &[("7.0.0", "Added support for taking multiple section arguments.")],
+        summary: "Reports on the server in sections of name:value lines.",
+        handler: Handler::Session(info),
+        ..SERVER
+    },
+    Command {
+        name: "time", arity: 1, flags: ANYTIME_FAST, tips: &["nondeterministic_output"],
+        since: "2.6.0",
+        summary: "The server's clock: seconds since 1970 and microseconds.",
+        handler: Handler::Session(time),
+        ..SERVER
+    },
+    Command {
+        name: "shutdown", arity: -1, flags: ADMIN.union(Flags::NO_MULTI).union(Flags::ALLOW_BUSY),
+        usage: "[save-selector(NOSAVE|SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]",
+        since: "1.0.0",
+        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+        history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
+        summary: "Stops the server, saving the data first where that is configured.",
+        handler: Handler::Session(shutdown),
+        ..SERVER
+    },
+    Command {
+        name: "monitor", arity: 1, flags: ADMIN, since: "1.0.0", complexity: "",
+        summary: "Shows every command that the server runs, as it runs.",
+        handler: Handler::Session(monitor),
+        ..SERVER
+    },
+    Command {
+        name: "lolwut", arity: -1, flags: READ_FAST,
+        usage: "[VERSION version:integer]", since: "5.0.0", complexity: "",
+        summary: "Shows the version, and a picture for the fun of it.",
+        handler: Handler::Session(lolwut),
+        ..SERVER
+    },
+];
+
+fn info(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let report = info::report(context, args.rest());
+    reply.verbatim("txt", report.as_bytes());
+    Ok(())
+}
+
+fn time(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let now = context.server.clock.wall();
+    reply.array(2);
+    reply.bulk(now.as_secs().to_string().as_bytes());
+    reply.bulk(now.subsec_micros().to_string().as_bytes());
+    Ok(())
+}
+
+fn shutdown(context: &mut Context<'_>, args: Args<'_>, _: &mut Reply<'_>) -> Result<()> {
+    let options = ShutdownOptions::parse(args)?;
+    if options.abort {
+        // A shutdown waits for nobody, so there is never one to abort.
+        return Err(Error::NO_SHUTDOWN);
+    }
+    if options.save && !options.force {
+        return Err(Error::NOTHING_TO_SAVE_TO);
+    }
+    tracing::info!("User requested shutdown...");
+    context.session.closing = true;
+    context.server.shutdown.cancel();
+    Ok(())
+}
+
+/// The options of SHUTDOWN. NOW is one, too, but nothing is waited for anyway.
+#[derive(Default)]
+struct ShutdownOptions {
+    save: bool,
+    force: bool,
+    abort: bool,
+}
+
+impl ShutdownOptions {
+    fn parse(mut args: Args<'_>) -> Result<ShutdownOptions> {
+        let mut options = ShutdownOptions::default();
+        let (mut nosave, mut now) = (false, false);
+        while args.remaining() > 0 {
+            if args.keyword("NOSAVE") {
+                nosave = true;
+            } else if args.keyword("SAVE") {
+                options.save = true;
+            } else if args.keyword("NOW") {
+                now = true;
+            } else if args.keyword("FORCE") {
+                options.force = true;
+            } else if args.keyword("ABORT") {
+                options.abort = true;
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        let stops = nosave || now || options.save || options.force;
+        if (options.abort && stops) || (nosave && options.save) {
+            return Err(Error::SYNTAX);
+        }
+        Ok(options)
+    }
+}
+
+fn monitor(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    if context.in_exec {
+        return Err(Error::MONITOR_IN_EXEC);
+    }
+    let client = &context.session.client;
+    // As in Redis, who is one already gets no reply.
+    if !client.flags().contains(ClientFlags::MONITOR) {
+        context.server.monitors.add(client);
+        context.set_flag(ClientFlags::MONITOR, true);
+        reply.ok();
+    }
+    Ok(())
+}
+
+fn lolwut(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    if args.keyword("VERSION") && args.remaining() > 0 {
+        // There is one picture for all versions.
+        args.int()?;
+    }
+    let seed = fastrand::u64(..);
+    let text = format!("{}\nRedis ver. {REDIS_VERSION}\n", picture(seed));
+    reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// A message on its way from a publisher to its subscribers.
+fn picture(seed: u64) -> String {
+    const WIDTH: usize = 32;
+    const LINES: usize = 5;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut picture = String::new();
+    for line in 0..LINES {
+        let mut cells = [' '; WIDTH];
+        for _ in 0..4 {
+            cells[rng.usize(..WIDTH)] = rng.choice(['.', ':', '-', '=']).unwrap_or('.');
+        }
+        let publisher = if line == LINES / 2 { "(o)" } else { "   " };
+        let subscriber = rng.choice(["<)", "<]", "<|"]).unwrap_or("<)");
+        picture.push_str(publisher);
+        picture.extend(cells);
+        picture.push_str(subscriber);
+        picture.push('\n');
+    }
+    picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_a_rectangle_and_depends_on_the_seed_alone() {
+        let widths: Vec<_> = picture(7)
+            .lines()
+            .map(|line| line.chars().count())
+            .collect();
+        assert_eq!(widths, [37; 5]);
+        assert_eq!(picture(7), picture(7));
+        assert_ne!(picture(7), picture(8));
+    }
+}

@@ -1,0 +1,88 @@
+//! SLOWLOG: the commands that took long.
+
+use super::introspect::HELP;
+use super::spec::{ANYTIME, CONTAINER};
+use super::{Args, Command, Flags, Group, Handler};
+use crate::error::{Error, Result};
+use crate::resp::Reply;
+use crate::server::Context;
+
+const SERVER: Command = Command {
+    group: Group::Server,
+    ..Command::BASE
+};
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "slowlog", group: Group::Server, since: "2.2.12",
+        summary: "Asks about commands that took long.",
+        subcommands: &[
+            Command {
+                name: "get", arity: -2, flags: ANYTIME.union(Flags::ADMIN),
+                usage: "[count:integer]",
+                tips: &["request_policy:all_nodes", "nondeterministic_output"],
+                since: "2.2.12", complexity: "O(N) where N is the number of entries returned",
+                history: &[("4.0.0", "Added client IP address, port and name to the reply.")],
+                summary: "The latest entries of the slow log.",
+                handler: Handler::Session(slowlog_get),
+                ..SERVER
+            },
+            Command {
+                name: "len", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
+                tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
+                since: "2.2.12",
+                summary: "How many entries the slow log holds.",
+                handler: Handler::Session(slowlog_len),
+                ..SERVER
+            },
+            Command {
+                name: "reset", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                since: "2.2.12", complexity: "O(N) where N is the number of entries in the slowlog",
+                summary: "Empties the slow log.", handler: Handler::Session(slowlog_reset),
+                ..SERVER
+            },
+            Command { since: "6.2.0", ..HELP },
+        ],
+        ..CONTAINER
+    },
+];
+
+fn slowlog_get(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    if args.remaining() > 1 {
+        let written = args.argv().get(1).unwrap_or_default();
+        return Err(Error::subcommand_syntax("slowlog", written));
+    }
+    let count = match args.remaining() {
+        0 => 10,
+        _ => args.int_in(-1..=i64::MAX, Error::SLOWLOG_COUNT)?,
+    };
+    // -1 asks for all.
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let log = context.server.slow_log();
+    let entries = log.entries().take(count);
+    reply.array(entries.len());
+    for entry in entries {
+        reply.array(6);
+        reply.int(entry.id as i64);
+        reply.int(entry.at);
+        reply.int(entry.micros as i64);
+        reply.bulks(entry.words.iter());
+        reply.bulk(entry.addr.as_bytes());
+        reply.bulk(&entry.name);
+    }
+    Ok(())
+}
+
+fn slowlog_len(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    reply.len(context.server.slow_log().entries().len());
+    Ok(())
+}
+
+fn slowlog_reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.server.slow_log().reset();
+    reply.ok();
+    Ok(())
+}
