@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crate::command::dispatch::{self, Next};
+use crate::command::dispatch::{self, Next, Plan};
 use crate::engine::Turn;
 use crate::resp::request::{Batch, Decoder, Limits};
 use crate::resp::value::{self, Value};
@@ -32,6 +32,7 @@ pub struct LocalClient {
     server: Arc<Server>,
     session: Session,
     batch: Batch,
+    plan: Plan,
     output: Output,
 }
 
@@ -53,6 +54,7 @@ impl LocalClient {
             server,
             session,
             batch: Batch::default(),
+            plan: Plan::default(),
             output: Output::default(),
         }
     }
@@ -113,10 +115,11 @@ impl LocalClient {
             turn,
             in_exec: false,
         };
-        for index in index..batch.len() {
+        dispatch::plan(&mut context, batch, buffer, &mut self.plan);
+        for (index, &planned) in self.plan.iter().enumerate().skip(index) {
             let (argv, _) = batch.get(index, buffer);
             let mut reply = Reply::new(&mut self.output, context.session.protocol);
-            match dispatch::run(&mut context, argv, &mut reply) {
+            match dispatch::run(&mut context, planned, argv, &mut reply) {
                 Next::Run => {}
                 Next::Hold(until) => {
                     drop(context);

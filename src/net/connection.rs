@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::stream::Stream;
-use crate::command::dispatch::{self, Next};
+use crate::command::dispatch::{self, Next, Plan};
 use crate::engine::Turn;
 use crate::error::Error;
 use crate::resp::request::{Batch, Decoder, Limits};
@@ -43,14 +43,21 @@ const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
 /// What the connections of a worker share, because one runs at a time.
 struct Scratch {
     read: Box<[u8]>,
-    batch: Batch,
+    requests: Requests,
     output: Output,
+}
+
+/// The requests of a turn, and the commands that they name.
+#[derive(Default)]
+struct Requests {
+    batch: Batch,
+    plan: Plan,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         read: vec![0; READ_MAX].into(),
-        batch: Batch::default(),
+        requests: Requests::default(),
         output: Output::default(),
     });
 }
@@ -208,7 +215,7 @@ impl Connection {
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
         let Scratch {
             read,
-            batch,
+            requests,
             output,
         } = scratch;
         // A request that was cut goes back before what comes next, so that
@@ -239,7 +246,7 @@ impl Connection {
             self.fresh = self.decoder.missing(self.input.len()) == 0;
             self.check_input();
         } else {
-            let used = self.turn(&read[..end], batch, output);
+            let used = self.turn(&read[..end], requests, output);
             self.input.clear();
             self.input.extend_from_slice(&read[used..end]);
             self.input.shrink_to(READ_MAX / 2);
@@ -254,7 +261,7 @@ impl Connection {
     /// Runs what waits in our own buffer, one turn's worth of it.
     fn run_input(&mut self, scratch: &mut Scratch) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.turn(&input, &mut scratch.batch, &mut scratch.output);
+        let used = self.turn(&input, &mut scratch.requests, &mut scratch.output);
         if used == input.len() {
             input = Vec::new();
         } else if used > 0 {
@@ -290,7 +297,7 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn turn(&mut self, buffer: &[u8], batch: &mut Batch, output: &mut Output) -> usize {
+    fn turn(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
         let mut used = 0;
         self.fresh = false;
         while used < buffer.len() {
@@ -306,8 +313,8 @@ impl Connection {
             };
             // AUTH changes what may follow it.
             let max = if authenticated { BATCH_MAX } else { 1 };
-            let (decoded, error) = self.decoder.decode(rest, limits, max, batch);
-            if let Some(stopped) = self.run(rest, batch, output) {
+            let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
+            if let Some(stopped) = self.run(rest, requests, output) {
                 self.decoder = Decoder::default();
                 self.fresh = true;
                 return used + stopped;
@@ -318,7 +325,7 @@ impl Connection {
                 self.session.closing = true;
                 return buffer.len();
             }
-            if batch.is_empty() {
+            if requests.batch.is_empty() {
                 break;
             }
         }
@@ -327,7 +334,13 @@ impl Connection {
 
     /// Runs a batch under one lock. If the client blocks, is held or closes
     /// within it, answers where in `buffer` it stopped.
-    fn run(&mut self, buffer: &[u8], batch: &Batch, output: &mut Output) -> Option<usize> {
+    fn run(
+        &mut self,
+        buffer: &[u8],
+        requests: &mut Requests,
+        output: &mut Output,
+    ) -> Option<usize> {
+        let Requests { batch, plan } = requests;
         let server = &*self.server;
         let turn = Turn::new(server);
         self.session
@@ -340,11 +353,12 @@ impl Connection {
             turn,
             in_exec: false,
         };
+        dispatch::plan(&mut context, batch, buffer, plan);
         let mut start = 0;
-        for index in 0..batch.len() {
+        for (index, &planned) in plan.iter().enumerate() {
             let (argv, end) = batch.get(index, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
-            match dispatch::run(&mut context, argv, &mut reply) {
+            match dispatch::run(&mut context, planned, argv, &mut reply) {
                 Next::Run if context.session.closing || context.session.aborted => {
                     return Some(buffer.len());
                 }
