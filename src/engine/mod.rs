@@ -222,17 +222,14 @@ impl<'a> Turn<'a> {
         let (db, now, server) = (session.db, self.now, self.server);
         let state = self.state();
         let watch = session.watch.get_or_insert_default();
-        if watch
-            .keys
-            .iter()
-            .any(|(of, watched, _)| *of == db && **watched == *key)
-        {
+        let watched = (db, Box::from(key));
+        if watch.keys.contains_key(&watched) {
             return;
         }
         let database = &state.keyspace.databases[db];
         let expired = |handle| database.expires_at(handle).is_some_and(|at| at <= now);
         let stale = database.find(key).is_some_and(expired);
-        watch.keys.push((db, key.into(), stale));
+        watch.keys.insert(watched, stale);
         state.watchers.add(db, key, &watch.dirty);
         settle::observe(server, state);
     }
@@ -246,8 +243,8 @@ impl<'a> Turn<'a> {
         let state = self.state();
         watch
             .keys
-            .iter()
-            .for_each(|(db, key, _)| state.watchers.remove(*db, key, &watch.dirty));
+            .keys()
+            .for_each(|(db, key)| state.watchers.remove(*db, key, &watch.dirty));
         settle::observe(server, state);
     }
 
@@ -258,7 +255,7 @@ impl<'a> Turn<'a> {
         };
         let now = self.now;
         let databases = &self.state().keyspace.databases;
-        let has_expired = |(db, key, stale): &(usize, Box<[u8]>, bool)| {
+        let has_expired = |((db, key), stale): (&(usize, Box<[u8]>), &bool)| {
             let handle = databases[*db].find(key);
             let at = handle.and_then(|handle| databases[*db].expires_at(handle));
             !stale && at.is_some_and(|at| at <= now)

@@ -32,6 +32,9 @@ const READ_MAX: usize = 64 * 1024;
 const BATCH_MAX: usize = 256;
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
+/// After so many bytes of replies a turn ends, so that they leave before more
+/// are made.
+const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = 256 * 1024;
 /// An outbox keeps a buffer of this many bytes: enough for a small message,
@@ -362,6 +365,7 @@ impl Connection {
                 Next::Run if context.session.closing || context.session.aborted => {
                     return Some(buffer.len());
                 }
+                Next::Run if output.len() >= OUTPUT_MAX => return Some(end),
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
