@@ -382,7 +382,6 @@ impl Connection {
                     return Some(end);
                 }
                 Next::Hold(until) => {
-                    context.session.client.set_flags(ClientFlags::PAUSED, true);
                     self.state = State::Held;
                     self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
                     return Some(start);
