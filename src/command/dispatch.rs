@@ -114,6 +114,14 @@ pub fn run(
             }
         }
     }
+    // Messages that the command has put into its own outbox come after its
+    // reply and before the next one's. They are no replies, so CLIENT REPLY
+    // does not silence them.
+    let client = &context.session.client;
+    if client.has_messages.load(Relaxed) {
+        client.has_messages.store(false, Relaxed);
+        reply.output().append(&mut client.outbox.lock().output);
+    }
     next
 }
 
@@ -182,8 +190,13 @@ fn check(
         return refuse(Error::DEBUG_NOT_ALLOWED);
     }
     if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
-        return refuse(Error::NO_AUTH);
+        // The password may be gone since the client has come.
+        if context.server.requires_password() {
+            return refuse(Error::NO_AUTH);
+        }
+        context.session.authenticated = true;
     }
+    let session = &*context.session;
     if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
         return refuse(Error::NOT_IN_MULTI);
     }
@@ -196,15 +209,21 @@ fn check(
     }
     let in_transaction = session.transaction.is_some();
     let queued = in_transaction && !runs_in_multi(&entry.full_name);
-    let writes = writes(session, entry);
+    let (writes, uptime) = (writes(session, entry), context.turn.uptime);
     if session.client.flags().contains(ClientFlags::MONITOR) {
         // It is a replica to Redis: no pause holds it back, so it may not do
         // what a pause is there to hold back.
         if writes || flags.contains(Flags::READONLY) {
             return refuse(Error::MONITOR_TOUCHES_KEYSPACE);
         }
-    } else if let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
-        return Ok(Checked::Hold(until));
+    } else if context.server.pause.holds(writes, uptime).is_some() {
+        // UNPAUSE has the keyspace when it looks for those who are held, so
+        // either it finds this client or there is no pause any more.
+        context.turn.state();
+        if let Some(until) = context.server.pause.holds(writes, uptime) {
+            session.client.set_flags(ClientFlags::PAUSED, true);
+            return Ok(Checked::Hold(until));
+        }
     }
     Ok(if queued {
         Checked::Queue(entry)
@@ -319,13 +338,6 @@ pub fn call(
     }
     if !context.in_exec {
         context.turn.settle();
-    }
-    // Messages that the command has put into its own outbox come after its
-    // reply and before the next one's.
-    let client = &context.session.client;
-    if !context.in_exec && client.has_messages.load(Relaxed) {
-        client.has_messages.store(false, Relaxed);
-        reply.output().append(&mut client.outbox.lock().output);
     }
     next
 }

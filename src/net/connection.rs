@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use tokio::time::{Instant, Sleep};
 
 use super::stream::Stream;
@@ -28,6 +29,9 @@ use crate::session::{ClientFlags, Session};
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
 const READ_MAX: usize = 64 * 1024;
+/// Once its replies are this long, a turn ends: they leave before more are made,
+/// and a client that does not read them is noticed.
+const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 /// Requests that run under one lock.
 const BATCH_MAX: usize = 256;
 /// Slices of one vectored write.
@@ -71,8 +75,8 @@ pub struct Connection {
     stream: Stream,
     session: Session,
     decoder: Decoder,
-    /// What has arrived and has not run.
-    input: Vec<u8>,
+    /// What has arrived and has not run. Taking from its front moves nothing.
+    input: BytesMut,
     /// There may be a request in `input` that can run.
     fresh: bool,
     state: State,
@@ -102,7 +106,7 @@ impl Connection {
             stream,
             session,
             decoder: Decoder::default(),
-            input: Vec::new(),
+            input: BytesMut::new(),
             fresh: false,
             state: State::Running,
             timer: None,
@@ -151,13 +155,22 @@ impl Connection {
                     Poll::Pending
                 };
             }
+            if !flushed {
+                // What the socket did not take leaves before the replies to
+                // what runs now.
+                let mut outbox = self.session.client.outbox.lock();
+                outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
+            }
             let more = if self.state == State::Running && self.fresh {
                 self.run_input(scratch);
                 self.fresh
             } else {
                 match self.read(cx, scratch) {
                     Poll::Ready(full) => full?,
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.put_back(&mut scratch.output);
+                        return Poll::Pending;
+                    }
                 }
             };
             if more && !self.killed() {
@@ -251,11 +264,10 @@ impl Connection {
         } else {
             let used = self.turn(&read[..end], requests, output);
             self.input.clear();
-            self.input.extend_from_slice(&read[used..end]);
-            self.input.shrink_to(READ_MAX / 2);
-            if self.input.is_empty() {
-                self.input = Vec::new();
+            if used == end || self.input.capacity() > READ_MAX {
+                self.input = BytesMut::new();
             }
+            self.input.extend_from_slice(&read[used..end]);
             self.check_input();
         }
         Poll::Ready(Ok(end == read.len()))
@@ -265,12 +277,10 @@ impl Connection {
     fn run_input(&mut self, scratch: &mut Scratch) {
         let mut input = std::mem::take(&mut self.input);
         let used = self.turn(&input, &mut scratch.requests, &mut scratch.output);
-        if used == input.len() {
-            input = Vec::new();
-        } else if used > 0 {
-            input.drain(..used);
+        if used < input.len() {
+            input.advance(used);
+            self.input = input;
         }
-        self.input = input;
         self.check_input();
     }
 
@@ -284,7 +294,8 @@ impl Connection {
             true => self.server.hot.query_buffer.load(Relaxed),
             false => UNAUTHENTICATED_INPUT_MAX,
         };
-        if waiting > limit {
+        // Places in a buffer are 32-bit numbers.
+        if waiting > limit.min(u32::MAX as usize) {
             self.server
                 .metrics
                 .query_limit_disconnections
@@ -336,7 +347,7 @@ impl Connection {
     }
 
     /// Runs a batch under one lock. If the client blocks, is held or closes
-    /// within it, answers where in `buffer` it stopped.
+    /// within it, or its replies are many, answers where in `buffer` it stopped.
     fn run(
         &mut self,
         buffer: &[u8],
@@ -375,11 +386,13 @@ impl Connection {
                     return Some(end);
                 }
                 Next::Hold(until) => {
-                    context.session.client.set_flags(ClientFlags::PAUSED, true);
                     self.state = State::Held;
                     self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
                     return Some(start);
                 }
+            }
+            if output.len() >= TURN_OUTPUT_MAX {
+                return Some(end);
             }
             start = end;
         }
@@ -403,22 +416,31 @@ impl Connection {
                     output.advance(len);
                 }
                 Poll::Pending => {
-                    let client = &self.session.client;
-                    let limit = self.server.output_limit(client);
-                    let mut outbox = client.outbox.lock();
-                    let mut newer = std::mem::take(&mut outbox.output);
-                    outbox.output.append(output);
-                    outbox.output.append(&mut newer);
-                    let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
-                    drop(outbox);
-                    if overflowed {
-                        self.server.note_overflow(client, b"");
-                    }
+                    self.put_back(output);
                     return Ok(false);
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Puts what has not left into the outbox, before what others have put
+    /// there since, and closes a client that has too much in there.
+    fn put_back(&self, output: &mut Output) {
+        if output.is_empty() {
+            return;
+        }
+        let client = &self.session.client;
+        let limit = self.server.output_limit(client);
+        let mut outbox = client.outbox.lock();
+        let mut newer = std::mem::take(&mut outbox.output);
+        outbox.output.append(output);
+        outbox.output.append(&mut newer);
+        let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
+        drop(outbox);
+        if overflowed {
+            self.server.note_overflow(client, b"");
+        }
     }
 }
 
