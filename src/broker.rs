@@ -17,6 +17,7 @@ use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
 use crate::server::Server;
+use crate::session::client::Peer;
 
 /// A running broker. It stops when it is dropped.
 ///
@@ -190,7 +191,8 @@ impl Broker {
     }
 
     /// Ends the broker: no connection is accepted any more, the others are
-    /// closed, and when it returns every thread has ended.
+    /// closed, and when it returns every thread has ended. Clients without a
+    /// socket answer an error from then on.
     pub fn shutdown(mut self) {
         self.stop();
     }
@@ -223,6 +225,11 @@ impl Broker {
 
     fn stop(&mut self) {
         self.server.shutdown.cancel();
+        // A connection ends with its worker; who waits on a thread of the
+        // embedder's is told.
+        let clients = self.server.clients.iter();
+        let local = clients.filter(|client| client.peer == Peer::Local);
+        local.for_each(|client| client.kill());
         if let Some(workers) = self.workers.take() {
             workers.join();
         }

@@ -74,6 +74,7 @@ texts! {
     CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
     NO_SUCH_CLIENT = "ERR No such client";
     MAX_CLIENTS = "ERR max number of clients reached";
+    CLIENT_CLOSED = "ERR the client is closed";
     INVALID_CLIENT_ID = "ERR Invalid client ID";
     CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
     UNBLOCK_REASON = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";

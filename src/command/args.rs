@@ -160,8 +160,15 @@ impl<'a> Args<'a> {
     /// rounded up; 0 is for ever. Its end must be a time that there is: `now` is
     /// in milliseconds.
     pub fn timeout_ms(&mut self, now: i64) -> Result<u64> {
-        let seconds = LongDouble::parse(self.next()?).ok_or(Error::TIMEOUT_NOT_A_FLOAT)?;
-        match seconds.to_millis_rounded_up() {
+        let text = self.next()?;
+        let millis = match number::parse_i64(text) {
+            // Mostly it is a whole number, and no floating point is needed.
+            Some(seconds) => seconds.saturating_mul(1000),
+            None => LongDouble::parse(text)
+                .ok_or(Error::TIMEOUT_NOT_A_FLOAT)?
+                .to_millis_rounded_up(),
+        };
+        match millis {
             ..0 => Err(Error::TIMEOUT_NEGATIVE),
             millis if millis <= i64::MAX - now => Ok(millis as u64),
             _ => Err(Error::TIMEOUT_OUT_OF_RANGE),

@@ -189,7 +189,7 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
     if let Some((user, password)) = credentials {
         authenticate(context, user, password)?;
     }
-    if !context.session.authenticated {
+    if !context.session.authenticated && context.server.requires_password() {
         return Err(Error::NO_AUTH_HELLO);
     }
     if let Some(name) = name {

@@ -12,7 +12,6 @@ use super::{Args, Command, Flags, Group, Handler};
 use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
 use crate::long_double::LongDouble;
-use crate::number;
 use crate::resp::Reply;
 use crate::server::{Context, Server};
 

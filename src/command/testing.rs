@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use super::{Args, Argv, Handler, TABLE};
+use super::{Args, Argv, Handler};
 use crate::config::KeyspaceEvents;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
 use crate::resp::{Output, Protocol, Reply};
@@ -10,21 +10,28 @@ use crate::resp::{Output, Protocol, Reply};
 /// A keyspace at a time that stands still.
 pub struct Data {
     pub keyspace: Keyspace,
+    /// The selected database.
+    pub index: usize,
+    /// Milliseconds since 1970.
     pub now: i64,
+    /// False for a client that said CLIENT NO-TOUCH ON.
+    pub touch: bool,
 }
 
 impl Data {
-    /// One empty database, which notes all events.
+    /// 16 empty databases, which note all events.
     pub fn new() -> Data {
         let limits = Limits {
             string: 512 << 20,
             list_chunk: ChunkLimit::default(),
         };
-        let mut keyspace = Keyspace::new(1, limits, 1);
+        let mut keyspace = Keyspace::new(16, limits, 1);
         keyspace.journal.notify = KeyspaceEvents::all();
         Data {
             keyspace,
+            index: 0,
             now: 1_700_000_000_000,
+            touch: true,
         }
     }
 
@@ -32,9 +39,9 @@ impl Data {
     pub fn db(&mut self) -> Db<'_> {
         Db {
             keyspace: &mut self.keyspace,
-            index: 0,
+            index: self.index,
             now: self.now,
-            touch: true,
+            touch: self.touch,
         }
     }
 
@@ -48,15 +55,16 @@ impl Data {
             words.push(start..buffer.len() as u32);
         }
         let argv = Argv::new(&buffer, &words);
-        let row = TABLE.find(argv.get(0).unwrap()).unwrap().command;
-        assert!(row.accepts(argv.len()), "{line}");
-        let Handler::Data(handler) = row.handler else {
+        let entry = super::dispatch::lookup(argv).unwrap();
+        assert!(entry.command.accepts(argv.len()), "{line}");
+        let Handler::Data(handler) = entry.command.handler else {
             panic!("{line} needs a server");
         };
         let mut output = Output::default();
         let mark = output.mark();
+        let args = Args::new(argv, 1 + usize::from(entry.parent.is_some()));
         let mut reply = Reply::new(&mut output, Protocol::Resp2);
-        if let Err(error) = handler(&mut self.db(), Args::new(argv, 1), &mut reply) {
+        if let Err(error) = handler(&mut self.db(), args, &mut reply) {
             reply.output().rewind(mark);
             reply.error(&error);
         }
@@ -75,5 +83,22 @@ impl Data {
         let events = std::mem::take(&mut self.keyspace.journal.events);
         let names: Vec<_> = events.iter().map(|event| event.name).collect();
         names.join(" ")
+    }
+
+    /// Runs lines whose replies and events do not matter.
+    pub fn given(&mut self, lines: &[&str]) {
+        lines.iter().for_each(|line| _ = self.run(line));
+        self.events();
+    }
+
+    /// The events since it was asked last, each with its database and key:
+    /// `0 del k`.
+    pub fn events_of_keys(&mut self) -> Vec<String> {
+        let events = std::mem::take(&mut self.keyspace.journal.events);
+        let shown = events.iter().map(|event| {
+            let key = String::from_utf8_lossy(&event.key);
+            format!("{} {} {key}", event.db, event.name)
+        });
+        shown.collect()
     }
 }

@@ -141,7 +141,7 @@ pub static SETTINGS: &[Setting] = &[
         "Bytes of the largest string that a client may send.",
         memory!(proto_max_bulk_len, 1 << 20, i64::MAX as u64),
     ),
-    row("databases", "Number of databases.", integer!(databases, 1, INT_MAX))
+    row("databases", "Number of databases.", integer!(databases, 1, 16_384))
         .startup()
         .heading("Data"),
     row(

@@ -249,11 +249,6 @@ impl Db<'_> {
         }
     }
 
-    /// Whether the key is there.
-    pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.peek(key).is_some()
-    }
-
     /// The string that `handle` stands for, or WRONGTYPE.
     pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
         self.database().string(handle).ok_or(Error::WRONG_TYPE)

@@ -33,6 +33,9 @@ fn every_setting_is_in_the_readme_with_its_default() {
         .iter()
         .map(|setting| {
             let default = String::from_utf8(setting.get(&defaults)).unwrap();
+            // `dir` is wherever it is started.
+            let here = std::env::current_dir().unwrap().display().to_string();
+            let default = if default == here { ".".into() } else { default };
             let default = if default.is_empty() {
                 default
             } else {
