@@ -49,11 +49,12 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         }
         (b"quicklist-packed-threshold", 1) => {
             // Elements are packed whatever their size, so the value has no use.
-            let bytes = memory(args.next()?).filter(|bytes| *bytes <= u64::from(u32::MAX));
+            const HIGHEST: u64 = (4 << 30) - (1 << 20);
+            let bytes = memory(args.next()?).filter(|bytes| *bytes <= HIGHEST);
             bytes.ok_or(Error::PACKED_THRESHOLD)?;
         }
-        // What has nothing to do here, and is called by tests of clients.
-        (b"jmap" | b"change-repl-id", 0) | (b"stringmatch-len", 2) => {}
+        // There are no replicas that would know another.
+        (b"change-repl-id", 0) => {}
         (b"help", 0) => {
             reply.array(HELP.len());
             HELP.iter().for_each(|line| reply.simple(line));
@@ -71,8 +72,6 @@ const HELP: &[&str] = &[
     "    Does nothing: there are no replicas.",
     "ERROR <text>",
     "    Answers an error with this text.",
-    "JMAP",
-    "    Does nothing.",
     "LOG <message>",
     "    Writes a line to the log.",
     "OBJECT <key>",
@@ -83,8 +82,6 @@ const HELP: &[&str] = &[
     "    Whether keys that have expired are removed before anybody asks for them.",
     "SLEEP <seconds>",
     "    Stops everything for a time, which may have decimals.",
-    "STRINGMATCH-LEN <length> <pattern>",
-    "    Does nothing.",
     "HELP",
     "    Prints this help.",
 ];

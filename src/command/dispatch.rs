@@ -258,7 +258,10 @@ pub fn call(
     };
     let duration = start.elapsed();
     server.metrics.count_call(entry.id, duration);
-    note_if_slow(context, entry, argv, duration);
+    // Who waits is not slow, and is not logged in Redis either.
+    if !matches!(next, Next::Block(..)) {
+        note_if_slow(context, entry, argv, duration);
+    }
     let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;
     if server.monitors.count() > 0 && !entry.command.flags.intersects(hidden) {
         let redacted = redact::redacted(entry, argv);

@@ -240,7 +240,7 @@ fn write_report<'a>(
         let average = spikes.samples.iter().map(|(_, millis)| millis).sum::<u64>() / count;
         writeln!(
             out,
-            "- {name}: {count} spikes kept, {average} ms on average, {} ms at worst",
+            "- {name}: {average} ms on average, {} ms at worst, spikes kept: {count}",
             spikes.max
         )?;
     }
