@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
 use crate::server::Server;
+use crate::session::client::Peer;
 
 /// A running broker. It stops when it is dropped.
 ///
@@ -189,7 +191,8 @@ impl Broker {
     }
 
     /// Ends the broker: no connection is accepted any more, the others are
-    /// closed, and when it returns every thread has ended.
+    /// closed, and when it returns every thread has ended. Clients without a
+    /// socket answer an error from then on.
     pub fn shutdown(mut self) {
         self.stop();
     }
@@ -222,6 +225,11 @@ impl Broker {
 
     fn stop(&mut self) {
         self.server.shutdown.cancel();
+        // A connection ends with its worker; who waits on a thread of the
+        // embedder's is told.
+        let clients = self.server.clients.iter();
+        let local = clients.filter(|client| client.peer == Peer::Local);
+        local.for_each(|client| client.kill());
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
@@ -238,15 +246,13 @@ impl Drop for Broker {
     }
 }
 
-/// What is to be done about ten times a second: rates, limits that need time
-/// to pass, clients that are idle too long.
+/// What is to be done now and then, `hz` times a second: rates, limits that
+/// need time to pass, clients that are idle too long.
 async fn keep_house(server: &Server) {
-    const EVERY: Duration = Duration::from_millis(100);
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        ticks.tick().await;
         server.keep_house();
+        let hz = server.hot.hz.load(Relaxed).max(1);
+        tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
     }
 }
 

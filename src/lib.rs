@@ -1,4 +1,28 @@
-//! respd: a message broker that speaks RESP, the Redis protocol.
+//! respd: a message broker that speaks RESP, the Redis protocol, inside any
+//! program.
+//!
+//! [`Broker::start`] starts one on a free port of 127.0.0.1, in about a
+//! millisecond, on threads of its own; any Redis client can talk to it, and
+//! [`LocalClient`] does without a socket. Dropping the broker stops it.
+//!
+//! # A tour of the crate
+//!
+//! A request's way: `net` reads what a socket has; `resp` cuts requests off
+//! it; `command::dispatch` makes the checks that the command's row asks for;
+//! `engine` takes the one lock of the keyspace for the batch and hands the
+//! handler a view of `db`; `engine::settle` draws the consequences of what
+//! changed (watched keys, blocked clients, notifications); the replies of the
+//! whole batch leave in one write.
+//!
+//! Who may use whom, from above to below: `cli` (in the binary), `broker` and
+//! `local`, `net`, `command`, `server`, `engine`, `pubsub` and `session`,
+//! `config` and `metrics`, `db`, `resp`, and small leaves. `db` and `resp`
+//! never name the runtime, only `net` touches sockets, only `engine` locks the
+//! keyspace, and only `cli` prints or exits.
+//!
+//! A command is one row in its family's file in `command`, beside its handler;
+//! a setting is one row in `config::settings`. Help, introspection, checks and
+//! documentation derive from the rows.
 
 pub mod broker;
 mod clock;
@@ -25,3 +49,8 @@ mod session;
 
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
+
+/// The README's Rust code runs as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

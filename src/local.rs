@@ -6,8 +6,9 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crate::command::dispatch::{self, Next};
+use crate::command::dispatch::{self, Next, Plan};
 use crate::engine::Turn;
+use crate::error::Error;
 use crate::resp::request::{Batch, Decoder, Limits};
 use crate::resp::value::{self, Value};
 use crate::resp::{Output, Reply};
@@ -32,6 +33,7 @@ pub struct LocalClient {
     server: Arc<Server>,
     session: Session,
     batch: Batch,
+    plan: Plan,
     output: Output,
 }
 
@@ -53,19 +55,27 @@ impl LocalClient {
             server,
             session,
             batch: Batch::default(),
+            plan: Plan::default(),
             output: Output::default(),
         }
     }
 
     /// Runs a command and answers its reply. A blocking command blocks the
-    /// thread. After SUBSCRIBE, messages come before later replies and are
+    /// thread. After SUBSCRIBE, messages come between the replies and are
     /// answered in their place, so use a connection for that.
+    ///
+    /// Once the client is closed (by QUIT, by CLIENT KILL, or because the
+    /// broker has stopped) it answers an error and runs nothing.
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
         let mut request = Output::default();
         Reply::new(&mut request, self.session.protocol).bulks(words.iter());
         let reply = self.run(&std::mem::take(request.buffer()));
-        let decoded = value::decode(&reply).ok().flatten();
-        decoded.map_or(Value::Null, |(value, _)| value)
+        match value::decode(&reply) {
+            Ok(Some((value, _))) => value,
+            // CLIENT REPLY has silenced it.
+            Ok(None) | Err(_) if !self.is_closed() => Value::Null,
+            Ok(None) | Err(_) => Value::Error(Error::CLIENT_CLOSED.text().to_vec().into()),
+        }
     }
 
     /// Runs requests as they come over a connection, and answers their
@@ -79,12 +89,12 @@ impl LocalClient {
         let mut batch = std::mem::take(&mut self.batch);
         let (_, error) = decoder.decode(requests, limits, usize::MAX, &mut batch);
         let mut index = 0;
-        while index < batch.len() {
+        while index < batch.len() && !self.is_closed() {
             index = self.turn(&batch, index, requests);
         }
         self.batch = batch;
         if let Some(error) = error {
-            let error = crate::error::Error::protocol(error.text());
+            let error = Error::protocol(error.text());
             Reply::new(&mut self.output, self.session.protocol).error(&error);
         }
         let mut bytes = Vec::with_capacity(self.output.len());
@@ -105,7 +115,6 @@ impl LocalClient {
     fn turn(&mut self, batch: &Batch, index: usize, buffer: &[u8]) -> usize {
         let server = self.server.clone();
         let turn = Turn::new(&server);
-        let uptime = turn.uptime;
         let session = &mut self.session;
         let mut context = Context {
             server: &server,
@@ -113,23 +122,23 @@ impl LocalClient {
             turn,
             in_exec: false,
         };
-        for index in index..batch.len() {
+        dispatch::plan(&mut context, batch, buffer, &mut self.plan);
+        for (index, &planned) in self.plan.iter().enumerate().skip(index) {
             let (argv, _) = batch.get(index, buffer);
             let mut reply = Reply::new(&mut self.output, context.session.protocol);
-            match dispatch::run(&mut context, argv, &mut reply) {
+            match dispatch::run(&mut context, planned, argv, &mut reply) {
+                Next::Run if context.session.closing || context.session.aborted => break,
                 Next::Run => {}
                 Next::Hold(until) => {
                     drop(context);
-                    std::thread::sleep(until.saturating_sub(uptime));
+                    self.wait_for_pause(until);
                     return index;
                 }
                 Next::Block(entry, wait) => {
                     let timeout = Duration::from_millis(wait.timeout_ms);
-                    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-                    context.session.client.outbox.set_waker(waker);
                     context.turn.block(context.session, entry.id, argv, wait);
                     drop(context);
-                    self.wait(timeout);
+                    self.wait_for_reply(timeout);
                     return index + 1;
                 }
             }
@@ -137,26 +146,67 @@ impl LocalClient {
         batch.len()
     }
 
+    /// Whether nothing runs any more.
+    fn is_closed(&self) -> bool {
+        let session = &self.session;
+        session.closing
+            || session.aborted
+            || session.client.flags().contains(ClientFlags::KILLED)
+            || self.server.shutdown.is_cancelled()
+    }
+
+    /// Has this thread woken when there is something in the outbox, or the
+    /// client is let go or closed.
+    fn listen(&self) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        self.session.client.outbox.set_waker(waker);
+    }
+
     /// Waits until a blocked command has its reply.
-    fn wait(&mut self, timeout: Duration) {
-        let deadline = (!timeout.is_zero()).then(|| Instant::now() + timeout);
+    fn wait_for_reply(&mut self, timeout: Duration) {
+        self.listen();
+        // A time that the clock does not reach is for ever.
+        let deadline = Some(timeout).filter(|timeout| !timeout.is_zero());
+        let deadline = deadline.and_then(|timeout| Instant::now().checked_add(timeout));
         let client = &self.session.client;
         loop {
             let mut outbox = client.outbox.lock();
-            if std::mem::take(&mut outbox.resumed) || client.flags().contains(ClientFlags::KILLED) {
-                outbox.output.drain_into(&mut self.output, 0);
+            let resumed = std::mem::take(&mut outbox.resumed);
+            outbox.output.drain_into(&mut self.output, 0);
+            drop(outbox);
+            if resumed || self.is_closed() {
                 return;
             }
-            drop(outbox);
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => std::thread::park(),
-                Some(Duration::ZERO) => {
-                    Turn::new(&self.server).time_out(client);
-                }
-                Some(left) => std::thread::park_timeout(left),
+            if !park_until(deadline) {
+                Turn::new(&self.server).time_out(client);
             }
         }
     }
+
+    /// Waits until CLIENT PAUSE lets the client go on, at `until` the latest.
+    fn wait_for_pause(&mut self, until: Duration) {
+        self.listen();
+        let left = until.saturating_sub(self.server.clock.uptime());
+        let deadline = Instant::now().checked_add(left);
+        let client = &self.session.client;
+        while client.flags().contains(ClientFlags::PAUSED)
+            && !self.is_closed()
+            && park_until(deadline)
+        {}
+        client.set_flags(ClientFlags::PAUSED, false);
+    }
+}
+
+/// Lets the thread sleep until it is woken, or for no reason, or `deadline`;
+/// false if that has passed.
+fn park_until(deadline: Option<Instant>) -> bool {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    match left {
+        None => std::thread::park(),
+        Some(Duration::ZERO) => return false,
+        Some(left) => std::thread::park_timeout(left),
+    }
+    true
 }
 
 impl Drop for LocalClient {

@@ -106,14 +106,20 @@ impl Metrics {
         self.per_command.iter().map(calls).sum()
     }
 
-    /// Counts a call.
-    pub fn count_call(&self, id: usize, duration: Duration) {
+    /// Counts calls of a command.
+    pub fn count_calls(&self, id: usize, calls: u64, nanos: u64) {
         let stats = &self.per_command[id];
-        let nanos = duration.as_nanos() as u64;
-        stats.calls.fetch_add(1, Relaxed);
+        stats.calls.fetch_add(calls, Relaxed);
         stats.nanos.fetch_add(nanos, Relaxed);
+    }
+
+    /// Notes how long a call of a command took, if `latency-tracking` is on.
+    pub fn count_latency(&self, id: usize, duration: Duration) {
         if self.latency_tracking.load(Relaxed) {
-            stats.histogram.get_or_init(Box::default).count(nanos);
+            let histogram = &self.per_command[id].histogram;
+            histogram
+                .get_or_init(Box::default)
+                .count(duration.as_nanos() as u64);
         }
     }
 

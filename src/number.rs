@@ -28,21 +28,6 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// A floating point number as C's `strtod` reads it, but not NaN and no
-/// space around it.
-pub fn parse_f64(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let value: f64 = match text.strip_prefix(['-', '+']).unwrap_or(text) {
-        hex if hex.len() > 2 && hex.as_bytes()[..2].eq_ignore_ascii_case(b"0x") => {
-            let digits = &hex[2..];
-            let value = u64::from_str_radix(digits, 16).ok()? as f64;
-            if text.starts_with('-') { -value } else { value }
-        }
-        _ => text.parse().ok()?,
-    };
-    (!value.is_nan()).then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,13 +5,13 @@
 //! the channel's entry is held while a message is handed out. Locks are taken
 //! in this order: keyspace, channel or patterns, outbox.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use indexmap::IndexMap;
 
 use crate::glob;
 use crate::resp::{Output, Protocol, Reply};
@@ -26,9 +26,7 @@ type Channels = DashMap<Bytes, Subscribers, foldhash::fast::RandomState>;
 pub struct PubSub {
     channels: Channels,
     shard_channels: Channels,
-    /// In the order in which they were first subscribed to, which is the order
-    /// in which they are looked at.
-    patterns: RwLock<IndexMap<Bytes, Subscribers>>,
+    patterns: RwLock<HashMap<Bytes, Subscribers>>,
     /// How many patterns there are, so that PUBLISH need not look without one.
     pattern_count: AtomicUsize,
 }
@@ -128,7 +126,7 @@ impl PubSub {
                     .write()
                     .unwrap_or_else(PoisonError::into_inner);
                 if patterns.get_mut(name).is_some_and(remove) {
-                    patterns.shift_remove(name);
+                    patterns.remove(name);
                 }
                 self.pattern_count.store(patterns.len(), Relaxed);
             }

@@ -90,6 +90,8 @@ pub struct Hot {
     pub slow_us: AtomicU64,
     /// `latency-monitor-threshold` in milliseconds, 0 for never.
     pub latency_ms: AtomicU64,
+    /// `hz`
+    pub hz: AtomicU64,
     limits: RwLock<[OutputLimit; 2]>,
     /// `requirepass`
     password: RwLock<Option<Password>>,
@@ -147,6 +149,7 @@ impl Server {
             u64::try_from(config.slowlog_log_slower_than).unwrap_or(u64::MAX),
             Relaxed,
         );
+        hot.hz.store(config.hz.into(), Relaxed);
         hot.latency_ms
             .store(config.latency_monitor_threshold, Relaxed);
         self.metrics

@@ -315,6 +315,16 @@ fn redis_cli_place(addr: SocketAddr) -> String {
     }
 }
 
+/// The program as it was called: who has a path for it needs the path again.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    // Cargo names it from the root of the filesystem.
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = std::path::Path::new(&called);
+    let short = path.strip_prefix(&here).unwrap_or(path);
+    short.display().to_string()
+}
+
 /// What to type next. No password is shown; a word says where it belongs.
 fn next_steps(url: &str, redis_cli_place: &str, has_password: bool) -> [String; 3] {
     let url = match url.split_once("://:") {
@@ -331,9 +341,10 @@ fn next_steps(url: &str, redis_cli_place: &str, has_password: bool) -> [String; 
         url => format!(" --url {url}"),
     };
     let password = if has_password { " -a PASSWORD" } else { "" };
+    let respd = program();
     [
-        format!("In a second terminal, see what is published: respd subscribe{flag}"),
-        format!("In a third one, publish something: respd publish hello{flag}"),
+        format!("In a second terminal, see what is published: {respd} subscribe{flag}"),
+        format!("In a third one, publish something: {respd} publish hello{flag}"),
         format!("Or use the tools of Redis: redis-cli {redis_cli_place}{password}"),
     ]
 }
@@ -506,18 +517,18 @@ mod tests {
         let [subscribe, publish, redis_cli] =
             next_steps("redis://:s%40cret@127.0.0.1:7000/0", "-p 7000", true);
         let url = "redis://:PASSWORD@127.0.0.1:7000/0";
-        assert!(subscribe.ends_with(&format!(": respd subscribe --url {url}")));
-        assert!(publish.ends_with(&format!(": respd publish hello --url {url}")));
+        assert!(subscribe.ends_with(&format!("subscribe --url {url}")));
+        assert!(publish.ends_with(&format!("publish hello --url {url}")));
         assert!(redis_cli.ends_with(": redis-cli -p 7000 -a PASSWORD"));
     }
 
     #[test]
     fn steps_are_short_where_the_default_will_do() {
         let [subscribe, _, redis_cli] = next_steps("redis://127.0.0.1:6379/0", "-p 6379", false);
-        assert!(subscribe.ends_with(": respd subscribe"));
+        assert!(subscribe.ends_with(" subscribe"));
         assert!(redis_cli.ends_with(": redis-cli -p 6379"));
         let [subscribe, ..] = next_steps("unix:///run/a@b.sock", "-s /run/a@b.sock", false);
-        assert!(subscribe.ends_with(": respd subscribe --url unix:///run/a@b.sock"));
+        assert!(subscribe.ends_with("subscribe --url unix:///run/a@b.sock"));
     }
 
     #[test]

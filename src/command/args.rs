@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::long_double::LongDouble;
 use crate::number;
 
 /// The words of a request: slices of the buffer it arrived in. Word 0 is the
@@ -155,24 +156,22 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The next argument as a floating point number.
-    pub fn float(&mut self) -> Result<f64> {
-        number::parse_f64(self.next()?).ok_or(Error::NOT_A_FLOAT)
-    }
-
     /// The next argument as a timeout in seconds, answered in milliseconds and
     /// rounded up; 0 is for ever. Its end must be a time that there is: `now` is
     /// in milliseconds.
     pub fn timeout_ms(&mut self, now: i64) -> Result<u64> {
-        let seconds = number::parse_f64(self.next()?).ok_or(Error::TIMEOUT_NOT_A_FLOAT)?;
-        let millis = (seconds * 1000.0).ceil();
-        if millis < 0.0 {
-            Err(Error::TIMEOUT_NEGATIVE)
-        } else if millis as i64 > i64::MAX - now {
-            // What is too large for an i64 has become its maximum.
-            Err(Error::TIMEOUT_OUT_OF_RANGE)
-        } else {
-            Ok(millis as u64)
+        let text = self.next()?;
+        let millis = match number::parse_i64(text) {
+            // Mostly it is a whole number, and no floating point is needed.
+            Some(seconds) => seconds.saturating_mul(1000),
+            None => LongDouble::parse(text)
+                .ok_or(Error::TIMEOUT_NOT_A_FLOAT)?
+                .to_millis_rounded_up(),
+        };
+        match millis {
+            ..0 => Err(Error::TIMEOUT_NEGATIVE),
+            millis if millis <= i64::MAX - now => Ok(millis as u64),
+            _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
         }
     }
 

@@ -575,6 +575,8 @@ fn written<'a>(args: Args<'a>) -> &'a [u8] {
 }
 
 fn client_unpause(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // Whoever is being held has the keyspace while it notes that.
+    context.turn.state();
     context.server.pause.end();
     for client in all(context) {
         if client.flags().contains(ClientFlags::PAUSED) {

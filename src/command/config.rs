@@ -95,6 +95,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
 }
 
 fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.turn.count_tally();
     context.server.metrics.reset();
     context.turn.state().keyspace.stats = Stats::default();
     reply.ok();

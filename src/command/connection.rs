@@ -98,7 +98,7 @@ fn echo(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
 }
 
 fn select(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let index = i32::try_from(args.int()?).map_err(|_| Error::NOT_AN_I32)?;
+    let index = args.int32()?;
     let count = context.turn.state().keyspace.databases.len();
     let index = usize::try_from(index).ok().filter(|&index| index < count);
     set_db(context, index.ok_or(Error::DB_OUT_OF_RANGE)?);
@@ -189,7 +189,7 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
     if let Some((user, password)) = credentials {
         authenticate(context, user, password)?;
     }
-    if !context.session.authenticated {
+    if !context.session.authenticated && context.server.requires_password() {
         return Err(Error::NO_AUTH_HELLO);
     }
     if let Some(name) = name {

@@ -11,7 +11,7 @@ use super::spec::ADMIN;
 use super::{Args, Command, Flags, Group, Handler};
 use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
-use crate::number;
+use crate::long_double::LongDouble;
 use crate::resp::Reply;
 use crate::server::{Context, Server};
 
@@ -89,9 +89,10 @@ const HELP: &[&str] = &[
 /// Sleeps with the keyspace locked, so that nobody gets anything done, as in Redis.
 fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
     // As with `strtod` of C, what is no number is 0.
-    let seconds = number::parse_f64(args.next()?).unwrap_or(0.0);
-    const LONGEST: f64 = 86_400.0;
-    let end = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, LONGEST));
+    let seconds = LongDouble::parse(args.next()?).unwrap_or(LongDouble::ZERO);
+    const LONGEST_MS: i64 = 86_400_000;
+    let millis = seconds.to_millis_rounded_up().clamp(0, LONGEST_MS);
+    let end = Instant::now() + Duration::from_millis(millis as u64);
     context.turn.state();
     while !sleep_on(context.server, end) {}
     Ok(())

@@ -1,13 +1,14 @@
 //! The checks that every command passes, once, in one order; then it runs.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::args::OwnedArgv;
 use super::{Args, Argv, Entry, Flags, Handler, TABLE, redact};
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
+use crate::resp::request::Batch;
 use crate::server::Context;
 use crate::session::{ClientFlags, ReplyMode};
 
@@ -21,8 +22,53 @@ pub enum Next {
     Hold(Duration),
 }
 
-/// Runs one request and writes its reply.
-pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Next {
+/// The commands that the requests of a batch name, if they are there.
+pub type Plan = Vec<Option<&'static Entry>>;
+
+/// Looking up so few keys at once is not faster than one after the other.
+const WARM_MIN: usize = 4;
+
+/// Looks up the commands of a batch, and has memory fetch what the lookups of
+/// their keys are going to need.
+///
+/// A lookup in a large keyspace misses the cache two or three times, each time
+/// waiting for memory. Those of a batch are independent of each other, so here
+/// the processor waits for many at once: SET and GET in pipelines of 16 cost a
+/// fifth less, MSET of ten a quarter.
+pub fn plan(context: &mut Context<'_>, batch: &Batch, buffer: &[u8], plan: &mut Plan) {
+    plan.clear();
+    let mut keys = 0;
+    let mut last: Option<(&[u8], &'static Entry)> = None;
+    for index in 0..batch.len() {
+        let (argv, _) = batch.get(index, buffer);
+        let name = argv.get(0).unwrap_or_default();
+        let entry = match last {
+            // In a pipeline a command often follows one of the same name.
+            Some((same, entry)) if same == name && entry.subcommands.is_empty() => Some(entry),
+            _ => lookup(argv).ok(),
+        };
+        last = entry.map(|entry| (name, entry));
+        keys += entry.map_or(0, |entry| entry.command.first_keys(argv).count());
+        plan.push(entry);
+    }
+    if keys >= WARM_MIN {
+        let db = context.db();
+        let keys = plan.iter().enumerate().filter_map(|(index, entry)| {
+            let (argv, _) = batch.get(index, buffer);
+            entry.map(|entry| entry.command.first_keys(argv))
+        });
+        db.database().warm(keys.flatten());
+    }
+}
+
+/// Runs one request and writes its reply. `planned` is its command, if it has
+/// been looked up already.
+pub fn run(
+    context: &mut Context<'_>,
+    planned: Option<&'static Entry>,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Next {
     let Some(name) = argv.get(0) else {
         return Next::Run;
     };
@@ -37,7 +83,7 @@ pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         return Next::Run;
     }
     let mark = reply.output().mark();
-    let next = match check(context, argv) {
+    let next = match check(context, planned, argv) {
         Ok(Checked::Run(entry)) => call(context, entry, argv, reply),
         Ok(Checked::Queue(entry)) => {
             queue(context, entry, argv);
@@ -67,6 +113,14 @@ pub fn run(context: &mut Context<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
                 context.session.reply_mode = ReplyMode::On;
             }
         }
+    }
+    // Messages that the command has put into its own outbox come after its
+    // reply and before the next one's. They are no replies, so CLIENT REPLY
+    // does not silence them.
+    let client = &context.session.client;
+    if client.has_messages.load(Relaxed) {
+        client.has_messages.store(false, Relaxed);
+        reply.output().append(&mut client.outbox.lock().output);
     }
     next
 }
@@ -110,9 +164,13 @@ pub fn lookup(argv: Argv<'_>) -> Result<&'static Entry> {
 }
 
 /// The checks, in the order in which Redis makes them.
-fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
+fn check(
+    context: &mut Context<'_>,
+    planned: Option<&'static Entry>,
+    argv: Argv<'_>,
+) -> Result<Checked> {
     let session = &*context.session;
-    let entry = lookup(argv)?;
+    let entry = planned.map_or_else(|| lookup(argv), Ok)?;
     let command = &entry.command;
     let flags = command.flags;
     session.client.last_command.store(entry.id, Relaxed);
@@ -132,8 +190,13 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
         return refuse(Error::DEBUG_NOT_ALLOWED);
     }
     if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
-        return refuse(Error::NO_AUTH);
+        // The password may be gone since the client has come.
+        if context.server.requires_password() {
+            return refuse(Error::NO_AUTH);
+        }
+        context.session.authenticated = true;
     }
+    let session = &*context.session;
     if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
         return refuse(Error::NOT_IN_MULTI);
     }
@@ -146,15 +209,21 @@ fn check(context: &mut Context<'_>, argv: Argv<'_>) -> Result<Checked> {
     }
     let in_transaction = session.transaction.is_some();
     let queued = in_transaction && !runs_in_multi(&entry.full_name);
-    let writes = writes(session, entry);
+    let (writes, uptime) = (writes(session, entry), context.turn.uptime);
     if session.client.flags().contains(ClientFlags::MONITOR) {
         // It is a replica to Redis: no pause holds it back, so it may not do
         // what a pause is there to hold back.
         if writes || flags.contains(Flags::READONLY) {
             return refuse(Error::MONITOR_TOUCHES_KEYSPACE);
         }
-    } else if let Some(until) = context.server.pause.holds(writes, context.turn.uptime) {
-        return Ok(Checked::Hold(until));
+    } else if context.server.pause.holds(writes, uptime).is_some() {
+        // UNPAUSE has the keyspace when it looks for those who are held, so
+        // either it finds this client or there is no pause any more.
+        context.turn.state();
+        if let Some(until) = context.server.pause.holds(writes, uptime) {
+            session.client.set_flags(ClientFlags::PAUSED, true);
+            return Ok(Checked::Hold(until));
+        }
     }
     Ok(if queued {
         Checked::Queue(entry)
@@ -226,8 +295,7 @@ pub fn call(
     reply: &mut Reply<'_>,
 ) -> Next {
     let server = context.server;
-    let client = context.session.client.clone();
-    let start = Instant::now();
+    let start = context.turn.read_until;
     let mark = reply.output().mark();
     let skip = 1 + usize::from(entry.parent.is_some());
     let args = Args::new(argv, skip);
@@ -256,8 +324,8 @@ pub fn call(
             Next::Run
         }
     };
-    let duration = start.elapsed();
-    server.metrics.count_call(entry.id, duration);
+    let duration = context.turn.lap(start);
+    context.turn.count(entry.id, duration);
     // Who waits is not slow, and is not logged in Redis either.
     if !matches!(next, Next::Block(..)) {
         note_if_slow(context, entry, argv, duration);
@@ -267,15 +335,12 @@ pub fn call(
         let redacted = redact::redacted(entry, argv);
         let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
         let db = context.session.db;
-        server.monitors.feed(server, &client, db, shown);
+        server
+            .monitors
+            .feed(server, &context.session.client, db, shown);
     }
     if !context.in_exec {
         context.turn.settle();
-    }
-    // Messages that the command has put into its own outbox come after its
-    // reply and before the next one's.
-    if !context.in_exec && client.has_messages.swap(false, Relaxed) {
-        reply.output().append(&mut client.outbox.lock().output);
     }
     next
 }

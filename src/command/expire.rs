@@ -254,3 +254,133 @@ fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
     reply.int(i64::from(expiring.is_some()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Data;
+
+    #[test]
+    fn seconds_are_rounded_to_the_nearest() {
+        let mut data = Data::new();
+        for (left, seconds) in [
+            (1, ":0"),
+            (499, ":0"),
+            (500, ":1"),
+            (1499, ":1"),
+            (1500, ":2"),
+        ] {
+            data.given(&[&format!("SET k v PX {left}")]);
+            assert_eq!(data.run("TTL k"), seconds, "{left} ms");
+        }
+        // Recorded: the sum is above what fits in 63 bits.
+        data.given(&["PEXPIREAT k 9223372036854775807"]);
+        assert_eq!(data.run("EXPIRETIME k"), ":9223372036854776");
+        assert_eq!(data.run("PEXPIRETIME k"), ":9223372036854775807");
+    }
+
+    #[test]
+    fn a_time_that_does_not_exist_is_refused_whether_or_not_the_key_does() {
+        let max = i64::MAX;
+        for (name, time) in [
+            ("expire", max / 1000),
+            ("expire", max / 1000 + 1),
+            ("expire", i64::MIN / 1000 - 1),
+            ("pexpire", max),
+            ("expireat", max / 1000 + 1),
+        ] {
+            let mut data = Data::new();
+            let reply = data.run(&format!("{name} k {time}"));
+            let error = format!("-ERR invalid expire time in '{name}' command");
+            assert_eq!(reply, error, "{name} {time}");
+        }
+        let mut data = Data::new();
+        for (name, time) in [
+            ("expire", i64::MIN / 1000),
+            ("pexpire", i64::MIN),
+            ("expireat", max / 1000),
+            ("pexpireat", max),
+        ] {
+            assert_eq!(data.run(&format!("{name} k {time}")), ":0", "{name} {time}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_has_come_deletes() {
+        for line in [
+            "EXPIRE k 0",
+            "EXPIRE k -1 LT",
+            "PEXPIREAT k 1700000000000",
+            "EXPIREAT k 0",
+        ] {
+            let mut data = Data::new();
+            data.given(&["SET k v"]);
+            assert_eq!(data.run(line), ":1", "{line}");
+            assert_eq!(data.events_of_keys(), ["0 del k"], "{line}");
+            assert_eq!(data.run("DBSIZE"), ":0", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_key_ends_in_its_last_millisecond() {
+        let mut data = Data::new();
+        data.given(&["SET k v", "PEXPIRE k 10"]);
+        data.now += 9;
+        assert_eq!(data.run("PTTL k"), ":1");
+        data.now += 1;
+        assert_eq!(data.run("PTTL k"), ":-2");
+    }
+
+    #[test]
+    fn conditions_compare_with_no_expiry_as_the_latest() {
+        // Condition, new time, and whether it replaces none, 100, 200.
+        for (words, new, replaces) in [
+            ("", 150, [true, true, true]),
+            ("NX", 150, [true, false, false]),
+            ("XX", 150, [false, true, true]),
+            ("GT", 150, [false, true, false]),
+            ("LT", 150, [true, false, true]),
+            ("GT", 200, [false, true, false]),
+            ("LT", 100, [true, false, true]),
+            ("XX GT", 150, [false, true, false]),
+            ("LT XX", 150, [false, false, true]),
+        ] {
+            for (old, replaces) in [None, Some(100), Some(200)].into_iter().zip(replaces) {
+                let words = words.split_whitespace();
+                let mut conditions = Conditions::default();
+                for word in words.clone() {
+                    match word {
+                        "NX" => conditions.nx = true,
+                        "XX" => conditions.xx = true,
+                        "GT" => conditions.gt = true,
+                        _ => conditions.lt = true,
+                    }
+                }
+                let shown: Vec<_> = words.collect();
+                assert_eq!(
+                    conditions.admit(new, old),
+                    replaces,
+                    "{shown:?} {new} {old:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_expiry_that_stays_as_it_is_fires_nothing() {
+        let mut data = Data::new();
+        data.given(&["SET k v"]);
+        for line in [
+            "PERSIST k",
+            "EXPIRE k 10 XX",
+            "EXPIRE k 10 GT",
+            "EXPIRE missing 10",
+        ] {
+            assert_eq!(data.run(line), ":0", "{line}");
+            assert_eq!(data.events_of_keys(), [""; 0], "{line}");
+        }
+        data.run("EXPIRE k 10");
+        data.run("PERSIST k");
+        assert_eq!(data.events_of_keys(), ["0 expire k", "0 persist k"]);
+    }
+}

@@ -78,6 +78,7 @@ pub fn report<'a>(
                 word => word.eq_ignore_ascii_case(section.name.as_bytes()),
             })
     };
+    context.turn.count_tally();
     let mut lines = Lines::default();
     for section in SECTIONS.iter().filter(|section| asks_for(section)) {
         if !lines.text.is_empty() {

@@ -297,7 +297,6 @@ impl<'a> Request<'a> {
                 };
                 Ok(found.map(|index| index + 1))
             }
-            Begin::Unknown => Err(invalid_arguments()),
         }
     }
 
@@ -334,7 +333,6 @@ impl<'a> Request<'a> {
                 let first = begin as i64 + i64::from(first);
                 (first, first + (count - 1) * i64::from(step), step)
             }
-            Find::Unknown => return Err(invalid_arguments()),
         };
         if last < first {
             return Ok((1, 0, 1));
@@ -525,7 +523,6 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             reply.bulk(b"startfrom");
             reply.int(i64::from(from));
         }
-        Begin::Unknown => write_search(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");
     match spec.find {
@@ -551,7 +548,6 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
                 ("keystep", step.into()),
             ],
         ),
-        Find::Unknown => write_search(reply, "unknown", &[]),
     }
 }
 
@@ -936,7 +932,6 @@ mod tests {
         match spec.begin {
             Begin::Index(index) => write!(shown, " @{index}"),
             Begin::Keyword(keyword, from) => write!(shown, " {keyword}@{from}"),
-            Begin::Unknown => write!(shown, " @?"),
         }
         .unwrap();
         match spec.find {
@@ -946,7 +941,6 @@ mod tests {
                 first,
                 step,
             } => write!(shown, " {keynum}#{first}/{step}"),
-            Find::Unknown => write!(shown, " ?"),
         }
         .unwrap();
         if !spec.notes.is_empty() {

@@ -139,6 +139,8 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// DEL, and UNLINK as well: what a list of a million elements takes to drop,
+/// half a millisecond, is not worth a thread to leave it to.
 fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut removed = 0;
     for key in args.rest() {
@@ -371,4 +373,181 @@ fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         None => reply.null(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Data;
+
+    #[test]
+    fn an_expired_key_is_not_there_for_any_of_them() {
+        for (line, reply) in [
+            ("DEL k", ":0"),
+            ("UNLINK k", ":0"),
+            ("EXISTS k k", ":0"),
+            ("TYPE k", "+none"),
+            ("TOUCH k", ":0"),
+            ("RANDOMKEY", "$-1"),
+            ("RENAME k other", "-ERR no such key"),
+            ("COPY k other", ":0"),
+            ("MOVE k 1", ":0"),
+            ("OBJECT ENCODING k", "$-1"),
+            ("DBSIZE", ":1"),
+        ] {
+            let mut data = Data::new();
+            data.given(&["SET k v PX 10"]);
+            data.now += 10;
+            assert_eq!(data.run(line), reply, "{line}");
+            let removed = data.events_of_keys().contains(&"0 expired k".to_owned());
+            assert_eq!(removed, line != "DBSIZE", "{line}");
+        }
+    }
+
+    #[test]
+    fn an_expired_key_is_in_nobodys_way() {
+        for line in ["RENAMENX a k", "COPY a k", "COPY a k DB 0"] {
+            let mut data = Data::new();
+            data.given(&["SET a 1", "SET k v PX 10"]);
+            data.now += 10;
+            assert_eq!(data.run(line), ":1", "{line}");
+            assert_eq!(data.run("GET k"), "$1 1", "{line}");
+            assert_eq!(data.run("TTL k"), ":-1", "{line}");
+        }
+    }
+
+    #[test]
+    fn what_replaces_a_key_is_new() {
+        // Recorded with notify-keyspace-events KEAn.
+        let mut data = Data::new();
+        data.given(&["SET a 1", "SET b 2"]);
+        data.run("RENAME a b");
+        assert_eq!(
+            data.events_of_keys(),
+            ["0 new b", "0 rename_from a", "0 rename_to b"]
+        );
+        data.given(&["SET a 1"]);
+        data.run("COPY a b REPLACE");
+        assert_eq!(data.events_of_keys(), ["0 new b", "0 copy_to b"]);
+        data.run("MOVE a 3");
+        assert_eq!(
+            data.events_of_keys(),
+            ["3 new a", "0 move_from a", "3 move_to a"]
+        );
+        data.run("UNLINK b b");
+        assert_eq!(data.events_of_keys(), ["0 del b"]);
+    }
+
+    #[test]
+    fn values_of_every_size_keep_what_they_are_under_another_name() {
+        let long_name = "n".repeat(300);
+        for len in [1, 44, 45, 3_780, 3_840, 4_060, 4_096, 100_000] {
+            let value = "v".repeat(len);
+            for line in [
+                format!("RENAME k {long_name}"),
+                format!("COPY k {long_name}"),
+                format!("COPY k {long_name} DB 2"),
+            ] {
+                let mut data = Data::new();
+                data.given(&[&format!("SET k {value} PX 5000"), &line]);
+                if line.ends_with("DB 2") {
+                    data.index = 2;
+                }
+                let got = data.run(&format!("GET {long_name}"));
+                assert!(got == format!("${len} {value}"), "{line} of {len} bytes");
+                assert_eq!(data.run(&format!("PTTL {long_name}")), ":5000");
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_and_its_original_go_their_own_ways() {
+        let mut data = Data::new();
+        let long = "v".repeat(5_000);
+        data.given(&[&format!("SET k {long}"), "COPY k c", "APPEND k x"]);
+        data.given(&["RPUSH l 1", "COPY l m", "RPUSH m 2"]);
+        assert_eq!(data.run("STRLEN k"), ":5001");
+        assert_eq!(data.run("STRLEN c"), ":5000");
+        assert_eq!(data.run("LLEN l"), ":1");
+        assert_eq!(data.run("LLEN m"), ":2");
+    }
+
+    #[test]
+    fn how_a_string_is_kept_goes_with_it() {
+        let mut data = Data::new();
+        data.given(&[
+            "SET k 1",
+            "APPEND k 2",
+            "COPY k c",
+            "RENAME k r",
+            "MOVE r 1",
+        ]);
+        assert_eq!(data.run("OBJECT ENCODING c"), "$3 raw");
+        data.index = 1;
+        assert_eq!(data.run("OBJECT ENCODING r"), "$3 raw");
+        assert_eq!(data.run("OBJECT REFCOUNT r"), ":1");
+    }
+
+    #[test]
+    fn asking_about_a_key_is_no_use_of_it() {
+        let mut data = Data::new();
+        data.given(&["SET k v EX 1000"]);
+        data.now += 7_500;
+        let asking = [
+            "EXISTS k",
+            "TYPE k",
+            "TTL k",
+            "EXPIRETIME k",
+            "KEYS *",
+            "SCAN 0 TYPE string",
+        ];
+        data.given(&asking);
+        data.given(&["RANDOMKEY", "OBJECT ENCODING k", "OBJECT IDLETIME k"]);
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":7");
+        data.run("GET k");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":0");
+    }
+
+    #[test]
+    fn touch_marks_a_key_even_for_a_client_that_touches_nothing() {
+        let mut data = Data::new();
+        data.given(&["SET k v"]);
+        data.touch = false;
+        data.now += 5_000;
+        data.run("GET k");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":5");
+        assert_eq!(data.run("TOUCH k missing k"), ":2");
+        assert_eq!(data.run("OBJECT IDLETIME k"), ":0");
+    }
+
+    #[test]
+    fn misses_are_events_except_those_of_object() {
+        let mut data = Data::new();
+        for line in ["EXISTS x", "TYPE x", "TTL x", "TOUCH x", "COPY x y"] {
+            data.run(line);
+            assert_eq!(data.events_of_keys(), ["0 keymiss x"], "{line}");
+        }
+        for line in [
+            "OBJECT ENCODING x",
+            "DEL x",
+            "RENAME x y",
+            "MOVE x 1",
+            "PERSIST x",
+        ] {
+            data.run(line);
+            assert_eq!(data.events_of_keys(), [""; 0], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_random_key_is_never_an_expired_one() {
+        let mut data = Data::new();
+        for n in 0..50 {
+            data.given(&[&format!("SET gone{n} v PX 10")]);
+        }
+        data.given(&["SET stays v"]);
+        data.now += 10;
+        for _ in 0..10 {
+            assert_eq!(data.run("RANDOMKEY"), "$5 stays");
+        }
+    }
 }

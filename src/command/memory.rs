@@ -78,7 +78,7 @@ pub const COMMANDS: &[Command] = &[
 fn memory_usage(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let key = args.next()?;
     // Nothing is sampled here, so the number only has to be one.
-    while args.remaining() > 1 && args.keyword("SAMPLES") {
+    while args.keyword("SAMPLES") {
         if args.int()? < 0 {
             return Err(Error::SYNTAX);
         }

@@ -28,6 +28,8 @@ mod server;
 mod slowlog;
 mod spec;
 mod string;
+#[cfg(test)]
+mod testing;
 mod transaction;
 pub mod usage;
 
@@ -111,6 +113,30 @@ impl Command {
         subcommands: &[],
         handler: Handler::Container,
     };
+
+    /// The keys that are told by their place alone; enough to fetch them early.
+    pub fn first_keys<'a>(&self, argv: Argv<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (mut first, mut end, mut step) = (0, 0, 1);
+        if let Some(spec) = self.keys.first()
+            && !spec.flags.contains(KeyFlags::NOT_KEY)
+            && let Begin::Index(begin) = spec.begin
+            && let Find::Range {
+                last,
+                step: distance,
+                ..
+            } = spec.find
+        {
+            let last = if last < 0 {
+                argv.len() as i32 + last
+            } else {
+                begin as i32 + last
+            };
+            (first, end, step) = (begin, (last + 1).max(0) as usize, distance.max(1) as usize);
+        }
+        (first..end.min(argv.len()))
+            .step_by(step)
+            .filter_map(move |index| argv.get(index))
+    }
 
     /// Whether a request of `argc` words, the name counted, has a fitting length.
     pub fn accepts(&self, argc: usize) -> bool {
@@ -233,8 +259,6 @@ pub enum Begin {
     Index(usize),
     /// After this word, which is looked for from an argument (negative: from the end).
     Keyword(&'static str, i32),
-    /// It cannot be told.
-    Unknown,
 }
 
 /// How the keys follow from where the search begins.
@@ -259,8 +283,6 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
-    /// It cannot be told.
-    Unknown,
 }
 
 /// The families, in the order in which COMMAND lists them.

@@ -147,3 +147,121 @@ fn scan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     reply.bulks(found.iter().map(|&handle| db.database().key(handle)));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::command::testing::Data;
+
+    #[test]
+    fn a_cursor_is_read_as_strtoul_reads_it() {
+        let good: [(&[u8], u64); 8] = [
+            (b"", 0),
+            (b"0", 0),
+            (b"007", 7),
+            (b"+7", 7),
+            (b"-1", u64::MAX),
+            (b"18446744073709551615", u64::MAX),
+            (b"7\0what", 7),
+            (b"\0", 0),
+        ];
+        for (word, value) in good {
+            assert_eq!(cursor(word), Ok(value), "{}", word.escape_ascii());
+        }
+        let bad = [
+            "-",
+            "+",
+            "+-1",
+            " 0",
+            "\t0",
+            "0 ",
+            "1.5",
+            "0x1",
+            "18446744073709551616",
+        ];
+        for word in bad {
+            assert_eq!(
+                cursor(word.as_bytes()),
+                Err(Error::INVALID_CURSOR),
+                "{word:?}"
+            );
+        }
+    }
+
+    /// Scans to the end; answers the keys and how many calls it took.
+    fn scan_all(data: &mut Data, options: &str) -> (Vec<String>, usize) {
+        let (mut cursor, mut found, mut calls) = ("0".to_owned(), Vec::new(), 0);
+        loop {
+            let reply = data.run(&format!("SCAN {cursor}{options}"));
+            let words: Vec<&str> = reply.split(' ').collect();
+            cursor = words[2].to_owned();
+            found.extend(
+                words[4..]
+                    .iter()
+                    .skip(1)
+                    .step_by(2)
+                    .map(|key| (*key).to_owned()),
+            );
+            calls += 1;
+            if cursor == "0" {
+                return (found, calls);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_finds_every_living_key_once_and_removes_the_others() {
+        let mut data = Data::new();
+        for n in 0..1000 {
+            let expiry = if n % 4 == 0 { " PX 10" } else { "" };
+            data.given(&[&format!("SET key{n} v{expiry}")]);
+        }
+        data.now += 10;
+        let (found, calls) = scan_all(&mut data, "");
+        let distinct: BTreeSet<_> = found.iter().collect();
+        assert_eq!((found.len(), distinct.len()), (750, 750));
+        assert!(
+            (50..=100).contains(&calls),
+            "{calls} calls of about ten keys"
+        );
+        assert_eq!(data.run("DBSIZE"), ":750");
+        assert_eq!(data.events_of_keys().len(), 250);
+    }
+
+    #[test]
+    fn options_narrow_what_a_scan_shows_not_how_far_it_looks() {
+        let mut data = Data::new();
+        for n in 0..100 {
+            data.given(&[&format!("SET key{n} v"), &format!("RPUSH list{n} v")]);
+        }
+        let (found, calls) = scan_all(&mut data, " TYPE List COUNT 50 MATCH *7");
+        assert_eq!((found.len(), calls), (10, 4));
+        assert!(found.iter().all(|key| key.starts_with("list")), "{found:?}");
+        assert_eq!(scan_all(&mut data, " TYPE nonsense COUNT 1000").0, [""; 0]);
+        let whole = format!(" COUNT {}", i64::MAX);
+        let (found, calls) = scan_all(&mut data, &whole);
+        assert_eq!((found.len(), calls), (200, 1));
+    }
+
+    #[test]
+    fn only_a_lone_star_finds_the_empty_key() {
+        let mut data = Data::new();
+        data.given(&["SET \"\" v"]);
+        assert_eq!(data.run("KEYS *"), "*1 $0 ");
+        assert_eq!(data.run("KEYS **"), "*0");
+        assert_eq!(data.run("SCAN 0 MATCH *"), "*2 $1 0 *1 $0 ");
+        assert_eq!(data.run("SCAN 0 MATCH **"), "*2 $1 0 *0");
+    }
+
+    #[test]
+    fn keys_skips_what_has_expired_and_removes_nothing() {
+        let mut data = Data::new();
+        data.given(&["SET a v PX 10", "SET b v"]);
+        data.now += 10;
+        assert_eq!(data.run("KEYS *"), "*1 $1 b");
+        assert_eq!(data.run("DBSIZE"), ":2");
+        assert_eq!(data.events_of_keys(), [""; 0]);
+    }
+}

@@ -362,14 +362,11 @@ fn append(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
         None => 0,
     };
     let len = old + value.len();
-    match found {
-        Some(handle) => {
-            check_len(db, old as u64, value.len())?;
-            db.modify_string(key, handle, len, |bytes| {
-                bytes[old..].copy_from_slice(value)
-            })?;
-        }
-        None => db.put_string(key, None, value, Encoding::Natural, Expiry::Clear),
+    if found.is_some() {
+        check_len(db, old as u64, value.len())?;
+        db.modify_string(key, found, len, |bytes| bytes[old..].copy_from_slice(value))?;
+    } else {
+        db.put_string(key, None, value, Encoding::Natural, Expiry::Clear);
     }
     db.event(KeyspaceEvents::STRING, "append", key);
     reply.len(len);
@@ -428,17 +425,9 @@ fn setrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
         return Ok(());
     }
     let len = check_len(db, offset, value.len())?;
-    let from = len - value.len();
-    match found {
-        Some(handle) => db.modify_string(key, handle, len, |bytes| {
-            bytes[from..len].copy_from_slice(value)
-        })?,
-        None => {
-            let mut bytes = vec![0; len];
-            bytes[from..].copy_from_slice(value);
-            db.put_string(key, None, &bytes, Encoding::Raw, Expiry::Clear);
-        }
-    }
+    db.modify_string(key, found, len, |bytes| {
+        bytes[len - value.len()..len].copy_from_slice(value)
+    })?;
     db.event(KeyspaceEvents::STRING, "setrange", key);
     reply.len(old.max(len));
     Ok(())
@@ -664,5 +653,159 @@ impl<'a> Lifetime<'a> {
             .and_then(|length| length.checked_add(start));
         end.filter(|_| number > 0)
             .ok_or_else(|| Error::invalid_expire(command))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Data;
+    use super::*;
+
+    #[test]
+    fn each_change_has_its_events_in_redis_order() {
+        let cases = [
+            ("set k v", "new set"),
+            ("set k v ex 100", "set expire"),
+            ("set k v nx", ""),
+            ("set k w xx get", "set"),
+            ("set k w keepttl", "set"),
+            ("setex k 100 v", "set expire"),
+            ("psetex k 100000 v", "set expire"),
+            ("setnx k v", ""),
+            ("setnx other v", "new set"),
+            ("getset k z", "set"),
+            ("getset third z", "keymiss new set"),
+            ("getdel k", "del"),
+            ("getdel k", "keymiss"),
+            ("getex other", ""),
+            ("getex other ex 100", "expire"),
+            ("getex other persist", "persist"),
+            ("getex other persist", ""),
+            ("getex other pxat 1", "del"),
+            ("mset a 1 b 2 a 3", "new set new set set"),
+            ("msetnx a 1 c 2", ""),
+            ("msetnx c 1 d 2 c 3", "new set new set set"),
+            ("mget a nokey b", "keymiss"),
+            ("append a 1", "append"),
+            ("append fresh x", "new append"),
+            ("strlen nokey", "keymiss"),
+            ("setrange a 3 x", "setrange"),
+            ("setrange a 3 \"\"", ""),
+            ("setrange range 3 x", "new setrange"),
+            ("setrange nokey 3 \"\"", ""),
+            ("getrange nokey 0 1", "keymiss"),
+            ("incr n", "new incrby"),
+            ("decr n", "incrby"),
+            ("incrby n 5", "incrby"),
+            ("decrby n 3", "incrby"),
+            ("incrbyfloat n 1.5", "incrbyfloat"),
+            ("set past v exat 1", "new set expire"),
+            ("get past", "expired keymiss"),
+            ("set past v pxat 1 get", "keymiss new set expire"),
+            ("append past x", "expired new append"),
+        ];
+        let mut data = Data::new();
+        for (line, events) in cases {
+            data.run(line);
+            assert_eq!(data.events(), events, "{line}");
+        }
+    }
+
+    #[test]
+    fn strings_remember_how_they_were_made() {
+        let cases = [
+            ("set k 12", Encoding::Natural),
+            ("append k 3", Encoding::Raw),
+            ("incr k", Encoding::Natural),
+            ("setrange k 0 5", Encoding::Raw),
+            ("set k 5 keepttl", Encoding::Natural),
+            ("incrbyfloat k 1", Encoding::Text),
+            ("append k 1", Encoding::Raw),
+            ("getset k 1", Encoding::Natural),
+            ("append fresh 12", Encoding::Natural),
+            ("setrange range 0 12", Encoding::Raw),
+        ];
+        let mut data = Data::new();
+        for (line, encoding) in cases {
+            data.run(line);
+            let key = line.split(' ').nth(1).unwrap();
+            let mut db = data.db();
+            let handle = db.peek(key.as_bytes()).unwrap();
+            assert_eq!(db.database().encoding(handle), encoding, "{line}");
+        }
+    }
+
+    #[test]
+    fn strings_of_any_length_are_changed_in_place_and_keep_their_expiry() {
+        let mut data = Data::new();
+        let mut rng = fastrand::Rng::with_seed(3);
+        for first in [0, 1, 40, 500, 512, 4000, 4060, 4096, 9000] {
+            let mut model = "a".repeat(first);
+            data.run(&format!("set k \"{model}\" pxat 4000000000000"));
+            for _ in 0..12 {
+                let piece = "b".repeat([1, 7, 300, 3000][rng.usize(..4)]);
+                if rng.bool() {
+                    model.push_str(&piece);
+                    assert_eq!(
+                        data.run(&format!("append k {piece}")),
+                        format!(":{}", model.len())
+                    );
+                } else {
+                    let offset = rng.usize(..model.len() + 600);
+                    let mut bytes = std::mem::take(&mut model).into_bytes();
+                    bytes.resize(bytes.len().max(offset + piece.len()), 0);
+                    bytes[offset..offset + piece.len()].copy_from_slice(piece.as_bytes());
+                    model = String::from_utf8(bytes).unwrap();
+                    let reply = data.run(&format!("setrange k {offset} {piece}"));
+                    assert_eq!(reply, format!(":{}", model.len()));
+                }
+                assert_eq!(data.run("get k"), format!("${} {model}", model.len()));
+            }
+            let mut db = data.db();
+            let handle = db.peek(b"k").unwrap();
+            assert_eq!(db.database().expires_at(handle), Some(4_000_000_000_000));
+        }
+    }
+
+    #[test]
+    fn a_string_grows_up_to_the_limit() {
+        let mut data = Data::new();
+        data.keyspace.limits.string = 10;
+        let too_long = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+        let cases = [
+            ("setrange k 9 x", ":10"),
+            ("setrange k 10 x", too_long),
+            ("setrange k 9 xx", too_long),
+            ("setrange k 9223372036854775807 x", too_long),
+            ("setrange k 9223372036854775807 \"\"", ":10"),
+            ("setrange nokey 10 x", too_long),
+            ("append k x", too_long),
+            ("append k \"\"", ":10"),
+        ];
+        for (line, reply) in cases {
+            assert_eq!(data.run(line), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_what_lies_between_two_ends() {
+        let cases = [
+            ((0, -1), 0..5),
+            ((0, 100), 0..5),
+            ((1, 3), 1..4),
+            ((-3, -2), 2..4),
+            ((-100, 0), 0..1),
+            ((-100, -99), 0..1),
+            ((-99, -100), 0..0),
+            ((3, 2), 0..0),
+            ((5, 9), 0..0),
+            ((i64::MIN, i64::MAX), 0..5),
+            ((i64::MAX, i64::MIN), 0..0),
+        ];
+        for ((start, end), expected) in cases {
+            assert_eq!(range(start, end, 5), expected, "{start} {end}");
+        }
+        assert_eq!(range(0, -1, 0), 0..0);
+        assert_eq!(range(-1, -1, 0), 0..0);
     }
 }

@@ -61,7 +61,7 @@ pub struct Config {
     pub databases: u32,
     /// Threads that serve connections.
     pub workers: u32,
-    /// Runs per second of periodic work such as active expiry.
+    /// Runs per second of periodic work, such as rates and idle clients; keys expire without it.
     pub hz: u32,
     /// How much output may wait for a client before it is disconnected.
     pub client_output_buffer_limit: OutputBufferLimits,

@@ -141,7 +141,7 @@ pub static SETTINGS: &[Setting] = &[
         "Bytes of the largest string that a client may send.",
         memory!(proto_max_bulk_len, 1 << 20, i64::MAX as u64),
     ),
-    row("databases", "Number of databases.", integer!(databases, 1, INT_MAX))
+    row("databases", "Number of databases.", integer!(databases, 1, 16_384))
         .startup()
         .heading("Data"),
     row(
@@ -189,7 +189,7 @@ pub static SETTINGS: &[Setting] = &[
         .heading("Work"),
     row(
         "hz",
-        "Runs per second of periodic work such as active expiry, from 1 to 500.",
+        "Runs per second of periodic work, such as rates and idle clients, from 1 to 500.",
         Kind::Integer {
             min: 0,
             max: INT_MAX,

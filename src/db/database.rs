@@ -150,6 +150,26 @@ impl Database {
         Some(Handle { hash, slot })
     }
 
+    /// Fetches into the cache what [`find`](Self::find) is going to read.
+    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        // As many as the processor has under way at once, and more.
+        let mut slots = [0; 32];
+        let mut keys = keys.peekable();
+        while keys.peek().is_some() {
+            let mut found = 0;
+            // First all that the index knows, then all entries: what is read
+            // in one loop does not depend on what was read before in it.
+            for key in keys.by_ref().take(slots.len()) {
+                if let Some(slot) = self.index.find(self.hash(key), |_| true) {
+                    slots[found] = slot;
+                    found += 1;
+                }
+            }
+            let read = |seen, slot: &u32| seen ^ self.slots.get(*slot)[0];
+            std::hint::black_box(slots[..found].iter().fold(0, read));
+        }
+    }
+
     /// The key.
     pub fn key(&self, handle: Handle) -> &[u8] {
         self.key_in(handle.slot)

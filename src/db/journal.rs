@@ -35,7 +35,7 @@ pub enum Change {
         /// The number of the database.
         db: usize,
         /// What was in it.
-        old: Database,
+        old: Box<Database>,
     },
     /// Two databases have changed places.
     Swapped(usize, usize),
@@ -45,8 +45,6 @@ pub enum Change {
 pub struct Event {
     /// The number of the database.
     pub db: usize,
-    /// Which setting asks for it.
-    pub class: KeyspaceEvents,
     /// Its name.
     pub name: &'static str,
     /// The key.
@@ -74,6 +72,7 @@ impl Journal {
     pub fn flushed(&mut self, db: usize, old: Database) {
         self.dirty += old.len() as u64;
         if self.observed {
+            let old = Box::new(old);
             self.changes.push(Change::Flushed { db, old });
         }
     }
@@ -91,7 +90,6 @@ impl Journal {
         if self.notify.contains(class) {
             self.events.push(Event {
                 db,
-                class,
                 name,
                 key: key.into(),
             });

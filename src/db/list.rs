@@ -120,7 +120,7 @@ impl List {
             List::Packed(packed) if limit.admits(packed, element.len()) => {
                 packed.push(end, element);
             }
-            List::Packed(_) => self.to_chunks().push(end, element, limit),
+            List::Packed(_) => self.unpack().push(end, element, limit),
             List::Chunks(chunks) => chunks.push(end, element, limit),
         }
     }
@@ -237,7 +237,7 @@ impl List {
                 packed.give_back();
             }
             _ => {
-                self.to_chunks().set(index, element, limit);
+                self.unpack().set(index, element, limit);
                 self.shrink(limit);
             }
         }
@@ -253,7 +253,7 @@ impl List {
             List::Packed(packed) if limit.admits(packed, element.len()) => {
                 packed.insert(index, element);
             }
-            List::Packed(_) => self.to_chunks().insert(index, element, limit),
+            List::Packed(_) => self.unpack().insert(index, element, limit),
             List::Chunks(chunks) => chunks.insert(index, element, limit),
         }
     }
@@ -293,7 +293,7 @@ impl List {
     }
 
     /// Makes it a large list, unless it is one.
-    fn to_chunks(&mut self) -> &mut Chunks {
+    fn unpack(&mut self) -> &mut Chunks {
         if let List::Packed(packed) = self {
             let packed = std::mem::take(packed);
             let len = packed.len();

@@ -152,7 +152,7 @@ pub struct Db<'a> {
 }
 
 /// A string in a slot that stays this short is modified without an allocation.
-const INLINE_MODIFIED: usize = 512;
+const MODIFIED_IN_PLACE: usize = 512;
 
 /// The clock of 24 bits that entries note their last access by, in seconds.
 fn access_clock(now: i64) -> u32 {
@@ -249,11 +249,6 @@ impl Db<'_> {
         }
     }
 
-    /// Whether the key is there.
-    pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.peek(key).is_some()
-    }
-
     /// The string that `handle` stands for, or WRONGTYPE.
     pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
         self.database().string(handle).ok_or(Error::WRONG_TYPE)
@@ -318,38 +313,43 @@ impl Db<'_> {
     }
 
     /// Grows a string to at least `len` bytes, with zeros, and has `write`
-    /// change its bytes; WRONGTYPE if it is none. OBJECT ENCODING calls it
-    /// `raw` from then on. `len` is within the limit for strings.
+    /// change its bytes; WRONGTYPE if it is none. A missing key counts as an
+    /// empty string. OBJECT ENCODING calls the string `raw` from then on.
+    /// `len` is within the limit for strings.
     pub fn modify_string(
         &mut self,
         key: &[u8],
-        handle: Handle,
+        found: Option<Handle>,
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<()> {
-        match self.string(handle)? {
-            Str::Shared(_) => {
-                self.database_mut().modify_long_string(handle, |bytes| {
-                    let len = len.max(bytes.len());
-                    bytes.resize(len, 0);
-                    write(bytes);
-                });
-                self.changed(key);
-            }
-            Str::Inline(old) => {
-                let len = len.max(old.len());
-                let (mut small, mut large) = ([0; INLINE_MODIFIED], Vec::new());
-                let bytes = match small.get_mut(..len) {
-                    Some(bytes) => bytes,
-                    None => {
-                        large.resize(len, 0);
-                        &mut large[..]
-                    }
-                };
-                bytes[..old.len()].copy_from_slice(old);
-                write(bytes);
-                self.put_string(key, Some(handle), bytes, Encoding::Raw, Expiry::Keep);
-            }
+        let old = match found {
+            Some(handle) => match self.string(handle)? {
+                Str::Inline(old) => old,
+                Str::Shared(_) => {
+                    self.database_mut().modify_long_string(handle, |bytes| {
+                        bytes.resize(len.max(bytes.len()), 0);
+                        write(bytes);
+                    });
+                    self.changed(key);
+                    return Ok(());
+                }
+            },
+            None => &[],
+        };
+        let len = len.max(old.len());
+        let (mut short, mut long) = ([0; MODIFIED_IN_PLACE], Vec::new());
+        let bytes = short.get_mut(..len).unwrap_or_else(|| {
+            long = vec![0; len];
+            &mut long
+        });
+        bytes[..old.len()].copy_from_slice(old);
+        write(bytes);
+        if len > SLOT_MAX {
+            // It is long enough to be `raw` anyway.
+            self.set_object(key, Object::String(long.into()), Expiry::Keep);
+        } else {
+            self.put_string(key, found, bytes, Encoding::Raw, Expiry::Keep);
         }
         Ok(())
     }

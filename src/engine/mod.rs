@@ -11,7 +11,7 @@ mod watchers;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use waiters::Waiter;
@@ -57,6 +57,20 @@ pub struct Turn<'a> {
     pub now: i64,
     /// Time since the broker's start; read once.
     pub uptime: Duration,
+    /// When the monotonic clock was read last: at the end of the command
+    /// before, which is the beginning of the next.
+    pub read_until: Instant,
+    /// Calls of one command that are not counted in the metrics yet.
+    tally: Tally,
+}
+
+/// Calls in a row of one command. In a pipeline they are many, and counting
+/// them together spares each two writes to memory that workers share.
+#[derive(Default)]
+struct Tally {
+    command: usize,
+    calls: u64,
+    nanos: u64,
 }
 
 impl Engine {
@@ -84,11 +98,43 @@ impl<'a> Turn<'a> {
     /// Begins a turn now.
     pub fn new(server: &'a Server) -> Turn<'a> {
         let clock: Clock = server.clock;
+        let instant = Instant::now();
         Turn {
             server,
             state: None,
             now: clock.now_ms(),
-            uptime: clock.uptime(),
+            uptime: clock.uptime_at(instant),
+            read_until: instant,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The time that has passed since `start`; reads the monotonic clock.
+    pub fn lap(&mut self, start: Instant) -> Duration {
+        self.read_until = Instant::now();
+        self.read_until - start
+    }
+
+    /// Counts a call of the command with this id.
+    pub fn count(&mut self, command: usize, duration: Duration) {
+        if self.tally.command != command {
+            self.count_tally();
+            self.tally.command = command;
+        }
+        self.tally.calls += 1;
+        self.tally.nanos += duration.as_nanos() as u64;
+        self.server.metrics.count_latency(command, duration);
+    }
+
+    /// Brings the metrics up to date, for whoever is about to read them.
+    pub fn count_tally(&mut self) {
+        let Tally {
+            command,
+            calls,
+            nanos,
+        } = std::mem::take(&mut self.tally);
+        if calls > 0 {
+            self.server.metrics.count_calls(command, calls, nanos);
         }
     }
 
@@ -177,17 +223,14 @@ impl<'a> Turn<'a> {
         let (db, now, server) = (session.db, self.now, self.server);
         let state = self.state();
         let watch = session.watch.get_or_insert_default();
-        if watch
-            .keys
-            .iter()
-            .any(|(of, watched, _)| *of == db && **watched == *key)
-        {
+        let watched = (db, Box::from(key));
+        if watch.keys.contains_key(&watched) {
             return;
         }
         let database = &state.keyspace.databases[db];
         let expired = |handle| database.expires_at(handle).is_some_and(|at| at <= now);
         let stale = database.find(key).is_some_and(expired);
-        watch.keys.push((db, key.into(), stale));
+        watch.keys.insert(watched, stale);
         state.watchers.add(db, key, &watch.dirty);
         settle::observe(server, state);
     }
@@ -201,8 +244,8 @@ impl<'a> Turn<'a> {
         let state = self.state();
         watch
             .keys
-            .iter()
-            .for_each(|(db, key, _)| state.watchers.remove(*db, key, &watch.dirty));
+            .keys()
+            .for_each(|(db, key)| state.watchers.remove(*db, key, &watch.dirty));
         settle::observe(server, state);
     }
 
@@ -213,7 +256,7 @@ impl<'a> Turn<'a> {
         };
         let now = self.now;
         let databases = &self.state().keyspace.databases;
-        let has_expired = |(db, key, stale): &(usize, Box<[u8]>, bool)| {
+        let has_expired = |((db, key), stale): (&(usize, Box<[u8]>), &bool)| {
             let handle = databases[*db].find(key);
             let at = handle.and_then(|handle| databases[*db].expires_at(handle));
             !stale && at.is_some_and(|at| at <= now)
@@ -234,8 +277,10 @@ impl<'a> Turn<'a> {
 }
 
 impl Drop for Turn<'_> {
-    /// Wakes the expiry task if a key is due earlier than it thinks.
+    /// Counts what is not counted yet, and wakes the expiry task if a key is
+    /// due earlier than it thinks.
     fn drop(&mut self) {
+        self.count_tally();
         let Some(state) = self.state.take() else {
             return;
         };

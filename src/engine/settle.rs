@@ -18,6 +18,9 @@ use crate::session::ClientFlags;
 
 /// Settles the journal until it is empty.
 pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) {
+    if state.keyspace.journal.is_empty() {
+        return;
+    }
     while !state.keyspace.journal.is_empty() {
         let events = std::mem::take(&mut state.keyspace.journal.events);
         events

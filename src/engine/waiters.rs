@@ -90,10 +90,11 @@ impl Waiters {
     pub fn add(&mut self, waiter: Waiter) {
         let id = waiter.client.id;
         let queues = self.by_db.entry(waiter.db).or_default();
-        for (at, key) in waiter.wait.keys.iter().enumerate() {
+        for key in &waiter.wait.keys {
+            let queue = queues.entry(key.clone()).or_default();
             // A key that is named twice counts once.
-            if !waiter.wait.keys[..at].contains(key) {
-                queues.entry(key.clone()).or_default().push_back(id);
+            if queue.back() != Some(&id) {
+                queue.push_back(id);
             }
         }
         self.by_client.insert(id, waiter);

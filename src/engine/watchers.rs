@@ -4,21 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+/// The number of a database, and a key in it.
+type Key = (usize, Box<[u8]>);
+
 /// The watched keys, and the flags to set when they change.
 #[derive(Default)]
 pub struct Watchers {
-    by_key: HashMap<(usize, Box<[u8]>), Vec<Arc<AtomicBool>>>,
+    by_key: HashMap<Key, Vec<Arc<AtomicBool>>>,
 }
 
 impl Watchers {
     /// Whether no key is watched.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
-    }
-
-    /// How many keys are watched.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
     }
 
     /// Has `dirty` set when the key changes.

@@ -13,10 +13,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use tokio::time::{Instant, Sleep};
 
 use super::stream::Stream;
-use crate::command::dispatch::{self, Next};
+use crate::command::dispatch::{self, Next, Plan};
 use crate::engine::Turn;
 use crate::error::Error;
 use crate::resp::request::{Batch, Decoder, Limits};
@@ -28,10 +29,16 @@ use crate::session::{ClientFlags, Session};
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
 const READ_MAX: usize = 64 * 1024;
+/// Once its replies are this long, a turn ends: they leave before more are made,
+/// and a client that does not read them is noticed.
+const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 /// Requests that run under one lock.
 const BATCH_MAX: usize = 256;
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
+/// After so many bytes of replies a turn ends, so that they leave before more
+/// are made.
+const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = 256 * 1024;
 /// An outbox keeps a buffer of this many bytes: enough for a small message,
@@ -43,14 +50,21 @@ const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
 /// What the connections of a worker share, because one runs at a time.
 struct Scratch {
     read: Box<[u8]>,
-    batch: Batch,
+    requests: Requests,
     output: Output,
+}
+
+/// The requests of a turn, and the commands that they name.
+#[derive(Default)]
+struct Requests {
+    batch: Batch,
+    plan: Plan,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         read: vec![0; READ_MAX].into(),
-        batch: Batch::default(),
+        requests: Requests::default(),
         output: Output::default(),
     });
 }
@@ -61,8 +75,8 @@ pub struct Connection {
     stream: Stream,
     session: Session,
     decoder: Decoder,
-    /// What has arrived and has not run.
-    input: Vec<u8>,
+    /// What has arrived and has not run. Taking from its front moves nothing.
+    input: BytesMut,
     /// There may be a request in `input` that can run.
     fresh: bool,
     state: State,
@@ -92,7 +106,7 @@ impl Connection {
             stream,
             session,
             decoder: Decoder::default(),
-            input: Vec::new(),
+            input: BytesMut::new(),
             fresh: false,
             state: State::Running,
             timer: None,
@@ -141,13 +155,22 @@ impl Connection {
                     Poll::Pending
                 };
             }
+            if !flushed {
+                // What the socket did not take leaves before the replies to
+                // what runs now.
+                let mut outbox = self.session.client.outbox.lock();
+                outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
+            }
             let more = if self.state == State::Running && self.fresh {
                 self.run_input(scratch);
                 self.fresh
             } else {
                 match self.read(cx, scratch) {
                     Poll::Ready(full) => full?,
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.put_back(&mut scratch.output);
+                        return Poll::Pending;
+                    }
                 }
             };
             if more && !self.killed() {
@@ -208,7 +231,7 @@ impl Connection {
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
         let Scratch {
             read,
-            batch,
+            requests,
             output,
         } = scratch;
         // A request that was cut goes back before what comes next, so that
@@ -239,13 +262,12 @@ impl Connection {
             self.fresh = self.decoder.missing(self.input.len()) == 0;
             self.check_input();
         } else {
-            let used = self.turn(&read[..end], batch, output);
+            let used = self.turn(&read[..end], requests, output);
             self.input.clear();
-            self.input.extend_from_slice(&read[used..end]);
-            self.input.shrink_to(READ_MAX / 2);
-            if self.input.is_empty() {
-                self.input = Vec::new();
+            if used == end || self.input.capacity() > READ_MAX {
+                self.input = BytesMut::new();
             }
+            self.input.extend_from_slice(&read[used..end]);
             self.check_input();
         }
         Poll::Ready(Ok(end == read.len()))
@@ -254,13 +276,11 @@ impl Connection {
     /// Runs what waits in our own buffer, one turn's worth of it.
     fn run_input(&mut self, scratch: &mut Scratch) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.turn(&input, &mut scratch.batch, &mut scratch.output);
-        if used == input.len() {
-            input = Vec::new();
-        } else if used > 0 {
-            input.drain(..used);
+        let used = self.turn(&input, &mut scratch.requests, &mut scratch.output);
+        if used < input.len() {
+            input.advance(used);
+            self.input = input;
         }
-        self.input = input;
         self.check_input();
     }
 
@@ -274,7 +294,8 @@ impl Connection {
             true => self.server.hot.query_buffer.load(Relaxed),
             false => UNAUTHENTICATED_INPUT_MAX,
         };
-        if waiting > limit {
+        // Places in a buffer are 32-bit numbers.
+        if waiting > limit.min(u32::MAX as usize) {
             self.server
                 .metrics
                 .query_limit_disconnections
@@ -290,7 +311,7 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn turn(&mut self, buffer: &[u8], batch: &mut Batch, output: &mut Output) -> usize {
+    fn turn(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
         let mut used = 0;
         self.fresh = false;
         while used < buffer.len() {
@@ -306,8 +327,8 @@ impl Connection {
             };
             // AUTH changes what may follow it.
             let max = if authenticated { BATCH_MAX } else { 1 };
-            let (decoded, error) = self.decoder.decode(rest, limits, max, batch);
-            if let Some(stopped) = self.run(rest, batch, output) {
+            let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
+            if let Some(stopped) = self.run(rest, requests, output) {
                 self.decoder = Decoder::default();
                 self.fresh = true;
                 return used + stopped;
@@ -318,7 +339,7 @@ impl Connection {
                 self.session.closing = true;
                 return buffer.len();
             }
-            if batch.is_empty() {
+            if requests.batch.is_empty() {
                 break;
             }
         }
@@ -326,8 +347,14 @@ impl Connection {
     }
 
     /// Runs a batch under one lock. If the client blocks, is held or closes
-    /// within it, answers where in `buffer` it stopped.
-    fn run(&mut self, buffer: &[u8], batch: &Batch, output: &mut Output) -> Option<usize> {
+    /// within it, or its replies are many, answers where in `buffer` it stopped.
+    fn run(
+        &mut self,
+        buffer: &[u8],
+        requests: &mut Requests,
+        output: &mut Output,
+    ) -> Option<usize> {
+        let Requests { batch, plan } = requests;
         let server = &*self.server;
         let turn = Turn::new(server);
         self.session
@@ -340,14 +367,16 @@ impl Connection {
             turn,
             in_exec: false,
         };
+        dispatch::plan(&mut context, batch, buffer, plan);
         let mut start = 0;
-        for index in 0..batch.len() {
+        for (index, &planned) in plan.iter().enumerate() {
             let (argv, end) = batch.get(index, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
-            match dispatch::run(&mut context, argv, &mut reply) {
+            match dispatch::run(&mut context, planned, argv, &mut reply) {
                 Next::Run if context.session.closing || context.session.aborted => {
                     return Some(buffer.len());
                 }
+                Next::Run if output.len() >= OUTPUT_MAX => return Some(end),
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
@@ -357,11 +386,13 @@ impl Connection {
                     return Some(end);
                 }
                 Next::Hold(until) => {
-                    context.session.client.set_flags(ClientFlags::PAUSED, true);
                     self.state = State::Held;
                     self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
                     return Some(start);
                 }
+            }
+            if output.len() >= TURN_OUTPUT_MAX {
+                return Some(end);
             }
             start = end;
         }
@@ -385,22 +416,31 @@ impl Connection {
                     output.advance(len);
                 }
                 Poll::Pending => {
-                    let client = &self.session.client;
-                    let limit = self.server.output_limit(client);
-                    let mut outbox = client.outbox.lock();
-                    let mut newer = std::mem::take(&mut outbox.output);
-                    outbox.output.append(output);
-                    outbox.output.append(&mut newer);
-                    let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
-                    drop(outbox);
-                    if overflowed {
-                        self.server.note_overflow(client, b"");
-                    }
+                    self.put_back(output);
                     return Ok(false);
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Puts what has not left into the outbox, before what others have put
+    /// there since, and closes a client that has too much in there.
+    fn put_back(&self, output: &mut Output) {
+        if output.is_empty() {
+            return;
+        }
+        let client = &self.session.client;
+        let limit = self.server.output_limit(client);
+        let mut outbox = client.outbox.lock();
+        let mut newer = std::mem::take(&mut outbox.output);
+        outbox.output.append(output);
+        outbox.output.append(&mut newer);
+        let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
+        drop(outbox);
+        if overflowed {
+            self.server.note_overflow(client, b"");
+        }
     }
 }
 

@@ -249,11 +249,14 @@ fn admit_tcp(server: &Server, stream: &TcpStream, remote: SocketAddr) -> Option<
 }
 
 fn has_room(server: &Server) -> bool {
-    server.metrics.connections.fetch_add(1, Relaxed);
+    let metrics = &server.metrics;
     let room = server.clients.len() < server.hot.max_clients.load(Relaxed);
-    if !room {
-        server.metrics.rejected_connections.fetch_add(1, Relaxed);
-    }
+    let counter = if room {
+        &metrics.connections
+    } else {
+        &metrics.rejected_connections
+    };
+    counter.fetch_add(1, Relaxed);
     room
 }
 

@@ -26,22 +26,33 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// The system refuses a thread or an event queue.
+    /// The system refuses a thread or an event queue. `shutdown` is cancelled
+    /// then.
     pub fn start(count: usize, shutdown: &CancellationToken) -> io::Result<Workers> {
         let mut workers = Workers {
             handles: Vec::new(),
             threads: Vec::new(),
         };
-        for index in 0..count {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            workers.handles.push(runtime.handle().clone());
-            let shutdown = shutdown.clone();
-            let thread = std::thread::Builder::new().name(format!("respd-{index}"));
-            workers
-                .threads
-                .push(thread.spawn(move || run(runtime, &shutdown))?);
+        match (0..count).try_for_each(|index| workers.add(index, shutdown)) {
+            Ok(()) => Ok(workers),
+            Err(error) => {
+                // Those that have started end before anybody hears of it.
+                shutdown.cancel();
+                workers.join();
+                Err(error)
+            }
         }
-        Ok(workers)
+    }
+
+    fn add(&mut self, index: usize, shutdown: &CancellationToken) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let shutdown = shutdown.clone();
+        let thread = std::thread::Builder::new().name(format!("respd-{index}"));
+        self.threads
+            .push(thread.spawn(move || run(runtime, &shutdown))?);
+        self.handles.push(handle);
+        Ok(())
     }
 
     /// The first worker, which also accepts connections and keeps time.

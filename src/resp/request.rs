@@ -101,11 +101,15 @@ impl Batch {
         self.requests.is_empty()
     }
 
-    /// Forgets the requests and keeps the memory.
+    /// Forgets the requests, and keeps the memory that an ordinary batch needs.
     pub fn clear(&mut self) {
+        const KEPT: usize = 16 * 1024;
         self.words.clear();
+        self.words.shrink_to(KEPT);
         self.unescaped.clear();
+        self.unescaped.shrink_to(KEPT);
         self.requests.clear();
+        self.requests.shrink_to(KEPT);
     }
 
     /// The words of request `index` and where it ends in `buffer`, the buffer
@@ -195,11 +199,9 @@ impl Decoder {
     ) -> Result<Option<usize>, ProtocolError> {
         let first_word = batch.words.len();
         let (mut position, mut missing, mut bulk) = match self.partial.take() {
+            // It is the first of its batch, since the buffer begins with it.
             Some(partial) => {
-                let shift = start as u32;
-                batch
-                    .words
-                    .extend(partial.words.iter().map(|w| w.start + shift..w.end + shift));
+                batch.words = partial.words;
                 (start + partial.position, partial.missing, partial.bulk)
             }
             None if buffer[start] != b'*' => return inline(buffer, start, batch),
@@ -250,9 +252,15 @@ impl Decoder {
         missing: usize,
         bulk: Option<usize>,
     ) -> Option<usize> {
-        let shift = start as u32;
-        let words = batch.words.drain(first_word..);
-        let words = words.map(|w| w.start - shift..w.end - shift).collect();
+        // Of a long request that arrives slowly, nothing is copied each time.
+        let words = match start {
+            0 => std::mem::take(&mut batch.words),
+            _ => {
+                let shift = start as u32;
+                let words = batch.words.drain(first_word..);
+                words.map(|w| w.start - shift..w.end - shift).collect()
+            }
+        };
         let position = position - start;
         self.partial = Some(Box::new(Partial {
             words,

@@ -4,7 +4,7 @@
 pub mod client;
 pub mod outbox;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -54,8 +54,8 @@ pub struct Transaction {
 pub struct Watch {
     /// Set by whoever changes one of the keys.
     pub dirty: Arc<AtomicBool>,
-    /// Database, key, and whether it had expired already when it was watched.
-    pub keys: Vec<(usize, Box<[u8]>, bool)>,
+    /// Database and key, and whether it had expired already when it was watched.
+    pub keys: HashMap<(usize, Box<[u8]>), bool>,
 }
 
 /// What a client is subscribed to.

@@ -78,7 +78,9 @@ impl Outbox {
         let was_empty = inner.output.is_empty();
         write(&mut inner);
         let overflowed = inner.exceeds(limit, uptime);
-        let waker = if was_empty || overflowed {
+        // What waits already has woken the task, or waits for the socket; who
+        // is no longer blocked has something to do in either case.
+        let waker = if was_empty || overflowed || inner.resumed {
             inner.waker.clone()
         } else {
             None
@@ -112,11 +114,6 @@ impl Inner {
             self.overflowed = true;
             self.output.clear(0);
         }
-        self.overflowed
-    }
-
-    /// Whether the client is to be closed because it did not read.
-    pub fn has_overflowed(&self) -> bool {
         self.overflowed
     }
 }

@@ -103,3 +103,34 @@ fn a_message_that_matches_a_channel_and_patterns_comes_once_for_each() {
     patterns.sort();
     assert_eq!(patterns, ["[pmessage *s news m]", "[pmessage n* news m]"]);
 }
+
+#[test]
+fn replies_stay_in_order_while_the_client_does_not_read() {
+    let broker = Broker::start().unwrap();
+    let mut other = Wire::connect(broker.addr());
+    // More than the buffers of the sockets take.
+    let value = "x".repeat(8 * 1024 * 1024);
+    other.call(&["SET", "large", &value]);
+    let mut client = Wire::connect(broker.addr());
+    client.call(&["CLIENT", "SETNAME", "late"]);
+    for _ in 0..4 {
+        client.send(&["GET", "large"]);
+    }
+    let list = |other: &mut Wire| other.text(&["CLIENT", "LIST"]);
+    let late = |list: &str, what: &str| {
+        let mut lines = list.lines();
+        lines.any(|line| line.contains("name=late") && line.contains(what))
+    };
+    until("the replies wait to be read", || {
+        let list = list(&mut other);
+        late(&list, "cmd=get") && late(&list, "events=rw")
+    });
+    client.send(&["ECHO", "behind them"]);
+    until("one more waits behind them", || {
+        late(&list(&mut other), "cmd=echo")
+    });
+    for at in 0..4 {
+        assert!(show(&client.receive()) == value, "reply {at} is another");
+    }
+    assert_eq!(show(&client.receive()), "behind them");
+}

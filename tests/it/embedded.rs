@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use redis::Commands;
 use respd::Broker;
 
-use crate::wire::{PATIENCE, Wire, show};
+use crate::wire::{PATIENCE, Wire, show, until};
 
 #[test]
 fn a_blocking_client_works_inside_a_single_threaded_async_test() {
@@ -105,4 +105,82 @@ fn two_hundred_brokers_are_alone_and_leave_nothing_behind() {
     for addr in addrs {
         assert!(TcpStream::connect(addr).is_err(), "{addr} still answers");
     }
+}
+
+/// Calls on a thread of its own.
+fn call_in_background(
+    mut client: respd::LocalClient,
+    words: &'static [&'static str],
+) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || show(&client.call(words)))
+}
+
+#[test]
+fn a_local_client_that_is_blocked_is_let_go_at_the_end() {
+    let broker = Broker::start().unwrap();
+    let waiting = call_in_background(broker.client(), &["BLPOP", "queue", "0"]);
+    let mut other = broker.client();
+    until("it is blocked", || {
+        show(&other.call(&["INFO", "clients"])).contains("blocked_clients:1")
+    });
+    broker.shutdown();
+    assert_eq!(waiting.join().unwrap(), "ERR the client is closed");
+    assert_eq!(show(&other.call(&["PING"])), "ERR the client is closed");
+}
+
+#[test]
+fn a_local_client_that_is_killed_while_blocked_takes_nothing() {
+    let broker = Broker::start().unwrap();
+    let mut other = broker.client();
+    let mut victim = broker.client();
+    let id = show(&victim.call(&["CLIENT", "ID"]));
+    let waiting = call_in_background(victim, &["BLPOP", "queue", "0"]);
+    until("it is blocked", || {
+        show(&other.call(&["INFO", "clients"])).contains("blocked_clients:1")
+    });
+    assert_eq!(show(&other.call(&["CLIENT", "KILL", "ID", &id])), "1");
+    assert_eq!(show(&other.call(&["RPUSH", "queue", "item"])), "1");
+    assert_eq!(waiting.join().unwrap(), "ERR the client is closed");
+    assert_eq!(show(&other.call(&["LLEN", "queue"])), "1");
+}
+
+#[test]
+fn unpause_lets_local_and_remote_clients_go() {
+    let broker = Broker::builder().set("workers", "2").start().unwrap();
+    let mut other = broker.client();
+    other.call(&["CLIENT", "PAUSE", "3600000", "WRITE"]);
+    let local = call_in_background(broker.client(), &["INCR", "n"]);
+    let mut remote = Wire::connect(broker.addr());
+    remote.send(&["INCR", "n"]);
+    until("both are held", || {
+        let list = show(&other.call(&["CLIENT", "LIST"]));
+        list.lines().filter(|line| line.contains("flags=b")).count() == 2
+    });
+    assert_eq!(show(&other.call(&["CLIENT", "UNPAUSE"])), "OK");
+    let mut counts = [local.join().unwrap(), show(&remote.receive())];
+    counts.sort();
+    assert_eq!(counts, ["1", "2"]);
+}
+
+#[test]
+fn a_client_that_had_no_password_goes_on_when_none_is_needed_any_more() {
+    let broker = Broker::builder()
+        .set("requirepass", "secret")
+        .start()
+        .unwrap();
+    let mut client = Wire::connect(broker.addr());
+    assert_eq!(client.text(&["PING"]), "NOAUTH Authentication required.");
+    broker.client().call(&["CONFIG", "SET", "requirepass", ""]);
+    assert_eq!(client.text(&["PING"]), "PONG");
+}
+
+#[test]
+fn a_subscriber_that_wants_no_replies_gets_its_own_messages() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    client.call(&["HELLO", "3"]);
+    client.call(&["SUBSCRIBE", "c"]);
+    client.send(&["CLIENT", "REPLY", "OFF"]);
+    client.send(&["PUBLISH", "c", "m"]);
+    assert_eq!(show(&client.receive()), "[message c m]");
 }

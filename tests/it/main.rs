@@ -3,5 +3,6 @@
 mod binary;
 mod delivery;
 mod embedded;
+mod readme;
 mod transcripts;
 mod wire;

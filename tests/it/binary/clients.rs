@@ -20,6 +20,15 @@ fn subscriber(broker: &Served, arguments: &[&str]) -> Process {
     process
 }
 
+/// Waits until somebody is blocked on a list.
+fn until_blocked(broker: &Served) {
+    let mut wire = broker.connect();
+    until("a client is blocked", || {
+        let list = wire.text(&["CLIENT", "LIST"]);
+        list.contains("cmd=brpop") || list.contains("cmd=blpop")
+    });
+}
+
 /// Takes the value of a key out of JSON, which must be text.
 fn text<'a>(json: &'a serde_json::Value, key: &str) -> &'a str {
     json[key]
@@ -129,6 +138,15 @@ fn a_queue_is_first_in_first_out() {
 }
 
 #[test]
+fn a_consumer_waits_for_its_item() {
+    let broker = serve(&[]);
+    let consumer = broker.start(&["pop", "jobs"]);
+    until_blocked(&broker);
+    broker.run(&["push", "jobs", "now"]);
+    consumer.end().printed("now\n");
+}
+
+#[test]
 fn a_consumer_that_follows_takes_everything_until_interrupted() {
     let broker = serve(&[]);
     let mut consumer = broker.start(&["pop", "jobs", "--follow"]);
@@ -146,6 +164,20 @@ fn ctrl_c_ends_a_subscriber_quietly() {
         let subscriber = subscriber(&broker, &[]);
         subscriber.end_with(signal).printed("");
     }
+}
+
+#[test]
+fn ctrl_c_ends_a_consumer_without_taking_anything() {
+    let broker = serve(&[]);
+    let consumer = broker.start(&["pop", "jobs"]);
+    until_blocked(&broker);
+    let end = consumer.end_with(Signal::INT);
+    assert_eq!(
+        (end.status, end.stdout.as_str(), end.stderr.as_str()),
+        (Some(130), "", "")
+    );
+    broker.run(&["push", "jobs", "kept"]);
+    broker.run(&["pop", "jobs"]).printed("kept\n");
 }
 
 #[test]

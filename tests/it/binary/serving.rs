@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 use tempfile::TempDir;
@@ -90,12 +91,13 @@ fn the_log_says_where_it_listens_and_what_to_type_next() {
     let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
     let url = format!("redis://:PASSWORD@127.0.0.1:{port}/0");
     let pid = process.id();
+    let respd = env!("CARGO_BIN_EXE_respd");
     let expected = [
         format!("respd {}, pid {pid}", env!("CARGO_PKG_VERSION")),
         // Machines without IPv6 have one address less.
         format!("Listening on 127.0.0.1:{port} and "),
-        format!("In a second terminal, see what is published: respd subscribe --url {url}"),
-        format!("In a third one, publish something: respd publish hello --url {url}"),
+        format!("In a second terminal, see what is published: {respd} subscribe --url {url}"),
+        format!("In a third one, publish something: {respd} publish hello --url {url}"),
         format!("Or use the tools of Redis: redis-cli -p {port} -a PASSWORD"),
         "Ready to accept connections tcp".to_owned(),
         "Ready to accept connections unix".to_owned(),
@@ -158,6 +160,53 @@ fn signals_end_it_well_and_free_what_it_had() {
         assert_eq!(blocked.rest(), b"");
         assert_eq!(fs::read_dir(broker.dir.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn a_client_may_end_it() {
+    let broker = serve(&["--unixsocket", "sock", "--pidfile", "pid"]);
+    let mut client = broker.connect();
+    client.send(&["SHUTDOWN"]);
+    // Nothing is replied.
+    assert_eq!(client.rest(), b"");
+    let end = broker.process.end();
+    assert_eq!((end.status, end.stderr.as_str()), (Some(0), ""));
+    assert!(end.stdout.contains(" * User requested shutdown..."));
+    assert!(end.stdout.ends_with("bye bye...\n"), "{}", end.stdout);
+    assert_eq!(fs::read_dir(broker.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("respd.conf");
+    fs::write(&path, "").unwrap();
+    let mut broker = serve_in(dir, &["respd.conf"]);
+    // A pipe instead of the file holds up who reads it for as long as it is open.
+    fs::remove_file(&path).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    broker.connect().send(&["CONFIG", "REWRITE"]);
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(fs::File::options().write(true).open(path)));
+    // It can be opened once somebody reads it.
+    let pipe = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+
+    broker.process.signal(Signal::INT);
+    broker.process.line("User requested shutdown...");
+    let end = broker.process.end_with(Signal::INT);
+    assert_eq!((end.status, end.stderr.as_str()), (Some(1), ""));
+    assert!(
+        end.stdout.ends_with(" # You insist... exiting now.\n"),
+        "{}",
+        end.stdout
+    );
+    drop(pipe);
 }
 
 #[test]
@@ -234,7 +283,7 @@ fn too_few_files_for_any_client_are_an_error() {
     let dir = TempDir::new().unwrap();
     // Root may raise any limit that is not beyond the system's.
     let script = "ulimit -n 20; exec \"$0\" --port 0 --maxclients 4294967295";
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_respd")]);
     command.current_dir(dir.path()).stdin(Stdio::null());
     Process::start(&mut command).end().failed(
@@ -247,7 +296,7 @@ fn too_few_files_for_any_client_are_an_error() {
 fn the_soft_limit_of_files_is_raised() {
     let dir = TempDir::new().unwrap();
     let script = "ulimit -S -n 64; exec \"$0\" --port 0 --maxclients 100 --loglevel verbose";
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_respd")]);
     command.current_dir(dir.path()).stdin(Stdio::null());
     let mut process = Process::start(&mut command);
