@@ -165,3 +165,62 @@ fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
         _ => db.string(handle).map_or(0, |string| written(string.len())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client, server};
+    use super::*;
+
+    #[test]
+    fn it_is_refused_unless_a_setting_permits_it() {
+        let server = server();
+        let mut client = client(&server);
+        let refused = client.run(b"DEBUG SLEEP 0\r\nMULTI\r\nDEBUG SLEEP 0\r\nEXEC\r\n");
+        let refused = String::from_utf8(refused).expect("text");
+        let replies: Vec<_> = refused.lines().collect();
+        assert!(
+            replies[0].starts_with("-ERR DEBUG command not allowed."),
+            "{refused}"
+        );
+        assert_eq!(replies[2], replies[0]);
+        assert!(replies[3].starts_with("-EXECABORT "), "{refused}");
+        let mut config = server.config().clone();
+        config.enable_debug_command = crate::config::DebugCommand::Local;
+        server.apply(config, &mut crate::engine::Turn::new(&server));
+        assert_eq!(client.line("DEBUG SLEEP 0"), "+OK");
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_c() {
+        let cases = [
+            ("1", 1),
+            ("12abc", 12),
+            ("-3", -3),
+            ("abc", 0),
+            ("", 0),
+            ("-", 0),
+        ];
+        for (word, value) in cases {
+            assert_eq!(leading_integer(word.as_bytes()), value, "{word}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_memory_have_units() {
+        let cases = [
+            ("10", Some(10)),
+            ("10B", Some(10)),
+            ("1k", Some(1000)),
+            ("1Kb", Some(1024)),
+            ("2gb", Some(2 << 30)),
+            ("1x", None),
+            ("kb", None),
+            ("-1", None),
+            ("99999999999999999999", None),
+            ("99999999999gb", None),
+        ];
+        for (word, bytes) in cases {
+            assert_eq!(memory(word.as_bytes()), bytes, "{word}");
+        }
+    }
+}

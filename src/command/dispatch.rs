@@ -43,8 +43,13 @@ pub fn plan(context: &mut Context<'_>, batch: &Batch, buffer: &[u8], plan: &mut 
         let (argv, _) = batch.get(index, buffer);
         let name = argv.get(0).unwrap_or_default();
         let entry = match last {
-            // In a pipeline a command often follows one of the same name.
-            Some((same, entry)) if same == name && entry.subcommands.is_empty() => Some(entry),
+            // In a pipeline a command often follows one of the same name. Where
+            // there are subcommands, the name alone tells too little.
+            Some((same, entry))
+                if same == name && entry.parent.is_none() && entry.subcommands.is_empty() =>
+            {
+                Some(entry)
+            }
             _ => lookup(argv).ok(),
         };
         last = entry.map(|entry| (name, entry));
