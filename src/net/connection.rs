@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::resp::request::{Batch, Decoder, Limits};
 use crate::resp::{Output, Reply};
 use crate::server::{self, Server};
-use crate::session::client::Peer;
+use crate::session::outbox::OutputLimit;
 use crate::session::{ClientFlags, Session};
 
 /// What one read takes, and about what one turn runs at most: large enough
@@ -98,9 +98,8 @@ enum State {
 }
 
 impl Connection {
-    /// Takes over an accepted socket.
-    pub fn new(server: Arc<Server>, stream: Stream, peer: Peer) -> Connection {
-        let session = server.connect(stream.fd(), peer);
+    /// Takes over an accepted socket, and the session that it was registered with.
+    pub fn new(server: Arc<Server>, stream: Stream, session: Session) -> Connection {
         Connection {
             server,
             stream,
