@@ -210,12 +210,14 @@ impl<'a> Turn<'a> {
         true
     }
 
-    /// Takes a client that has gone out of those who wait.
-    pub fn unblock(&mut self, client: u64) {
+    /// Takes a client that has gone out of those who wait. Answers whether it
+    /// was still among them: otherwise it has been served already.
+    pub fn unblock(&mut self, client: u64) -> bool {
         let server = self.server;
         let state = self.state();
-        state.waiters.remove(client);
+        let was_waiting = state.waiters.remove(client).is_some();
         settle::observe(server, state);
+        was_waiting
     }
 
     /// Has EXEC fail if the key changes before it: WATCH.

@@ -144,6 +144,10 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             self.take_up(cx, &mut scratch.output);
+            if self.ended && self.state == State::Blocked && !self.leave() {
+                // It may read on, so what it has been given meanwhile is its own.
+                continue;
+            }
             let flushed = self.write(cx, &mut scratch.output)?;
             let done = self.session.closing
                 || (self.ended && (self.state != State::Running || !self.fresh));
@@ -195,6 +199,13 @@ impl Connection {
 
     fn killed(&self) -> bool {
         self.session.aborted || self.session.client.flags().contains(ClientFlags::KILLED)
+    }
+
+    /// Ends the wait of a client that sends nothing any more. Answers whether
+    /// it was still waiting.
+    fn leave(&self) -> bool {
+        let client = self.session.client.id;
+        Turn::new(&self.server).unblock(client) || !self.session.client.outbox.lock().resumed
     }
 
     /// Takes what others have put into the outbox behind what is in `output`,
