@@ -130,6 +130,7 @@ fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Resul
     context.session.client.set_names(|names| names.name.clear());
     context.session.reply_mode = ReplyMode::On;
     context.session.authenticated = !context.server.requires_password();
+    pubsub::take_messages(context, reply);
     reply.simple("RESET");
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::pubsub::Target;
 use crate::resp::Reply;
 use crate::server::{Context, Server};
-use crate::session::{ClientFlags, Session, Subscriptions};
+use crate::session::{ClientFlags, ReplyMode, Session, Subscriptions};
 
 const PUBSUB: Command = Command {
     group: Group::Pubsub,
@@ -329,11 +329,24 @@ fn remove(
                 .server
                 .pubsub
                 .unsubscribe(target, &name, &context.session.client);
+            take_messages(context, reply);
         }
         show(context.session);
         confirm(context.session, target, kind, Some(&name), reply);
     }
     Ok(())
+}
+
+/// Lets messages that others have sent while this batch ran go before a
+/// confirmation after which none may come.
+///
+/// A transaction's replies are one array, and those of CLIENT REPLY OFF are
+/// taken back, so there they come later.
+pub fn take_messages(context: &Context<'_>, reply: &mut Reply<'_>) {
+    if !context.in_exec && context.session.reply_mode == ReplyMode::On {
+        let mut outbox = context.session.client.outbox.lock();
+        reply.output().append(&mut outbox.output);
+    }
 }
 
 /// Ends all subscriptions without a word: RESET, and the end of a connection.
