@@ -87,6 +87,7 @@ pub fn run(
         context.session.aborted = true;
         return Next::Run;
     }
+    context.turn.keep_time();
     let mark = reply.output().mark();
     let next = match check(context, planned, argv) {
         Ok(Checked::Run(entry)) => call(context, entry, argv, reply),
