@@ -29,15 +29,12 @@ use crate::session::{ClientFlags, Session};
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
 const READ_MAX: usize = 64 * 1024;
-/// Once its replies are this long, a turn ends: they leave before more are made,
-/// and a client that does not read them is noticed.
-const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 /// Requests that run under one lock.
 const BATCH_MAX: usize = 256;
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
-/// After so many bytes of replies a turn ends, so that they leave before more
-/// are made.
+/// After so many bytes of replies a turn ends: they leave before more are made,
+/// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = 256 * 1024;
@@ -46,6 +43,14 @@ const OUTPUT_KEEP: usize = 256 * 1024;
 const OUTBOX_KEEP: usize = 256;
 /// An unauthenticated client may have this much waiting to be run.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
+
+/// An unauthenticated client may leave this much unread, as in Redis: the
+/// buffer that every client has, and 1 KiB.
+const UNAUTHENTICATED_OUTPUT: OutputLimit = OutputLimit {
+    hard: 17 * 1024,
+    soft: 0,
+    soft_for: Duration::ZERO,
+};
 
 /// What the connections of a worker share, because one runs at a time.
 struct Scratch {
@@ -378,6 +383,8 @@ impl Connection {
             in_exec: false,
         };
         dispatch::plan(&mut context, batch, buffer, plan);
+        // What the client has not read of earlier replies.
+        let backlog = output.len();
         let mut start = 0;
         for (index, &planned) in plan.iter().enumerate() {
             let (argv, end) = batch.get(index, buffer);
@@ -386,7 +393,6 @@ impl Connection {
                 Next::Run if context.session.closing || context.session.aborted => {
                     return Some(buffer.len());
                 }
-                Next::Run if output.len() >= OUTPUT_MAX => return Some(end),
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
@@ -401,7 +407,7 @@ impl Connection {
                     return Some(start);
                 }
             }
-            if output.len() >= TURN_OUTPUT_MAX {
+            if output.len() - backlog >= OUTPUT_MAX {
                 return Some(end);
             }
             start = end;
@@ -441,7 +447,10 @@ impl Connection {
             return;
         }
         let client = &self.session.client;
-        let limit = self.server.output_limit(client);
+        let limit = match self.session.authenticated {
+            true => self.server.output_limit(client),
+            false => UNAUTHENTICATED_OUTPUT,
+        };
         let mut outbox = client.outbox.lock();
         let mut newer = std::mem::take(&mut outbox.output);
         outbox.output.append(output);
