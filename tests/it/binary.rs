@@ -2,6 +2,6 @@
 
 mod clients;
 mod config;
-mod process;
+pub mod process;
 mod serving;
 mod starting;

@@ -1,8 +1,14 @@
 //! Drives running brokers, as their users do.
 
 mod binary;
+mod blocked;
+mod connections;
 mod delivery;
 mod embedded;
+mod footprint;
+mod limits;
 mod readme;
+mod slow_readers;
+mod timing;
 mod transcripts;
 mod wire;

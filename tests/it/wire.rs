@@ -1,10 +1,11 @@
 //! A connection that speaks bytes: what goes out and comes in is exact.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use respd::resp::value::{Value, decode};
+use socket2::{Domain, Socket, Type};
 
 /// How long a test waits for what must come before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,8 +18,28 @@ pub struct Wire {
 
 impl Wire {
     pub fn connect(addr: SocketAddr) -> Wire {
-        let stream = TcpStream::connect(addr).unwrap();
+        Wire::over(TcpStream::connect(addr).unwrap())
+    }
+
+    /// Connects from an address of the machine's own: each has a range of ports to itself.
+    pub fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        Wire::over(socket.into())
+    }
+
+    /// Connects with a receive buffer so small that the broker notices soon that nobody reads.
+    pub fn connect_narrow(addr: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        Wire::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Wire {
             stream,
@@ -32,6 +53,11 @@ impl Wire {
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends what a broker that has closed the connection does not take any more.
+    pub fn send_anyway(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
     }
 
     /// Sends words as an array of strings.
@@ -69,6 +95,26 @@ impl Wire {
         show(&self.receive())
     }
 
+    /// Ends the connection with a reset, as a process that crashes on a machine that goes on.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// Says that nothing more comes, and still reads.
+    pub fn finish(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// Sends `bytes` again and again, up to `max` times, reading nothing; answers how many times
+    /// it did before the broker closed the connection.
+    pub fn flood(&mut self, bytes: &[u8], max: usize) -> usize {
+        (0..max)
+            .take_while(|_| self.stream.write_all(bytes).is_ok())
+            .count()
+    }
+
     /// Everything up to the end of the connection, decoded bytes included.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut all = std::mem::take(&mut self.input);
@@ -84,6 +130,30 @@ pub fn encode(words: &[&str]) -> Vec<u8> {
         out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
     }
     out
+}
+
+/// A newcomer is served.
+#[track_caller]
+pub fn assert_serves(addr: SocketAddr) {
+    assert_eq!(Wire::connect(addr).text(&["PING"]), "PONG");
+}
+
+/// A field of INFO about clients or what they have done.
+pub fn info(client: &mut Wire, field: &str) -> String {
+    let all = client.text(&["INFO", "clients", "stats"]);
+    let line = all.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name == field).then(|| value.trim_end().to_owned())
+    });
+    line.unwrap_or_else(|| panic!("INFO has no {field}:\n{all}"))
+}
+
+/// Waits until a field of INFO is `value`.
+pub fn until_info(client: &mut Wire, field: &str, value: impl ToString) {
+    let value = value.to_string();
+    until(&format!("{field} is {value}"), || {
+        info(client, field) == value
+    });
 }
 
 /// A value on one line.
