@@ -4,7 +4,7 @@ use super::spec::{ANYTIME_FAST, HANDSHAKE};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::validate_name;
-use super::{Args, Command, Flags, Group, Handler, pubsub, transaction};
+use super::{Args, Command, Flags, Group, Handler, transaction};
 use crate::error::{Error, Result};
 use crate::number;
 use crate::resp::{Protocol, Reply};
@@ -119,7 +119,7 @@ fn quit(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result
 
 fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     transaction::abandon(context);
-    pubsub::unsubscribe_all(context.server, context.session);
+    context.server.pubsub.unsubscribe_all(context.session);
     context.server.monitors.remove(context.session.client.id);
     context.set_flag(
         ClientFlags::MONITOR | ClientFlags::NO_TOUCH | ClientFlags::NO_EVICT,

@@ -12,6 +12,7 @@ use super::{Args, Command, Flags, Group, Handler};
 use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
 use crate::long_double::LongDouble;
+use crate::number;
 use crate::resp::Reply;
 use crate::server::{Context, Server};
 
@@ -49,7 +50,8 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         }
         (b"quicklist-packed-threshold", 1) => {
             // Elements are packed whatever their size, so the value has no use.
-            let bytes = memory(args.next()?).filter(|bytes| *bytes <= u64::from(u32::MAX));
+            const THRESHOLD_MAX: u64 = (4 << 30) - (1 << 20);
+            let bytes = number::parse_memory(args.next()?).filter(|bytes| *bytes <= THRESHOLD_MAX);
             bytes.ok_or(Error::PACKED_THRESHOLD)?;
         }
         // What has nothing to do here, and is called by tests of clients.
@@ -117,24 +119,6 @@ fn leading_integer(word: &[u8]) -> i64 {
     let end = sign + digits(&word[sign..]);
     let text = str::from_utf8(&word[..end]).unwrap_or_default();
     text.parse().unwrap_or(0)
-}
-
-/// An amount of memory with its unit, as in the configuration file.
-fn memory(word: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(word).ok()?.to_ascii_lowercase();
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {

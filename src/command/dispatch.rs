@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::args::OwnedArgv;
-use super::{Args, Argv, Entry, Flags, Handler, TABLE, redact};
+use super::{Args, Entry, Flags, Handler, TABLE, redact};
+use crate::db::Db;
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
-use crate::resp::Reply;
 use crate::resp::request::Batch;
+use crate::resp::{Argv, OwnedArgv, Reply};
 use crate::server::Context;
 use crate::session::{ClientFlags, ReplyMode};
 
@@ -332,9 +332,7 @@ pub fn call(
         let redacted = redact::redacted(entry, argv);
         let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
         let db = context.session.db;
-        server
-            .monitors
-            .feed(server, &context.session.client, db, shown);
+        server.feed_monitors(&context.session.client, db, shown);
     }
     if !context.in_exec {
         context.turn.settle();
@@ -372,6 +370,20 @@ fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: 
 }
 
 impl Context<'_> {
+    /// Has the client wait, and run the request again when what it waits for
+    /// may be there.
+    pub fn block(&mut self, entry: &'static Entry, argv: Argv<'_>, wait: Wait) {
+        let Handler::Blocking(handler) = entry.command.handler else {
+            unreachable!("no other handler asks to wait");
+        };
+        let argv = argv.to_owned();
+        let retry = move |db: &mut Db<'_>, reply: &mut Reply<'_>| {
+            handler(db, Args::new(argv.as_argv(), 1), reply)
+        };
+        self.turn
+            .block(self.session, entry.id, Box::new(retry), wait);
+    }
+
     /// Notes in the client's flags what the session is doing.
     pub fn set_flag(&self, flag: ClientFlags, on: bool) {
         self.session.client.set_flags(flag, on);

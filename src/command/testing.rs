@@ -3,8 +3,8 @@
 use std::io::IoSlice;
 
 use super::{Args, Argv, Handler};
-use crate::config::KeyspaceEvents;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Protocol, Reply};
 
 /// A keyspace at a time that stands still.
