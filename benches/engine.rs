@@ -33,6 +33,7 @@ fn filled(client: &mut LocalClient) {
     }
     for _ in 0..100_000 {
         client.call(&["RPUSH", "queue", "0123456789abcdef"]);
+        client.call(&["RPUSH", "long", "0123456789abcdef"]);
     }
 }
 
@@ -53,7 +54,7 @@ fn commands(criterion: &mut Criterion) {
         ("mset of two", "MSET {key} a {key} b".to_owned()),
         ("lpush", "LPUSH list xxx".to_owned()),
         ("rpop", "RPOP queue".to_owned()),
-        ("lrange of 100", "LRANGE queue 0 99".to_owned()),
+        ("lrange of 100", "LRANGE long 0 99".to_owned()),
         ("publish to nobody", "PUBLISH channel message".to_owned()),
     ];
     let mut group = criterion.benchmark_group("engine");

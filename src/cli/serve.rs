@@ -317,11 +317,10 @@ fn redis_cli_place(addr: SocketAddr) -> String {
 
 /// The program as it was called: who has a path for it needs the path again.
 fn program() -> String {
-    let called = std::env::args().next().unwrap_or_default();
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
     // Cargo names it from the root of the filesystem.
     let here = std::env::current_dir().unwrap_or_default();
-    let path = std::path::Path::new(&called);
-    let short = path.strip_prefix(&here).unwrap_or(path);
+    let short = called.strip_prefix(&here).unwrap_or(&called);
     short.display().to_string()
 }
 

@@ -630,3 +630,95 @@ fn client_trackinginfo(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) 
     reply.array(0);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing::{client, server};
+    use crate::LocalClient;
+    use crate::server::Server;
+
+    fn line(server: &Arc<Server>, of: u64) -> String {
+        client(server).line(&format!("CLIENT LIST ID {of}"))
+    }
+
+    fn id(client: &mut LocalClient) -> u64 {
+        let reply = client.line("CLIENT ID");
+        reply.trim_start_matches(':').parse().expect("an id")
+    }
+
+    #[test]
+    fn a_line_tells_what_the_client_is_doing() {
+        let server = server();
+        let mut other = client(&server);
+        let id = id(&mut other);
+        for request in ["SELECT 3", "WATCH k", "MULTI", "SET k v", "LPUSH l x"] {
+            other.line(request);
+        }
+        let before = line(&server, id);
+        for field in [
+            " flags=x ",
+            " db=3 ",
+            " multi=2 ",
+            " cmd=lpush ",
+            " resp=2 ",
+        ] {
+            assert!(before.contains(field), "{field}: {before}");
+        }
+        for request in ["SELECT 3", "SET k v"] {
+            client(&server).run(format!("SELECT 3\r\n{request}\r\n").as_bytes());
+        }
+        let dirty = line(&server, id);
+        assert!(dirty.contains(" flags=xd "), "{dirty}");
+        other.line("EXEC");
+        let after = line(&server, id);
+        for field in [" flags=N ", " multi=-1 ", " multi-mem=0 ", " cmd=exec "] {
+            assert!(after.contains(field), "{field}: {after}");
+        }
+    }
+
+    #[test]
+    fn subcommands_are_told_apart_in_a_pipeline() {
+        let server = server();
+        let lines = client(&server).run(b"CLIENT SETNAME me\r\nCLIENT INFO\r\nCLIENT GETNAME\r\n");
+        let lines = String::from_utf8(lines).expect("text");
+        assert!(lines.contains(" name=me "), "{lines}");
+        assert!(lines.contains(" cmd=client|info "), "{lines}");
+        assert!(lines.ends_with("$2\r\nme\r\n"), "{lines}");
+    }
+
+    #[test]
+    fn clients_are_listed_in_the_order_in_which_they_came() {
+        let server = server();
+        let mut clients: Vec<_> = (0..20).map(|_| client(&server)).collect();
+        let list = clients[7].line("CLIENT LIST");
+        let ids: Vec<u64> = list
+            .split("id=")
+            .filter_map(|line| line.split_once(" addr="))
+            .map(|(id, _)| id.parse().expect("an id"))
+            .collect();
+        assert_eq!(ids, (1..=20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_killed_client_is_gone_at_once() {
+        let server = server();
+        let (mut killer, mut victim) = (client(&server), client(&server));
+        let id = id(&mut victim);
+        let request =
+            format!("CLIENT KILL ID {id}\r\nCLIENT KILL ID {id}\r\nCLIENT LIST ID {id}\r\n");
+        assert_eq!(killer.run(request.as_bytes()), b":1\r\n:0\r\n$0\r\n\r\n");
+        assert_eq!(victim.run(b"SET k v\r\n"), b"");
+        assert_eq!(killer.line("EXISTS k"), ":0");
+    }
+
+    #[test]
+    fn who_kills_itself_hears_of_it_and_nothing_more() {
+        let server = server();
+        let mut client = client(&server);
+        let own = id(&mut client);
+        let request = format!("CLIENT KILL ID {own} SKIPME no\r\nPING\r\n");
+        assert_eq!(client.run(request.as_bytes()), b":1\r\n");
+    }
+}

@@ -95,6 +95,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
 }
 
 fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.turn.count_tally();
     context.server.metrics.reset();
     context.turn.state().keyspace.stats = Stats::default();
     reply.ok();
@@ -108,4 +109,53 @@ fn config_rewrite(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>)
     tracing::info!("CONFIG REWRITE executed with success.");
     reply.ok();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client, server};
+
+    #[test]
+    fn settings_change_together_or_not_at_all() {
+        let server = server();
+        let mut client = client(&server);
+        let refused = client.line("CONFIG SET slowlog-max-len 7 maxclients many");
+        assert!(refused.starts_with("-ERR CONFIG SET failed"), "{refused}");
+        assert_eq!(server.config().slowlog_max_len, 128);
+        assert_eq!(
+            client.line("CONFIG SET slowlog-max-len 7 maxclients 9"),
+            "+OK"
+        );
+        assert_eq!(server.config().slowlog_max_len, 7);
+        // Those who read it at every request see it, too.
+        let maxclients = server
+            .hot
+            .max_clients
+            .load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(maxclients, 9);
+    }
+
+    #[test]
+    fn counters_begin_anew() {
+        let server = server();
+        let mut client = client(&server);
+        client.run(b"GET a\r\nGET b\r\nNOSUCH\r\nCONFIG RESETSTAT\r\n");
+        let info = client.line("INFO everything");
+        // CONFIG RESETSTAT itself is the first that counts again.
+        for field in [
+            "total_commands_processed:1\r\n",
+            "total_error_replies:0\r\n",
+            "keyspace_misses:0\r\n",
+        ] {
+            assert!(info.contains(field), "{field}: {info}");
+        }
+        assert!(!info.contains("cmdstat_get"), "{info}");
+        assert!(!info.contains("percentiles_usec_get"), "{info}");
+    }
+
+    #[test]
+    fn without_a_file_there_is_nothing_to_rewrite() {
+        let reply = client(&server()).line("CONFIG REWRITE");
+        assert_eq!(reply, "-ERR The server is running without a config file");
+    }
 }

@@ -50,12 +50,12 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         }
         (b"quicklist-packed-threshold", 1) => {
             // Elements are packed whatever their size, so the value has no use.
-            const THRESHOLD_MAX: u64 = (4 << 30) - (1 << 20);
-            let bytes = number::parse_memory(args.next()?).filter(|bytes| *bytes <= THRESHOLD_MAX);
+            const HIGHEST: u64 = (4 << 30) - (1 << 20);
+            let bytes = number::parse_memory(args.next()?).filter(|bytes| *bytes <= HIGHEST);
             bytes.ok_or(Error::PACKED_THRESHOLD)?;
         }
-        // What has nothing to do here, and is called by tests of clients.
-        (b"jmap" | b"change-repl-id", 0) | (b"stringmatch-len", 2) => {}
+        // There are no replicas that would know another.
+        (b"change-repl-id", 0) => {}
         (b"help", 0) => {
             reply.array(HELP.len());
             HELP.iter().for_each(|line| reply.simple(line));
@@ -73,8 +73,6 @@ const HELP: &[&str] = &[
     "    Does nothing: there are no replicas.",
     "ERROR <text>",
     "    Answers an error with this text.",
-    "JMAP",
-    "    Does nothing.",
     "LOG <message>",
     "    Writes a line to the log.",
     "OBJECT <key>",
@@ -85,8 +83,6 @@ const HELP: &[&str] = &[
     "    Whether keys that have expired are removed before anybody asks for them.",
     "SLEEP <seconds>",
     "    Stops everything for a time, which may have decimals.",
-    "STRINGMATCH-LEN <length> <pattern>",
-    "    Does nothing.",
     "HELP",
     "    Prints this help.",
 ];
@@ -150,5 +146,45 @@ fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
             .map(|element| written(element.len()))
             .sum(),
         _ => db.string(handle).map_or(0, |string| written(string.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client, server};
+    use super::*;
+
+    #[test]
+    fn it_is_refused_unless_a_setting_permits_it() {
+        let server = server();
+        let mut client = client(&server);
+        let refused = client.run(b"DEBUG SLEEP 0\r\nMULTI\r\nDEBUG SLEEP 0\r\nEXEC\r\n");
+        let refused = String::from_utf8(refused).expect("text");
+        let replies: Vec<_> = refused.lines().collect();
+        assert!(
+            replies[0].starts_with("-ERR DEBUG command not allowed."),
+            "{refused}"
+        );
+        assert_eq!(replies[2], replies[0]);
+        assert!(replies[3].starts_with("-EXECABORT "), "{refused}");
+        let mut config = server.config().clone();
+        config.enable_debug_command = crate::config::DebugCommand::Local;
+        server.apply(config, &mut crate::engine::Turn::new(&server));
+        assert_eq!(client.line("DEBUG SLEEP 0"), "+OK");
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_c() {
+        let cases = [
+            ("1", 1),
+            ("12abc", 12),
+            ("-3", -3),
+            ("abc", 0),
+            ("", 0),
+            ("-", 0),
+        ];
+        for (word, value) in cases {
+            assert_eq!(leading_integer(word.as_bytes()), value, "{word}");
+        }
     }
 }

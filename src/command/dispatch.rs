@@ -43,8 +43,13 @@ pub fn plan(context: &mut Context<'_>, batch: &Batch, buffer: &[u8], plan: &mut 
         let (argv, _) = batch.get(index, buffer);
         let name = argv.get(0).unwrap_or_default();
         let entry = match last {
-            // In a pipeline a command often follows one of the same name.
-            Some((same, entry)) if same == name && entry.subcommands.is_empty() => Some(entry),
+            // In a pipeline a command often follows one of the same name. Where
+            // there are subcommands, the name alone tells too little.
+            Some((same, entry))
+                if same == name && entry.parent.is_none() && entry.subcommands.is_empty() =>
+            {
+                Some(entry)
+            }
             _ => lookup(argv).ok(),
         };
         last = entry.map(|entry| (name, entry));
@@ -326,7 +331,10 @@ pub fn call(
     };
     let duration = context.turn.lap(start);
     context.turn.count(entry.id, duration);
-    note_if_slow(context, entry, argv, duration);
+    // Who waits is not slow, and is not logged in Redis either.
+    if !matches!(next, Next::Block(..)) {
+        note_if_slow(context, entry, argv, duration);
+    }
     let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;
     if server.monitors.count() > 0 && !entry.command.flags.intersects(hidden) {
         let redacted = redact::redacted(entry, argv);

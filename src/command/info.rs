@@ -78,6 +78,7 @@ pub fn report<'a>(
                 word => word.eq_ignore_ascii_case(section.name.as_bytes()),
             })
     };
+    context.turn.count_tally();
     let mut lines = Lines::default();
     for section in SECTIONS.iter().filter(|section| asks_for(section)) {
         if !lines.text.is_empty() {
@@ -442,6 +443,138 @@ fn keyspace(lines: &mut Lines, context: &mut Context<'_>) {
         lines.field(
             &format!("db{index}"),
             format_args!("keys={keys},expires={expires},avg_ttl={average}"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::testing::{client, server};
+    use crate::LocalClient;
+
+    fn fields(client: &mut LocalClient, sections: &str) -> BTreeMap<String, String> {
+        let report = client.line(&format!("INFO {sections}"));
+        let lines = report.lines().skip(1);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut fields = BTreeMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').expect("name:value");
+            let twice = fields.insert(name.to_owned(), value.to_owned());
+            assert_eq!(twice, None, "{name}");
+        }
+        fields
+    }
+
+    fn titles(report: &str) -> Vec<&str> {
+        let titles = report.lines().filter_map(|line| line.strip_prefix("# "));
+        titles.collect()
+    }
+
+    #[test]
+    fn sections_come_in_order_and_once() {
+        let mut client = client(&server());
+        let default = client.line("INFO");
+        let expected = [
+            "Server",
+            "Clients",
+            "Memory",
+            "Persistence",
+            "Stats",
+            "Replication",
+            "CPU",
+            "Modules",
+            "Errorstats",
+            "Cluster",
+            "Keyspace",
+        ];
+        assert_eq!(titles(&default), expected);
+        assert_eq!(titles(&client.line("INFO default")), expected);
+        assert_eq!(titles(&client.line("INFO all")).len(), expected.len() + 2);
+        let some = client.line("INFO keyspace SERVER nosuch keyspace");
+        assert_eq!(titles(&some), ["Server", "Keyspace"]);
+        assert_eq!(client.line("INFO nosuch"), "$0\r\n");
+    }
+
+    /// What redis-cli, client libraries, RedisInsight and redis_exporter look for.
+    #[test]
+    fn the_fields_that_tools_read_are_there() {
+        let fields = fields(&mut client(&server()), "default");
+        let wanted = "redis_version redis_mode os process_id run_id tcp_port uptime_in_seconds \
+            connected_clients blocked_clients maxclients used_memory used_memory_human \
+            used_memory_peak used_memory_dataset maxmemory maxmemory_policy loading \
+            rdb_bgsave_in_progress aof_enabled aof_rewrite_in_progress \
+            rdb_changes_since_last_save total_connections_received total_commands_processed \
+            instantaneous_ops_per_sec instantaneous_input_kbps total_net_input_bytes \
+            rejected_connections expired_keys evicted_keys keyspace_hits keyspace_misses \
+            pubsub_channels pubsub_patterns total_error_replies role connected_slaves \
+            master_repl_offset cluster_enabled";
+        for name in wanted.split(' ') {
+            assert!(fields.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn figures_follow_what_happens() {
+        let mut client = client(&server());
+        let before = fields(&mut client, "everything");
+        assert!(!before.contains_key("db0"), "{before:?}");
+        client.run(b"SET a 1\r\nSET b 2 PX 100000\r\nGET a\r\nGET b\r\nGET c\r\nLLEN a\r\nGET\r\n");
+        client.line(&format!("SET big {}", "x".repeat(100_000)));
+        // In one pipeline, so that what came before is counted in time.
+        let report = client.run(b"GET a\r\nGET a\r\nINFO commandstats\r\n");
+        let report = String::from_utf8(report).expect("text");
+        let stats = report.lines().find(|line| line.starts_with("cmdstat_get:"));
+        let stats = stats.expect("GET was used");
+        assert!(stats.starts_with("cmdstat_get:calls=5,usec="), "{stats}");
+        assert!(
+            stats.ends_with(",rejected_calls=1,failed_calls=0"),
+            "{stats}"
+        );
+        let after = fields(&mut client, "everything");
+        let expected = [
+            // LLEN has found its key before it looked at the type.
+            ("keyspace_hits", "5"),
+            ("keyspace_misses", "1"),
+            ("errorstat_ERR", "count=1"),
+            ("errorstat_WRONGTYPE", "count=1"),
+            ("total_error_replies", "2"),
+            ("rdb_changes_since_last_save", "3"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(after[name], value, "{name}");
+        }
+        let keyspace = &after["db0"];
+        let ttl = keyspace.strip_prefix("keys=3,expires=1,avg_ttl=");
+        let ttl: i64 = ttl.and_then(|ttl| ttl.parse().ok()).expect("a time");
+        assert!((1..=100_000).contains(&ttl), "{ttl}");
+        let bytes = |fields: &BTreeMap<String, String>| -> i64 {
+            fields["used_memory"].parse().expect("bytes")
+        };
+        let grown = bytes(&after) - bytes(&before);
+        assert!((100_000..200_000).contains(&grown), "{grown}");
+        client.line("FLUSHALL");
+        let left = bytes(&fields(&mut client, "memory")) - bytes(&before);
+        assert!(left < 10_000, "{left}");
+    }
+
+    #[test]
+    fn percentiles_are_those_of_the_setting() {
+        let mut client = client(&server());
+        client.run(b"GET a\r\nCONFIG SET latency-tracking-info-percentiles \"50 99.9 100\"\r\n");
+        let fields = fields(&mut client, "latencystats");
+        let line = &fields["latency_percentiles_usec_get"];
+        let names: Vec<_> = line
+            .split(',')
+            .filter_map(|figure| figure.split_once('='))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["p50", "p99.9", "p100"], "{line}");
+        client.line("CONFIG SET latency-tracking no");
+        assert_eq!(
+            client.line("INFO latencystats"),
+            "$16\r\n# Latencystats\r\n"
         );
     }
 }

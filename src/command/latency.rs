@@ -240,7 +240,7 @@ fn write_report<'a>(
         let average = spikes.samples.iter().map(|(_, millis)| millis).sum::<u64>() / count;
         writeln!(
             out,
-            "- {name}: {count} spikes kept, {average} ms on average, {} ms at worst",
+            "- {name}: {average} ms on average, {} ms at worst, spikes kept: {count}",
             spikes.max
         )?;
     }
@@ -314,7 +314,40 @@ fn label(exponent: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{client, server};
     use super::*;
+
+    #[test]
+    fn spikes_are_kept_by_event_and_forgotten_in_any_case() {
+        let server = server();
+        let mut client = client(&server);
+        for (at, millis) in [(10, 5), (10, 9), (12, 7)] {
+            server.latency().add("command", at, millis);
+        }
+        assert_eq!(
+            client.line("LATENCY LATEST"),
+            "*1\r\n*4\r\n$7\r\ncommand\r\n:12\r\n:7\r\n:9"
+        );
+        assert_eq!(
+            client.line("LATENCY HISTORY command"),
+            "*2\r\n*2\r\n:10\r\n:9\r\n*2\r\n:12\r\n:7"
+        );
+        assert_eq!(client.line("LATENCY HISTORY COMMAND"), "*0");
+        assert_eq!(client.line("LATENCY RESET nosuch COMMAND"), ":1");
+        assert_eq!(client.line("LATENCY LATEST"), "*0");
+    }
+
+    #[test]
+    fn a_container_stands_for_its_subcommands() {
+        let mut client = client(&server());
+        client.run(b"GET a\r\nCLIENT ID\r\nCLIENT ID\r\n");
+        let reply = client.line("LATENCY HISTOGRAM client nosuch");
+        assert!(
+            reply.starts_with("*2\r\n$9\r\nclient|id\r\n*4\r\n$5\r\ncalls\r\n:2\r\n"),
+            "{reply}"
+        );
+        assert_eq!(client.line("LATENCY HISTOGRAM nosuch"), "*0");
+    }
 
     #[test]
     fn a_graph_shows_each_spike_above_its_age() {

@@ -170,7 +170,75 @@ fn picture(seed: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{client, server};
     use super::*;
+
+    #[test]
+    fn shutdown_stops_the_broker_unless_it_should_save() {
+        let server = server();
+        let refused = client(&server).line("SHUTDOWN SAVE");
+        assert!(refused.starts_with("-ERR "), "{refused}");
+        assert_eq!(
+            client(&server).line("SHUTDOWN ABORT"),
+            "-ERR No shutdown in progress."
+        );
+        for syntax in ["NOSAVE SAVE", "ABORT NOW", "NOW NOW ABORT", "soon"] {
+            let refused = client(&server).line(&format!("SHUTDOWN {syntax}"));
+            assert_eq!(refused, "-ERR syntax error", "{syntax}");
+        }
+        assert!(!server.shutdown.is_cancelled());
+        let replies = client(&server).run(b"PING\r\nSHUTDOWN\r\nPING\r\n");
+        assert_eq!(replies, b"+PONG\r\n");
+        assert!(server.shutdown.is_cancelled());
+    }
+
+    #[test]
+    fn data_that_cannot_be_saved_is_given_up_by_force_only() {
+        let server = server();
+        assert_eq!(client(&server).run(b"SHUTDOWN SAVE FORCE\r\n"), b"");
+        assert!(server.shutdown.is_cancelled());
+    }
+
+    #[test]
+    fn a_monitor_sees_what_runs_and_no_passwords() {
+        let server = server();
+        let (mut monitor, mut client) = (client(&server), client(&server));
+        assert_eq!(monitor.line("MONITOR"), "+OK");
+        client.run(b"SELECT 3\r\nSET \"a\\\"b\" \"\\x00\\n\"\r\n");
+        client.run(b"AUTH me secret\r\nCONFIG GET save\r\nNOSUCH\r\nGET\r\n");
+        client.run(b"MULTI\r\nINCR n\r\nEXEC\r\n");
+        let seen = monitor.line("PING");
+        let (pong, seen) = seen.split_once("\r\n").expect("lines");
+        assert_eq!(pong, "+PONG");
+        let commands: Vec<_> = seen
+            .lines()
+            .map(|line| line.split_once(' ').expect("a time").1)
+            .collect();
+        let expected = [
+            r#"[3 local:0] "SELECT" "3""#,
+            r#"[3 local:0] "SET" "a\"b" "\x00\n""#,
+            r#"[3 local:0] "AUTH" "(redacted)" "(redacted)""#,
+            r#"[3 local:0] "MULTI""#,
+            r#"[3 local:0] "INCR" "n""#,
+            r#"[3 local:0] "EXEC""#,
+            r#"[0 local:0] "PING""#,
+        ];
+        assert_eq!(commands, expected);
+    }
+
+    #[test]
+    fn a_monitor_only_looks_until_it_is_reset() {
+        let mut monitor = client(&server());
+        monitor.line("MONITOR");
+        let refused = monitor.line("GET k");
+        assert_eq!(refused, "-ERR Replica can't interact with the keyspace");
+        let refused = monitor.line("PUBLISH c m");
+        assert_eq!(refused, "-ERR Replica can't interact with the keyspace");
+        // It is one already, and gets no reply.
+        assert_eq!(monitor.line("MONITOR"), "");
+        assert_eq!(monitor.line("RESET"), "+RESET");
+        assert_eq!(monitor.line("GET k"), "$-1");
+    }
 
     #[test]
     fn a_picture_is_a_rectangle_and_depends_on_the_seed_alone() {

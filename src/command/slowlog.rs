@@ -86,3 +86,44 @@ fn slowlog_reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) 
     reply.ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client, server};
+
+    #[test]
+    fn the_latest_comes_first_and_its_words_are_cut() {
+        let server = server();
+        let mut client = client(&server);
+        client.line("CLIENT SETNAME me");
+        client.line("CONFIG SET slowlog-log-slower-than 0");
+        client.line(&format!("ECHO {}", "x".repeat(130)));
+        client.line(&format!("DEL{}", " k".repeat(40)));
+        let log = client.line("SLOWLOG GET 2");
+        let (newest, older) = log.split_once("$4\r\nECHO\r\n").expect("two entries");
+        assert!(newest.contains("*32\r\n$3\r\nDEL\r\n"), "{newest}");
+        assert!(newest.contains("... (10 more arguments)"), "{newest}");
+        assert!(older.contains("... (2 more bytes)"), "{older}");
+        assert!(older.ends_with("$2\r\nme"), "{older}");
+        // SLOWLOG GET is in it by now.
+        assert_eq!(client.line("SLOWLOG LEN"), ":4");
+        client.line("CONFIG SET slowlog-max-len 1");
+        assert_eq!(client.line("SLOWLOG LEN"), ":1");
+        client.line("CONFIG SET slowlog-log-slower-than -1");
+        assert_eq!(client.line("SLOWLOG RESET"), "+OK");
+        assert_eq!(client.line("SLOWLOG LEN"), ":0");
+    }
+
+    #[test]
+    fn passwords_are_not_logged() {
+        let mut client = client(&server());
+        client.line("CONFIG SET slowlog-log-slower-than 0");
+        client.line("AUTH secret");
+        client.line("CONFIG SET requirepass secret");
+        let log = client.line("SLOWLOG GET");
+        assert!(
+            log.contains("(redacted)") && !log.contains("secret"),
+            "{log}"
+        );
+    }
+}

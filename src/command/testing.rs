@@ -1,11 +1,16 @@
-//! Runs commands on data without a server: for the tests of families.
+//! Runs commands without a socket, for the tests of families: on data alone,
+//! or on a server that listens nowhere.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
-use super::{Args, Argv, Handler};
+use super::{Args, Argv, Handler, TABLE};
+use crate::LocalClient;
+use crate::config::Config;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Protocol, Reply};
+use crate::server::Server;
 
 /// A keyspace at a time that stands still.
 pub struct Data {
@@ -100,5 +105,29 @@ impl Data {
             format!("{} {} {key}", event.db, event.name)
         });
         shown.collect()
+    }
+}
+
+/// A server with the default settings that listens nowhere, for the tests of
+/// commands about clients and the server.
+pub fn server() -> Arc<Server> {
+    Arc::new(Server::new(Config::default(), None, TABLE.entries.len()))
+}
+
+/// A client of it.
+pub fn client(server: &Arc<Server>) -> LocalClient {
+    LocalClient::new(server.clone())
+}
+
+impl LocalClient {
+    /// Runs a line of words that spaces part; answers the reply without its
+    /// last line end.
+    pub fn line(&mut self, line: &str) -> String {
+        let mut request = Output::default();
+        let words: Vec<_> = line.split(' ').collect();
+        Reply::new(&mut request, Protocol::Resp2).bulks(words.iter());
+        let reply = self.run(&std::mem::take(request.buffer()));
+        let text = String::from_utf8_lossy(&reply);
+        text.strip_suffix("\r\n").unwrap_or(&text).to_owned()
     }
 }

@@ -120,6 +120,14 @@ pub struct Database {
 /// filled and emptied in turn is not to build everything anew each time.
 const EMPTY_MAX: usize = 64 * 1024;
 
+/// Whether a key in `slot` expires at `at`.
+fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
+    // Of a free slot the first byte is 0: no flags, so no expiry.
+    slots
+        .find(slot)
+        .is_some_and(|bytes| Entry(bytes).expires_at() == Some(at))
+}
+
 /// What an entry is to hold.
 enum Content<'a> {
     Inline(&'a [u8], Encoding),
@@ -356,8 +364,7 @@ impl Database {
             if let (Some(old), Some(new)) = (old, expires_at) {
                 self.slots.get_mut(handle.slot)[entry::HEADER..entry::HEADER + entry::EXPIRY_LEN]
                     .copy_from_slice(&new.to_le_bytes());
-                self.expires.remove(&(old, handle.slot));
-                self.expires.insert((new, handle.slot));
+                self.move_expiry(Some(old), Some(new), handle.slot);
             }
             return;
         }
@@ -397,7 +404,7 @@ impl Database {
             .contains(EntryFlags::OBJECT)
             .then(|| entry::number(entry.value()));
         if let Some(at) = entry.expires_at() {
-            self.expires.remove(&(at, handle.slot));
+            self.expires.remove(at);
         }
         self.index.remove(handle.hash, handle.slot);
         self.slots.free(handle.slot);
@@ -415,21 +422,19 @@ impl Database {
         object
     }
 
-    /// When the first key is due.
+    /// When the first key is due, or earlier.
     pub fn first_expiry(&self) -> Option<i64> {
-        self.expires.first().map(|&(at, _)| at)
+        self.expires.first()
     }
 
-    /// The key that is due first, and when.
-    pub fn next_expiry(&self) -> Option<(i64, Handle)> {
-        let &(at, slot) = self.expires.first()?;
-        Some((
-            at,
-            Handle {
-                hash: self.hash(self.key_in(slot)),
-                slot,
-            },
-        ))
+    /// A key that is due at `now`. It is removed before another is asked for.
+    pub fn take_due(&mut self, now: i64) -> Option<Handle> {
+        let slots = &self.slots;
+        let slot = self
+            .expires
+            .take_due(now, |(at, slot)| expires(slots, at, slot))?;
+        let hash = self.hash(self.key_in(slot));
+        Some(Handle { hash, slot })
     }
 
     /// Keys from `cursor` on, at least `count` if there are so many, and the
@@ -524,9 +529,7 @@ impl Database {
             value,
         );
         self.index.insert(hash, slot);
-        if let Some(at) = expires_at {
-            self.expires.insert((at, slot));
-        }
+        self.move_expiry(None, expires_at, slot);
     }
 
     fn overwrite(
@@ -614,12 +617,19 @@ impl Database {
             value,
         );
         if (old_expiry, handle.slot) != (expires_at, slot) {
-            if let Some(at) = old_expiry {
-                self.expires.remove(&(at, handle.slot));
-            }
-            if let Some(at) = expires_at {
-                self.expires.insert((at, slot));
-            }
+            self.move_expiry(old_expiry, expires_at, slot);
+        }
+    }
+
+    /// Notes that a key whose expiry was `old` has `new`, and is in `slot` now.
+    fn move_expiry(&mut self, old: Option<i64>, new: Option<i64>, slot: u32) {
+        if let Some(at) = new {
+            let slots = &self.slots;
+            self.expires
+                .insert((at, slot), |(at, slot)| expires(slots, at, slot));
+        }
+        if let Some(at) = old {
+            self.expires.remove(at);
         }
     }
 

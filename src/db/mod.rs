@@ -87,7 +87,7 @@ impl Keyspace {
         }
     }
 
-    /// When the first key of any database is due, in milliseconds since 1970.
+    /// When the first key of any database is due, or earlier, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
         self.databases
             .iter()
@@ -100,8 +100,7 @@ impl Keyspace {
         let mut removed = 0;
         for index in 0..self.databases.len() {
             while removed < max
-                && let Some((at, handle)) = self.databases[index].next_expiry()
-                && at <= now
+                && let Some(handle) = self.databases[index].take_due(now)
             {
                 self.expire(index, handle);
                 removed += 1;

@@ -125,7 +125,8 @@ impl<'a> Turn<'a> {
         self.server.metrics.count_latency(command, duration);
     }
 
-    fn count_tally(&mut self) {
+    /// Brings the metrics up to date, for whoever is about to read them.
+    pub fn count_tally(&mut self) {
         let Tally {
             command,
             calls,
@@ -229,7 +230,7 @@ impl<'a> Turn<'a> {
         let expired = |handle| database.expires_at(handle).is_some_and(|at| at <= now);
         let stale = database.find(key).is_some_and(expired);
         watch.keys.insert(watched, stale);
-        state.watchers.add(db, key, &watch.dirty);
+        state.watchers.add(db, key, &session.client);
         settle::observe(server, state);
     }
 
@@ -243,7 +244,9 @@ impl<'a> Turn<'a> {
         watch
             .keys
             .keys()
-            .for_each(|(db, key)| state.watchers.remove(*db, key, &watch.dirty));
+            .for_each(|(db, key)| state.watchers.remove(*db, key, &session.client));
+        // While the keyspace is held, nobody sets it again.
+        session.client.set_flags(ClientFlags::DIRTY, false);
         settle::observe(server, state);
     }
 
@@ -259,7 +262,7 @@ impl<'a> Turn<'a> {
             let at = handle.and_then(|handle| databases[*db].expires_at(handle));
             !stale && at.is_some_and(|at| at <= now)
         };
-        watch.dirty.load(Relaxed) || watch.keys.iter().any(has_expired)
+        session.client.flags().contains(ClientFlags::DIRTY) || watch.keys.iter().any(has_expired)
     }
 
     /// Removes keys that are due, a bounded number at a time; answers whether

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::session::{Client, ClientFlags};
 
 /// The number of a database, and a key in it.
 type Key = (usize, Box<[u8]>);
 
-/// The watched keys, and the flags to set when they change.
+/// The watched keys, and the clients whose DIRTY flag is set when they change.
 #[derive(Default)]
 pub struct Watchers {
-    by_key: HashMap<Key, Vec<Arc<AtomicBool>>>,
+    by_key: HashMap<Key, Vec<Arc<Client>>>,
 }
 
 impl Watchers {
@@ -19,20 +20,20 @@ impl Watchers {
         self.by_key.is_empty()
     }
 
-    /// Has `dirty` set when the key changes.
-    pub fn add(&mut self, db: usize, key: &[u8], dirty: &Arc<AtomicBool>) {
+    /// Has the client marked when the key changes.
+    pub fn add(&mut self, db: usize, key: &[u8], client: &Arc<Client>) {
         self.by_key
             .entry((db, key.into()))
             .or_default()
-            .push(dirty.clone());
+            .push(client.clone());
     }
 
     /// Ends that.
-    pub fn remove(&mut self, db: usize, key: &[u8], dirty: &Arc<AtomicBool>) {
+    pub fn remove(&mut self, db: usize, key: &[u8], client: &Client) {
         let key = (db, Box::from(key));
-        if let Some(flags) = self.by_key.get_mut(&key) {
-            flags.retain(|flag| !Arc::ptr_eq(flag, dirty));
-            if flags.is_empty() {
+        if let Some(clients) = self.by_key.get_mut(&key) {
+            clients.retain(|other| other.id != client.id);
+            if clients.is_empty() {
                 self.by_key.remove(&key);
             }
         }
@@ -43,17 +44,23 @@ impl Watchers {
         if self.by_key.is_empty() {
             return;
         }
-        if let Some(flags) = self.by_key.get(&(db, Box::from(key))) {
-            flags.iter().for_each(|flag| flag.store(true, Relaxed));
+        if let Some(clients) = self.by_key.get(&(db, Box::from(key))) {
+            mark(clients);
         }
     }
 
     /// All keys of a database for which `has_changed` holds have changed.
     pub fn changed_where(&self, db: usize, has_changed: impl Fn(&[u8]) -> bool) {
-        for ((of, key), flags) in &self.by_key {
+        for ((of, key), clients) in &self.by_key {
             if *of == db && has_changed(key) {
-                flags.iter().for_each(|flag| flag.store(true, Relaxed));
+                mark(clients);
             }
         }
     }
+}
+
+fn mark(clients: &[Arc<Client>]) {
+    clients
+        .iter()
+        .for_each(|client| client.set_flags(ClientFlags::DIRTY, true));
 }

@@ -6,7 +6,7 @@ pub mod outbox;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 pub use client::{Client, ClientFlags};
@@ -48,11 +48,9 @@ pub struct Transaction {
     pub memory: usize,
 }
 
-/// Keys watched since WATCH.
+/// Keys watched since WATCH; whoever changes one sets the client's DIRTY flag.
 #[derive(Default)]
 pub struct Watch {
-    /// Set by whoever changes one of the keys.
-    pub dirty: Arc<AtomicBool>,
     /// Database and key, and whether it had expired already when it was watched.
     pub keys: HashMap<(usize, Box<[u8]>), bool>,
 }

@@ -37,15 +37,33 @@ impl Process {
     }
 
     pub fn start(command: &mut Command) -> Process {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stdout = Lines::of(child.stdout.take().unwrap());
+        Process::writing_to(Stdio::piped(), command)
+    }
+
+    /// Runs a program whose standard output is not for the test to read.
+    pub fn writing_to(stdout: impl Into<Stdio>, command: &mut Command) -> Process {
+        let mut child = command
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The command keeps its copy otherwise.
+        command.stdout(Stdio::null());
+        let stdout = match child.stdout.take() {
+            Some(pipe) => Lines::of(pipe),
+            None => Lines::of(std::io::empty()),
+        };
         let stderr = Lines::of(child.stderr.take().unwrap());
         Process {
             child,
             stdout,
             stderr,
         }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn id(&self) -> u32 {

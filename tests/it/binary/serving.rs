@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
-use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
+use rustix::process::{Resource, Signal, getrlimit};
 use tempfile::TempDir;
 
 use super::process::{Process, addr_of, read_ready, respd, serve, serve_in};
@@ -371,17 +371,17 @@ fn a_log_that_cannot_be_written_stops_nobody() {
     // A pipe whose other end is closed before the first line comes.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    serves_with_output(Stdio::from(writer), |_| {});
+    serves_with_output(writer, |_| {});
     // A disk that is full.
     if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
-        serves_with_output(Stdio::from(full), |_| {});
+        serves_with_output(full, |_| {});
     }
 }
 
 #[test]
 fn a_log_that_nobody_reads_stops_nobody() {
     let (reader, writer) = std::io::pipe().unwrap();
-    serves_with_output(Stdio::from(writer), |addr| {
+    serves_with_output(writer, |addr| {
         // Each is a line of some hundred bytes, and a pipe holds 64 KiB.
         for _ in 0..1000 {
             let mut stream = TcpStream::connect(addr).unwrap();
@@ -393,17 +393,16 @@ fn a_log_that_nobody_reads_stops_nobody() {
 }
 
 /// Runs a broker that is of use, whatever standard output is, after `work` as well as before.
-fn serves_with_output(stdout: Stdio, work: impl FnOnce(SocketAddr)) {
+fn serves_with_output(stdout: impl Into<Stdio>, work: impl FnOnce(SocketAddr)) {
     let dir = TempDir::new().unwrap();
     let mut command = respd(dir.path());
     command.args(["--port", "0", "--ready-file", "ready"]);
-    let mut child = command.stdin(Stdio::null()).stdout(stdout).spawn().unwrap();
+    let process = Process::writing_to(stdout, command.stdin(Stdio::null()));
     let addr = addr_of(&read_ready(&dir.path().join("ready")));
     assert_eq!(Wire::connect(addr).text(&["PING"]), "PONG");
     work(addr);
     assert_eq!(Wire::connect(addr).text(&["PING"]), "PONG");
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    process.end_with(Signal::TERM).printed("");
 }
 
 #[test]
