@@ -293,7 +293,11 @@ impl Server {
         let idle_after = self.hot.idle_timeout.load(Relaxed);
         for client in self.clients.iter() {
             let limit = self.output_limit(&client);
-            if limit.soft > 0 && client.outbox.lock().exceeds(limit, uptime) {
+            let mut outbox = client.outbox.lock();
+            let overflowed = outbox.exceeds(limit, uptime);
+            outbox.trim();
+            drop(outbox);
+            if overflowed {
                 self.note_overflow(&client, b"");
             }
             let kept = ClientFlags::BLOCKED | ClientFlags::PUBSUB | ClientFlags::MONITOR;

@@ -117,6 +117,13 @@ impl Outbox {
 }
 
 impl Inner {
+    /// Gives the buffer of an outbox that holds nothing back.
+    pub fn trim(&mut self) {
+        if self.output.is_empty() {
+            self.output.clear(0);
+        }
+    }
+
     /// Whether the limit is exceeded, which is noticed once: everything that
     /// waits is dropped, and nothing more is taken.
     pub fn exceeds(&mut self, limit: OutputLimit, uptime: Duration) -> bool {
