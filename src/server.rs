@@ -144,7 +144,7 @@ impl Server {
         let hot = &self.hot;
         hot.max_clients.store(config.maxclients as usize, Relaxed);
         hot.idle_timeout.store(config.timeout as u64, Relaxed);
-        hot.bulk.store(config.proto_max_bulk_len as usize, Relaxed);
+        hot.bulk.store(longest_string(&config), Relaxed);
         hot.query_buffer
             .store(config.client_query_buffer_limit as usize, Relaxed);
         hot.slow_us.store(
@@ -331,9 +331,15 @@ impl Server {
     }
 }
 
+/// `proto-max-bulk-len`, but no more than the offsets of a request can tell:
+/// 4 GiB.
+fn longest_string(config: &Config) -> usize {
+    config.proto_max_bulk_len.min(u32::MAX.into()) as usize
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
-        string: config.proto_max_bulk_len as usize,
+        string: longest_string(config),
         list_chunk: ChunkLimit::from_setting(i64::from(config.list_max_listpack_size)),
     }
 }

@@ -88,8 +88,13 @@ pub fn run(
         return Next::Run;
     }
     let mark = reply.output().mark();
+    // What confirms a subscription is a message, not a reply.
+    let mut is_message = false;
     let next = match check(context, planned, argv) {
-        Ok(Checked::Run(entry)) => call(context, entry, argv, reply),
+        Ok(Checked::Run(entry)) => {
+            is_message = changes_subscriptions(&entry.full_name);
+            call(context, entry, argv, reply)
+        }
         Ok(Checked::Queue(entry)) => {
             queue(context, entry, argv);
             reply.simple("QUEUED");
@@ -103,20 +108,13 @@ pub fn run(
             Next::Run
         }
     };
-    match context.session.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off => reply.output().rewind(mark),
-        // CLIENT REPLY SKIP itself is silent, and so is what comes next.
-        ReplyMode::SkipNext => {
+    if context.session.reply_mode != ReplyMode::On {
+        if !is_message {
             reply.output().rewind(mark);
-            context.session.reply_mode = ReplyMode::Skip;
         }
-        ReplyMode::Skip => {
-            reply.output().rewind(mark);
-            // The reply that a blocked client is still to get is not wanted.
-            if !matches!(next, Next::Block(..)) {
-                context.session.reply_mode = ReplyMode::On;
-            }
+        // The reply that a blocked client is still to get is not wanted.
+        if !matches!(next, Next::Block(..)) {
+            context.session.reply_mode = context.session.reply_mode.after_reply();
         }
     }
     // Messages that the command has put into its own outbox come after its
@@ -238,17 +236,13 @@ fn check(
 }
 
 fn allowed_to_subscribers(name: &str) -> bool {
+    changes_subscriptions(name) || matches!(name, "ping" | "quit" | "reset")
+}
+
+fn changes_subscriptions(name: &str) -> bool {
     matches!(
         name,
-        "subscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "ping"
-            | "quit"
-            | "reset"
+        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe"
     )
 }
 

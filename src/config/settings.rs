@@ -139,7 +139,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "proto-max-bulk-len",
         "Bytes of the largest string that a client may send.",
-        memory!(proto_max_bulk_len, 1 << 20, u32::MAX as u64),
+        memory!(proto_max_bulk_len, 1 << 20, i64::MAX as u64),
     ),
     row("databases", "Number of databases.", integer!(databases, 1, 16_384))
         .startup()

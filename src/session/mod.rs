@@ -80,6 +80,17 @@ pub enum ReplyMode {
     Skip,
 }
 
+impl ReplyMode {
+    /// The mode for what follows a reply: SKIP, itself silent, silences one.
+    pub fn after_reply(self) -> ReplyMode {
+        match self {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            other => other,
+        }
+    }
+}
+
 impl Session {
     /// The session of a new connection.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
