@@ -121,7 +121,9 @@ impl Metrics {
     /// Counts an error reply by its code.
     pub fn count_error(&self, text: &[u8]) {
         self.error_replies.fetch_add(1, Relaxed);
-        let code = text.split(|&b| b == b' ').next().unwrap_or_default();
+        // DEBUG ERROR has any text, and the code must not break a line of INFO.
+        let ends = |&b: &u8| b == b' ' || b.is_ascii_control();
+        let code = text.split(ends).next().unwrap_or_default();
         let code = String::from_utf8_lossy(code);
         if let Some(mut count) = self.errors.get_mut(code.as_ref()) {
             *count += 1;

@@ -4,7 +4,7 @@ use super::spec::{ANYTIME_FAST, HANDSHAKE};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::validate_name;
-use super::{Args, Command, Flags, Group, Handler, transaction};
+use super::{Args, Command, Flags, Group, Handler, pubsub, transaction};
 use crate::error::{Error, Result};
 use crate::number;
 use crate::resp::{Protocol, Reply};
@@ -130,6 +130,7 @@ fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Resul
     context.session.client.set_names(|names| names.name.clear());
     context.session.reply_mode = ReplyMode::On;
     context.session.authenticated = !context.server.requires_password();
+    pubsub::take_messages(context, reply);
     reply.simple("RESET");
     Ok(())
 }

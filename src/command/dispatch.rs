@@ -87,6 +87,7 @@ pub fn run(
         context.session.aborted = true;
         return Next::Run;
     }
+    context.turn.keep_time();
     let mark = reply.output().mark();
     // What confirms a subscription is a message, not a reply.
     let mut is_message = false;
@@ -276,8 +277,10 @@ fn queue(context: &mut Context<'_>, entry: &Entry, argv: Argv<'_>) {
         // A transaction that will be refused keeps no more of it.
         if !transaction.refused {
             let argv = argv.to_owned();
-            transaction.memory += argv.memory();
-            transaction.commands.push((entry.id, argv));
+            let command = (entry.id, argv);
+            // Of a small command the place in the queue is the larger part.
+            transaction.memory += command.1.memory() + size_of_val(&command);
+            transaction.commands.push(command);
         }
         let client = &context.session.client;
         client.queued.fetch_add(1, Relaxed);

@@ -318,9 +318,20 @@ fn remove(
                 .server
                 .pubsub
                 .unsubscribe(target, &name, &context.session.client);
+            take_messages(context, reply);
         }
         context.session.show_subscriptions();
         confirm(context.session, target, kind, Some(&name), reply);
     }
     Ok(())
+}
+
+/// Lets messages that others have sent while this batch ran go before a
+/// confirmation after which none may come. A transaction's replies are one
+/// array, so there they come later.
+pub fn take_messages(context: &Context<'_>, reply: &mut Reply<'_>) {
+    if !context.in_exec {
+        let mut outbox = context.session.client.outbox.lock();
+        reply.output().append(&mut outbox.output);
+    }
 }

@@ -52,10 +52,12 @@ pub struct State {
 pub struct Turn<'a> {
     server: &'a Server,
     state: Option<MutexGuard<'a, State>>,
-    /// Milliseconds since 1970; read once.
+    /// Milliseconds since 1970, as of the command that runs, give or take one.
     pub now: i64,
-    /// Time since the broker's start; read once.
+    /// Time since the broker's start, likewise.
     pub uptime: Duration,
+    /// When both were read.
+    told_at: Instant,
     /// When the monotonic clock was read last: at the end of the command
     /// before, which is the beginning of the next.
     pub read_until: Instant,
@@ -103,8 +105,20 @@ impl<'a> Turn<'a> {
             state: None,
             now: clock.now_ms(),
             uptime: clock.uptime_at(instant),
+            told_at: instant,
             read_until: instant,
             tally: Tally::default(),
+        }
+    }
+
+    /// Reads the clock again if commands of this turn have taken so long that
+    /// the next one would see keys whose time has come.
+    pub fn keep_time(&mut self) {
+        const EXPIRY_STEP: Duration = Duration::from_millis(1);
+        if self.read_until - self.told_at >= EXPIRY_STEP {
+            self.told_at = self.read_until;
+            self.now = self.server.clock.now_ms();
+            self.uptime = self.server.clock.uptime_at(self.told_at);
         }
     }
 
@@ -209,12 +223,14 @@ impl<'a> Turn<'a> {
         true
     }
 
-    /// Takes a client that has gone out of those who wait.
-    pub fn unblock(&mut self, client: u64) {
+    /// Takes a client that has gone out of those who wait. Answers whether it
+    /// was still among them: otherwise it has been served already.
+    pub fn unblock(&mut self, client: u64) -> bool {
         let server = self.server;
         let state = self.state();
-        state.waiters.remove(client);
+        let was_waiting = state.waiters.remove(client).is_some();
         settle::observe(server, state);
+        was_waiting
     }
 
     /// Has EXEC fail if the key changes before it: WATCH.

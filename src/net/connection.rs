@@ -23,21 +23,18 @@ use crate::error::Error;
 use crate::resp::request::{Batch, Decoder, Limits};
 use crate::resp::{Output, Reply};
 use crate::server::{self, Server};
-use crate::session::client::Peer;
+use crate::session::outbox::OutputLimit;
 use crate::session::{ClientFlags, Session};
 
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
 const READ_MAX: usize = 64 * 1024;
-/// Once its replies are this long, a turn ends: they leave before more are made,
-/// and a client that does not read them is noticed.
-const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 /// Requests that run under one lock.
 const BATCH_MAX: usize = 256;
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
-/// After so many bytes of replies a turn ends, so that they leave before more
-/// are made.
+/// After so many bytes of replies a turn ends: they leave before more are made,
+/// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = 256 * 1024;
@@ -46,6 +43,14 @@ const OUTPUT_KEEP: usize = 256 * 1024;
 const OUTBOX_KEEP: usize = 4096;
 /// An unauthenticated client may have this much waiting to be run.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
+
+/// An unauthenticated client may leave this much unread, as in Redis: the
+/// buffer that every client has, and 1 KiB.
+const UNAUTHENTICATED_OUTPUT: OutputLimit = OutputLimit {
+    hard: 17 * 1024,
+    soft: 0,
+    soft_for: Duration::ZERO,
+};
 
 /// What the connections of a worker share, because one runs at a time.
 struct Scratch {
@@ -98,9 +103,8 @@ enum State {
 }
 
 impl Connection {
-    /// Takes over an accepted socket.
-    pub fn new(server: Arc<Server>, stream: Stream, peer: Peer) -> Connection {
-        let session = server.connect(stream.fd(), peer);
+    /// Takes over an accepted socket, and the session that it was registered with.
+    pub fn new(server: Arc<Server>, stream: Stream, session: Session) -> Connection {
         Connection {
             server,
             stream,
@@ -145,6 +149,10 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             self.take_up(cx, &mut scratch.output);
+            if self.ended && self.state == State::Blocked && !self.leave() {
+                // It may read on, so what it has been given meanwhile is its own.
+                continue;
+            }
             let flushed = self.write(cx, &mut scratch.output)?;
             let done = self.session.closing
                 || (self.ended && (self.state != State::Running || !self.fresh));
@@ -196,6 +204,13 @@ impl Connection {
 
     fn killed(&self) -> bool {
         self.session.aborted || self.session.client.flags().contains(ClientFlags::KILLED)
+    }
+
+    /// Ends the wait of a client that sends nothing any more. Answers whether
+    /// it was still waiting.
+    fn leave(&self) -> bool {
+        let client = self.session.client.id;
+        Turn::new(&self.server).unblock(client) || !self.session.client.outbox.lock().resumed
     }
 
     /// Takes what others have put into the outbox behind what is in `output`,
@@ -368,6 +383,8 @@ impl Connection {
             in_exec: false,
         };
         dispatch::plan(&mut context, batch, buffer, plan);
+        // What the client has not read of earlier replies.
+        let backlog = output.len();
         let mut start = 0;
         for (index, &planned) in plan.iter().enumerate() {
             let (argv, end) = batch.get(index, buffer);
@@ -376,7 +393,6 @@ impl Connection {
                 Next::Run if context.session.closing || context.session.aborted => {
                     return Some(buffer.len());
                 }
-                Next::Run if output.len() >= OUTPUT_MAX => return Some(end),
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
@@ -391,7 +407,7 @@ impl Connection {
                     return Some(start);
                 }
             }
-            if output.len() >= TURN_OUTPUT_MAX {
+            if output.len() - backlog >= OUTPUT_MAX {
                 return Some(end);
             }
             start = end;
@@ -431,7 +447,10 @@ impl Connection {
             return;
         }
         let client = &self.session.client;
-        let limit = self.server.output_limit(client);
+        let limit = match self.session.authenticated {
+            true => self.server.output_limit(client),
+            false => UNAUTHENTICATED_OUTPUT,
+        };
         let mut outbox = client.outbox.lock();
         let mut newer = std::mem::take(&mut outbox.output);
         outbox.output.append(output);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -268,35 +269,44 @@ fn has_room(server: &Server) -> bool {
     room
 }
 
+// A client is registered before the next one is accepted, whichever worker it
+// is for: otherwise more would find room than there is.
+
 fn spawn_tcp(server: &Arc<Server>, workers: &RoundRobin, stream: TcpStream, peer: Peer) {
+    let mut session = server.connect(stream.as_raw_fd(), peer);
     let Some(worker) = workers.next() else {
-        tokio::spawn(Connection::new(server.clone(), Stream::Tcp(stream), peer));
+        let stream = Stream::Tcp(stream);
+        tokio::spawn(Connection::new(server.clone(), stream, session));
         return;
     };
     // The socket leaves this worker's event queue and joins the other's.
     let Ok(stream) = stream.into_std() else {
-        return;
+        return server.disconnect(&mut session);
     };
     let server = server.clone();
     worker.spawn(async move {
-        if let Ok(stream) = TcpStream::from_std(stream) {
-            Connection::new(server, Stream::Tcp(stream), peer).await;
+        match TcpStream::from_std(stream) {
+            Ok(stream) => Connection::new(server, Stream::Tcp(stream), session).await,
+            Err(_) => server.disconnect(&mut session),
         }
     });
 }
 
 fn spawn_unix(server: &Arc<Server>, workers: &RoundRobin, stream: UnixStream, peer: Peer) {
+    let mut session = server.connect(stream.as_raw_fd(), peer);
     let Some(worker) = workers.next() else {
-        tokio::spawn(Connection::new(server.clone(), Stream::Unix(stream), peer));
+        let stream = Stream::Unix(stream);
+        tokio::spawn(Connection::new(server.clone(), stream, session));
         return;
     };
     let Ok(stream) = stream.into_std() else {
-        return;
+        return server.disconnect(&mut session);
     };
     let server = server.clone();
     worker.spawn(async move {
-        if let Ok(stream) = UnixStream::from_std(stream) {
-            Connection::new(server, Stream::Unix(stream), peer).await;
+        match UnixStream::from_std(stream) {
+            Ok(stream) => Connection::new(server, Stream::Unix(stream), session).await,
+            Err(_) => server.disconnect(&mut session),
         }
     });
 }

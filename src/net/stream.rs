@@ -1,7 +1,6 @@
 //! A connection over TCP or a Unix socket.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,14 +16,6 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The number of the socket.
-    pub fn fd(&self) -> i32 {
-        match self {
-            Stream::Tcp(stream) => stream.as_raw_fd(),
-            Stream::Unix(stream) => stream.as_raw_fd(),
-        }
-    }
-
     /// Reads what has arrived into `buffer`; 0 bytes are the end.
     pub fn poll_read(
         &mut self,

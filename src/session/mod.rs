@@ -44,7 +44,7 @@ pub struct Transaction {
     pub commands: Vec<(usize, OwnedArgv)>,
     /// A command was refused, so EXEC is refused, too.
     pub refused: bool,
-    /// Bytes that the words hold.
+    /// Bytes that all this takes.
     pub memory: usize,
 }
 
