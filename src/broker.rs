@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::command;
 use crate::config::Config;
 use crate::engine;
 use crate::local::LocalClient;
@@ -109,7 +110,11 @@ impl Builder {
         }
         let listeners = Listeners::bind(&self.config).map_err(StartError)?;
         let count = self.config.workers as usize;
-        let server = Arc::new(Server::new(self.config, self.config_file));
+        let server = Arc::new(Server::new(
+            self.config,
+            self.config_file,
+            command::TABLE.entries.len(),
+        ));
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let system = |error: std::io::Error| {

@@ -14,11 +14,28 @@
 //! changed (watched keys, blocked clients, notifications); the replies of the
 //! whole batch leave in one write.
 //!
-//! Who may use whom, from above to below: `cli` (in the binary), `broker` and
-//! `local`, `net`, `command`, `server`, `engine`, `pubsub` and `session`,
-//! `config` and `metrics`, `db`, `resp`, and small leaves. `db` and `resp`
-//! never name the runtime, only `net` touches sockets, only `engine` locks the
-//! keyspace, and only `cli` prints or exits.
+//! Who may use whom: a module may use those on the lines below its own. Those
+//! of one line do not know each other, but for `engine` and `server`: a turn
+//! needs what all clients share, and the engine is part of it. What would point
+//! up is handed down as a function.
+//!
+//! ```text
+//! broker                    starts and stops what is below
+//! local                     a client without a socket
+//! net                       sockets
+//! command                   the table, the families, the checks before each
+//! engine server             the keyspace under its lock; what all clients share
+//! monitor pubsub            who hears of what
+//! session                   what belongs to one client
+//! metrics                   counters, and the logs of what was slow
+//! config db resp            settings; the data; the wire
+//! clock error events glob histogram long_double number password pause process words
+//! ```
+//!
+//! The binary's `cli` stands on top and uses what an embedder can. Only `net`
+//! touches sockets, only `engine` locks the keyspace, only `broker`, `net`,
+//! `engine` and `server` name the runtime, and only `cli` prints or exits. A
+//! test reads this page and the sources, and keeps it so.
 //!
 //! A command is one row in its family's file in `command`, beside its handler;
 //! a setting is one row in `config::settings`. Help, introspection, checks and
@@ -31,6 +48,7 @@ pub mod config;
 mod db;
 mod engine;
 mod error;
+mod events;
 mod glob;
 mod histogram;
 mod local;
@@ -46,6 +64,7 @@ mod pubsub;
 pub mod resp;
 mod server;
 mod session;
+mod words;
 
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;

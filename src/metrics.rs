@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::command::{Argv, TABLE};
 use crate::histogram::Histogram;
+use crate::resp::Argv;
 
 /// Counters of the whole server.
 pub struct Metrics {
@@ -63,8 +63,9 @@ pub struct CommandStats {
     histogram: OnceLock<Box<Histogram>>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// All at zero, for so many commands, which are told apart by number.
+    pub fn new(commands: usize) -> Metrics {
         Metrics {
             connections: AtomicU64::default(),
             rejected_connections: AtomicU64::default(),
@@ -78,18 +79,12 @@ impl Default for Metrics {
             auth_failures: AtomicU64::default(),
             peak_memory: AtomicU64::default(),
             latency_tracking: AtomicBool::new(true),
-            per_command: TABLE
-                .entries
-                .iter()
-                .map(|_| CommandStats::default())
-                .collect(),
+            per_command: (0..commands).map(|_| CommandStats::default()).collect(),
             errors: dashmap::DashMap::new(),
             rates: Rates::default(),
         }
     }
-}
 
-impl Metrics {
     /// Counters of the command with this id.
     pub fn command(&self, id: usize) -> &CommandStats {
         &self.per_command[id]

@@ -1,13 +1,13 @@
 //! MONITOR: clients that follow every command.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::command::Argv;
-use crate::server::Server;
+use crate::resp::Argv;
 use crate::session::Client;
+use crate::session::outbox::Delivery;
+use crate::words::quote;
 
 /// The clients that follow.
 #[derive(Default)]
@@ -39,59 +39,30 @@ impl Monitors {
         }
     }
 
-    /// Shows a command to all.
-    pub fn feed(&self, server: &Server, from: &Client, db: usize, argv: Argv<'_>) {
-        let now = server.clock.wall();
+    /// Shows a command to all, which ran `now`, in time since 1970.
+    pub fn feed(
+        &self,
+        now: Duration,
+        from: &Client,
+        db: usize,
+        argv: Argv<'_>,
+        delivery: Delivery<'_>,
+    ) {
         let source = if from.peer.is_unix() {
             format!("unix:{}", from.peer.local().trim_end_matches(":0"))
         } else {
             from.peer.remote()
         };
-        let mut line = format!(
-            "+{}.{:06} [{db} {source}]",
-            now.as_secs(),
-            now.subsec_micros()
-        );
+        let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+        let mut line = format!("+{seconds}.{micros:06} [{db} {source}]").into_bytes();
         for word in argv.iter() {
-            line.push(' ');
-            quote(&mut line, word);
+            line.push(b' ');
+            line.extend(quote(word));
         }
-        line.push_str("\r\n");
-        let uptime: Duration = server.clock.uptime();
+        line.extend(b"\r\n");
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         for client in clients.iter() {
-            client.has_messages.store(true, Relaxed);
-            let limit = server.output_limit(client);
-            if client
-                .outbox
-                .push(limit, uptime, |inner| inner.output.extend(line.as_bytes()))
-            {
-                server.note_overflow(client, b"");
-            }
+            delivery.hand(client, b"", |inner| inner.output.extend(&line));
         }
     }
-}
-
-/// Appends `bytes` as redis-cli would show them: in quotes, with escapes.
-pub fn quote(out: &mut String, bytes: &[u8]) {
-    out.push('"');
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
-                out.push('\\');
-                out.push(byte as char);
-            }
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            0x07 => out.push_str("\\a"),
-            0x08 => out.push_str("\\b"),
-            b' '..=b'~' => out.push(byte as char),
-            _ => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\x{byte:02x}");
-            }
-        }
-    }
-    out.push('"');
 }

@@ -6,17 +6,17 @@
 //! in this order: keyspace, channel or patterns, outbox.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 
 use crate::glob;
 use crate::resp::{Output, Protocol, Reply};
-use crate::session::outbox::OutputLimit;
-use crate::session::{Client, ClientFlags};
+use crate::session::outbox::Delivery;
+use crate::session::{Client, ClientFlags, Session, Subscriptions};
 
 type Subscribers = Vec<Arc<Client>>;
 type Channels = DashMap<Bytes, Subscribers, foldhash::fast::RandomState>;
@@ -42,15 +42,15 @@ pub enum Target {
     ShardChannel,
 }
 
-/// How to hand out a message.
-#[derive(Clone, Copy)]
-pub struct Delivery<'a> {
-    /// The limit of subscribers' outboxes.
-    pub limit: OutputLimit,
-    /// Time since the broker's start.
-    pub uptime: Duration,
-    /// Is told of a subscriber that did not read and is closed.
-    pub overflowed: &'a dyn Fn(&Client, &[u8]),
+impl Target {
+    /// The names of this kind that a client is subscribed to.
+    pub fn names(self, subscriptions: &mut Subscriptions) -> &mut HashSet<Bytes> {
+        match self {
+            Target::Channel => &mut subscriptions.channels,
+            Target::Pattern => &mut subscriptions.patterns,
+            Target::ShardChannel => &mut subscriptions.shard_channels,
+        }
+    }
 }
 
 /// A message in the forms that subscribers get, each encoded when the first
@@ -83,11 +83,7 @@ impl<'a> Message<'a> {
             words.iter().for_each(|word| reply.bulk(word));
             Bytes::from(std::mem::take(output.buffer()))
         });
-        subscriber.has_messages.store(true, Relaxed);
-        let add = |inner: &mut crate::session::outbox::Inner| inner.output.share(encoded);
-        if subscriber.outbox.push(delivery.limit, delivery.uptime, add) {
-            (delivery.overflowed)(subscriber, words[1]);
-        }
+        delivery.hand(subscriber, words[1], |inner| inner.output.share(encoded));
     }
 }
 
@@ -131,6 +127,20 @@ impl PubSub {
                 self.pattern_count.store(patterns.len(), Relaxed);
             }
         }
+    }
+
+    /// Ends all subscriptions of a client without a word: RESET, and the end of
+    /// a connection.
+    pub fn unsubscribe_all(&self, session: &mut Session) {
+        let Some(mut subscriptions) = session.subscriptions.take() else {
+            return;
+        };
+        for target in [Target::Channel, Target::Pattern, Target::ShardChannel] {
+            for name in target.names(&mut subscriptions).drain() {
+                self.unsubscribe(target, &name, &session.client);
+            }
+        }
+        session.show_subscriptions();
     }
 
     /// Hands a message to the subscribers of a channel and of each pattern

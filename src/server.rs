@@ -19,8 +19,9 @@ use crate::metrics::{Latency, Metrics, SlowLog};
 use crate::monitor::Monitors;
 use crate::password::Password;
 use crate::pause::Pause;
-use crate::pubsub::{Delivery, PubSub};
-use crate::session::outbox::OutputLimit;
+use crate::pubsub::PubSub;
+use crate::resp::Argv;
+use crate::session::outbox::{Delivery, OutputLimit};
 use crate::session::{Client, ClientFlags, Session};
 
 /// The version of Redis whose behaviour is followed, for clients that ask.
@@ -98,8 +99,9 @@ pub struct Hot {
 }
 
 impl Server {
-    /// A server with no data and no clients.
-    pub fn new(config: Config, config_file: Option<PathBuf>) -> Server {
+    /// A server with no data and no clients, which counts the calls of so many
+    /// `commands`.
+    pub fn new(config: Config, config_file: Option<PathBuf>, commands: usize) -> Server {
         let seed = fastrand::u64(..);
         let keyspace = Keyspace::new(config.databases as usize, limits(&config), seed);
         let server = Server {
@@ -111,7 +113,7 @@ impl Server {
             pubsub: PubSub::default(),
             clients: DashMap::new(),
             next_client_id: AtomicU64::new(1),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(commands),
             slow_log: Mutex::default(),
             latency: Mutex::default(),
             monitors: Monitors::default(),
@@ -142,7 +144,7 @@ impl Server {
         let hot = &self.hot;
         hot.max_clients.store(config.maxclients as usize, Relaxed);
         hot.idle_timeout.store(config.timeout as u64, Relaxed);
-        hot.bulk.store(config.proto_max_bulk_len as usize, Relaxed);
+        hot.bulk.store(longest_string(&config), Relaxed);
         hot.query_buffer
             .store(config.client_query_buffer_limit as usize, Relaxed);
         hot.slow_us.store(
@@ -185,7 +187,7 @@ impl Server {
         let client = session.client.clone();
         self.clients.remove(&client.id);
         self.monitors.remove(client.id);
-        crate::command::pubsub::unsubscribe_all(self, session);
+        self.pubsub.unsubscribe_all(session);
         let blocked = client.flags().contains(ClientFlags::BLOCKED);
         if blocked || session.watch.is_some() {
             let mut turn = Turn::new(self);
@@ -215,33 +217,44 @@ impl Server {
 
     /// The bound of a client's outbox.
     pub fn output_limit(&self, client: &Client) -> OutputLimit {
+        self.limit_for(client.flags())
+    }
+
+    fn limit_for(&self, flags: ClientFlags) -> OutputLimit {
         let limits = self
             .hot
             .limits
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        limits[usize::from(client.flags().contains(ClientFlags::PUBSUB))]
+        limits[usize::from(flags.contains(ClientFlags::PUBSUB))]
     }
 
     /// Hands a message to the subscribers of a channel; answers how many got it.
     pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
-        self.with_delivery(|delivery| self.pubsub.publish(channel, payload, delivery))
+        let publish = |delivery: Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
+        self.deliver(ClientFlags::PUBSUB, publish)
     }
 
     /// Hands a message to the subscribers of a shard channel.
     pub fn publish_shard(&self, channel: &[u8], payload: &[u8]) -> usize {
-        self.with_delivery(|delivery| self.pubsub.publish_shard(channel, payload, delivery))
+        let publish =
+            |delivery: Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
+        self.deliver(ClientFlags::PUBSUB, publish)
     }
 
-    fn with_delivery<T>(&self, publish: impl FnOnce(Delivery<'_>) -> T) -> T {
-        let limit = self
-            .hot
-            .limits
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)[1];
+    /// Shows a command to the clients that follow all.
+    pub fn feed_monitors(&self, from: &Client, db: usize, argv: Argv<'_>) {
+        let now = self.clock.wall();
+        self.deliver(ClientFlags::MONITOR, |delivery| {
+            self.monitors.feed(now, from, db, argv, delivery);
+        });
+    }
+
+    /// Has `deliver` hand something to clients that have these flags.
+    fn deliver<T>(&self, flags: ClientFlags, deliver: impl FnOnce(Delivery<'_>) -> T) -> T {
         let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
-        publish(Delivery {
-            limit,
+        deliver(Delivery {
+            limit: self.limit_for(flags),
             uptime: self.clock.uptime(),
             overflowed: &overflowed,
         })
@@ -280,7 +293,11 @@ impl Server {
         let idle_after = self.hot.idle_timeout.load(Relaxed);
         for client in self.clients.iter() {
             let limit = self.output_limit(&client);
-            if limit.soft > 0 && client.outbox.lock().exceeds(limit, uptime) {
+            let mut outbox = client.outbox.lock();
+            let overflowed = outbox.exceeds(limit, uptime);
+            outbox.trim();
+            drop(outbox);
+            if overflowed {
                 self.note_overflow(&client, b"");
             }
             let kept = ClientFlags::BLOCKED | ClientFlags::PUBSUB | ClientFlags::MONITOR;
@@ -314,9 +331,15 @@ impl Server {
     }
 }
 
+/// `proto-max-bulk-len`, but no more than the offsets of a request can tell:
+/// 4 GiB.
+fn longest_string(config: &Config) -> usize {
+    config.proto_max_bulk_len.min(u32::MAX.into()) as usize
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
-        string: config.proto_max_bulk_len as usize,
+        string: longest_string(config),
         list_chunk: ChunkLimit::from_setting(i64::from(config.list_max_listpack_size)),
     }
 }

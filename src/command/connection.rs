@@ -119,7 +119,7 @@ fn quit(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result
 
 fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     transaction::abandon(context);
-    pubsub::unsubscribe_all(context.server, context.session);
+    context.server.pubsub.unsubscribe_all(context.session);
     context.server.monitors.remove(context.session.client.id);
     context.set_flag(
         ClientFlags::MONITOR | ClientFlags::NO_TOUCH | ClientFlags::NO_EVICT,

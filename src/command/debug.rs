@@ -12,6 +12,7 @@ use super::{Args, Command, Flags, Group, Handler};
 use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
 use crate::long_double::LongDouble;
+use crate::number;
 use crate::resp::Reply;
 use crate::server::{Context, Server};
 
@@ -50,7 +51,7 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         (b"quicklist-packed-threshold", 1) => {
             // Elements are packed whatever their size, so the value has no use.
             const HIGHEST: u64 = (4 << 30) - (1 << 20);
-            let bytes = memory(args.next()?).filter(|bytes| *bytes <= HIGHEST);
+            let bytes = number::parse_memory(args.next()?).filter(|bytes| *bytes <= HIGHEST);
             bytes.ok_or(Error::PACKED_THRESHOLD)?;
         }
         // There are no replicas that would know another.
@@ -114,24 +115,6 @@ fn leading_integer(word: &[u8]) -> i64 {
     let end = sign + digits(&word[sign..]);
     let text = str::from_utf8(&word[..end]).unwrap_or_default();
     text.parse().unwrap_or(0)
-}
-
-/// An amount of memory with its unit, as in the configuration file.
-fn memory(word: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(word).ok()?.to_ascii_lowercase();
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -202,25 +185,6 @@ mod tests {
         ];
         for (word, value) in cases {
             assert_eq!(leading_integer(word.as_bytes()), value, "{word}");
-        }
-    }
-
-    #[test]
-    fn amounts_of_memory_have_units() {
-        let cases = [
-            ("10", Some(10)),
-            ("10B", Some(10)),
-            ("1k", Some(1000)),
-            ("1Kb", Some(1024)),
-            ("2gb", Some(2 << 30)),
-            ("1x", None),
-            ("kb", None),
-            ("-1", None),
-            ("99999999999999999999", None),
-            ("99999999999gb", None),
-        ];
-        for (word, bytes) in cases {
-            assert_eq!(memory(word.as_bytes()), bytes, "{word}");
         }
     }
 }

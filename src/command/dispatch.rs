@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::args::OwnedArgv;
-use super::{Args, Argv, Entry, Flags, Handler, TABLE, redact};
+use super::{Args, Entry, Flags, Handler, TABLE, redact};
+use crate::db::Db;
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
-use crate::resp::Reply;
 use crate::resp::request::Batch;
+use crate::resp::{Argv, OwnedArgv, Reply};
 use crate::server::Context;
 use crate::session::{ClientFlags, ReplyMode};
 
@@ -89,8 +89,13 @@ pub fn run(
     }
     context.turn.keep_time();
     let mark = reply.output().mark();
+    // What confirms a subscription is a message, not a reply.
+    let mut is_message = false;
     let next = match check(context, planned, argv) {
-        Ok(Checked::Run(entry)) => call(context, entry, argv, reply),
+        Ok(Checked::Run(entry)) => {
+            is_message = changes_subscriptions(&entry.full_name);
+            call(context, entry, argv, reply)
+        }
         Ok(Checked::Queue(entry)) => {
             queue(context, entry, argv);
             reply.simple("QUEUED");
@@ -104,20 +109,13 @@ pub fn run(
             Next::Run
         }
     };
-    match context.session.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off => reply.output().rewind(mark),
-        // CLIENT REPLY SKIP itself is silent, and so is what comes next.
-        ReplyMode::SkipNext => {
+    if context.session.reply_mode != ReplyMode::On {
+        if !is_message {
             reply.output().rewind(mark);
-            context.session.reply_mode = ReplyMode::Skip;
         }
-        ReplyMode::Skip => {
-            reply.output().rewind(mark);
-            // The reply that a blocked client is still to get is not wanted.
-            if !matches!(next, Next::Block(..)) {
-                context.session.reply_mode = ReplyMode::On;
-            }
+        // The reply that a blocked client is still to get is not wanted.
+        if !matches!(next, Next::Block(..)) {
+            context.session.reply_mode = context.session.reply_mode.after_reply();
         }
     }
     // Messages that the command has put into its own outbox come after its
@@ -239,17 +237,13 @@ fn check(
 }
 
 fn allowed_to_subscribers(name: &str) -> bool {
+    changes_subscriptions(name) || matches!(name, "ping" | "quit" | "reset")
+}
+
+fn changes_subscriptions(name: &str) -> bool {
     matches!(
         name,
-        "subscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "ping"
-            | "quit"
-            | "reset"
+        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe"
     )
 }
 
@@ -343,9 +337,7 @@ pub fn call(
         let redacted = redact::redacted(entry, argv);
         let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
         let db = context.session.db;
-        server
-            .monitors
-            .feed(server, &context.session.client, db, shown);
+        server.feed_monitors(&context.session.client, db, shown);
     }
     if !context.in_exec {
         context.turn.settle();
@@ -383,6 +375,20 @@ fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: 
 }
 
 impl Context<'_> {
+    /// Has the client wait, and run the request again when what it waits for
+    /// may be there.
+    pub fn block(&mut self, entry: &'static Entry, argv: Argv<'_>, wait: Wait) {
+        let Handler::Blocking(handler) = entry.command.handler else {
+            unreachable!("no other handler asks to wait");
+        };
+        let argv = argv.to_owned();
+        let retry = move |db: &mut Db<'_>, reply: &mut Reply<'_>| {
+            handler(db, Args::new(argv.as_argv(), 1), reply)
+        };
+        self.turn
+            .block(self.session, entry.id, Box::new(retry), wait);
+    }
+
     /// Notes in the client's flags what the session is doing.
     pub fn set_flag(&self, flag: ClientFlags, on: bool) {
         self.session.client.set_flags(flag, on);

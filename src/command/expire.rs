@@ -5,9 +5,9 @@
 
 use super::spec::{READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
 use super::{Args, Command, Group, Handler};
-use crate::config::KeyspaceEvents;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
 
 const KEYS: Command = Command {

@@ -9,9 +9,9 @@ use super::spec::{
     STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
 };
 use super::{Args, Command, Group, Handler};
-use crate::config::KeyspaceEvents;
 use crate::db::{Db, Encoding, Handle, Kind, Object};
 use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
 use crate::number;
 use crate::resp::Reply;
 

@@ -245,15 +245,15 @@ fn write_report<'a>(
         )?;
     }
     writeln!(out, "\nWhat may help:\n")?;
-    let logs_all = (0..=threshold as i64 * 1000).contains(&slower_than);
+    let micros = threshold.saturating_mul(1000).min(i64::MAX as u64);
+    let logs_all = (0..=micros as i64).contains(&slower_than);
     if logs_all {
         writeln!(out, "- SLOWLOG GET names the commands that took so long.")?;
     } else {
         writeln!(
             out,
             "- The slow log keeps less than this monitor sees. CONFIG SET \
-             slowlog-log-slower-than {} has it name every such command.",
-            threshold * 1000
+             slowlog-log-slower-than {micros} has it name every such command."
         )?;
     }
     writeln!(

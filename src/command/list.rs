@@ -7,9 +7,9 @@ use super::spec::{
     UPDATE_KEY, WRITE, WRITE_FAST,
 };
 use super::{Args, Argv, Command, Group, Handler};
-use crate::config::KeyspaceEvents;
 use crate::db::{Db, End, Expiry, Handle, List, Object};
 use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
 
 const LIST: Command = Command {

@@ -38,12 +38,12 @@ use std::sync::LazyLock;
 
 use bitflags::bitflags;
 
-pub use args::{Args, Argv};
+pub use args::Args;
 
 use crate::db::Db;
 use crate::engine::Wait;
 use crate::error::Result;
-use crate::resp::Reply;
+use crate::resp::{Argv, Reply};
 use crate::server::Context;
 
 /// What a command may touch, told by the type of its handler.

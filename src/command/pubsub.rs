@@ -2,17 +2,14 @@
 
 use super::introspect::HELP;
 use super::spec::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, SUBSCRIBE};
-use std::collections::HashSet;
-use std::sync::atomic::Ordering::Relaxed;
-
 use bytes::Bytes;
 
 use super::{Args, Command, Flags, Group, Handler};
 use crate::error::{Error, Result};
 use crate::pubsub::Target;
 use crate::resp::Reply;
-use crate::server::{Context, Server};
-use crate::session::{ClientFlags, ReplyMode, Session, Subscriptions};
+use crate::server::Context;
+use crate::session::Session;
 
 const PUBSUB: Command = Command {
     group: Group::Pubsub,
@@ -246,14 +243,6 @@ fn confirmations(target: Target) -> (&'static [u8], &'static [u8]) {
     }
 }
 
-fn subscribed(subscriptions: &mut Subscriptions, target: Target) -> &mut HashSet<Bytes> {
-    match target {
-        Target::Channel => &mut subscriptions.channels,
-        Target::Pattern => &mut subscriptions.patterns,
-        Target::ShardChannel => &mut subscriptions.shard_channels,
-    }
-}
-
 /// What a confirmation counts: shard channels apart from the others.
 fn count(session: &Session, target: Target) -> usize {
     match target {
@@ -283,11 +272,11 @@ fn add(
 ) -> Result<()> {
     for name in args.rest() {
         let subscriptions = context.session.subscriptions.get_or_insert_default();
-        let names = subscribed(subscriptions, target);
+        let names = target.names(subscriptions);
         if !names.contains(name) {
             let name = Bytes::copy_from_slice(name);
             names.insert(name.clone());
-            show(context.session);
+            context.session.show_subscriptions();
             context
                 .server
                 .pubsub
@@ -315,7 +304,7 @@ fn remove(
     } else {
         let subscriptions = context.session.subscriptions.as_mut();
         subscriptions
-            .map(|s| subscribed(s, target).iter().cloned().collect())
+            .map(|s| target.names(s).iter().cloned().collect())
             .unwrap_or_default()
     };
     let kind = confirmations(target).1;
@@ -324,58 +313,25 @@ fn remove(
     }
     for name in named {
         let subscriptions = context.session.subscriptions.as_mut();
-        if subscriptions.is_some_and(|s| subscribed(s, target).remove(&name)) {
+        if subscriptions.is_some_and(|s| target.names(s).remove(&name)) {
             context
                 .server
                 .pubsub
                 .unsubscribe(target, &name, &context.session.client);
             take_messages(context, reply);
         }
-        show(context.session);
+        context.session.show_subscriptions();
         confirm(context.session, target, kind, Some(&name), reply);
     }
     Ok(())
 }
 
 /// Lets messages that others have sent while this batch ran go before a
-/// confirmation after which none may come.
-///
-/// A transaction's replies are one array, and those of CLIENT REPLY OFF are
-/// taken back, so there they come later.
+/// confirmation after which none may come. A transaction's replies are one
+/// array, so there they come later.
 pub fn take_messages(context: &Context<'_>, reply: &mut Reply<'_>) {
-    if !context.in_exec && context.session.reply_mode == ReplyMode::On {
+    if !context.in_exec {
         let mut outbox = context.session.client.outbox.lock();
         reply.output().append(&mut outbox.output);
     }
-}
-
-/// Ends all subscriptions without a word: RESET, and the end of a connection.
-pub fn unsubscribe_all(server: &Server, session: &mut Session) {
-    let Some(mut subscriptions) = session.subscriptions.take() else {
-        return;
-    };
-    for target in [Target::Channel, Target::Pattern, Target::ShardChannel] {
-        for name in subscribed(&mut subscriptions, target).drain() {
-            server.pubsub.unsubscribe(target, &name, &session.client);
-        }
-    }
-    show(session);
-}
-
-/// Shows others what the client is subscribed to.
-fn show(session: &Session) {
-    let (mut channels, mut patterns, mut shard_channels) = (0, 0, 0);
-    if let Some(subscriptions) = &session.subscriptions {
-        channels = subscriptions.channels.len() as u32;
-        patterns = subscriptions.patterns.len() as u32;
-        shard_channels = subscriptions.shard_channels.len() as u32;
-    }
-    let client = &session.client;
-    client.channels.store(channels, Relaxed);
-    client.patterns.store(patterns, Relaxed);
-    client.shard_channels.store(shard_channels, Relaxed);
-    client.set_flags(
-        ClientFlags::PUBSUB,
-        channels + patterns + shard_channels > 0,
-    );
 }

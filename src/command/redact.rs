@@ -1,9 +1,9 @@
 //! What others may see of a request: MONITOR and the slow log show
 //! `(redacted)` in place of passwords, as Redis does.
 
-use super::args::OwnedArgv;
-use super::{Argv, Entry};
+use super::Entry;
 use crate::config;
+use crate::resp::{Argv, OwnedArgv};
 
 const REDACTED: &[u8] = b"(redacted)";
 

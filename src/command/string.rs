@@ -12,9 +12,9 @@ use super::spec::{
     STAT_KEY, TAKE_KEY, UPDATE_KEY, WRITE_FAST,
 };
 use super::{Args, Command, Group, Handler};
-use crate::config::KeyspaceEvents;
 use crate::db::{Db, Encoding, Expiry, Handle, Str};
 use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
 use crate::long_double::LongDouble;
 use crate::number;
 use crate::resp::Reply;

@@ -4,10 +4,11 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::{Args, Argv, Handler};
+use super::{Args, Argv, Handler, TABLE};
 use crate::LocalClient;
-use crate::config::{Config, KeyspaceEvents};
+use crate::config::Config;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Protocol, Reply};
 use crate::server::Server;
 
@@ -110,7 +111,7 @@ impl Data {
 /// A server with the default settings that listens nowhere, for the tests of
 /// commands about clients and the server.
 pub fn server() -> Arc<Server> {
-    Arc::new(Server::new(Config::default(), None))
+    Arc::new(Server::new(Config::default(), None, TABLE.entries.len()))
 }
 
 /// A client of it.

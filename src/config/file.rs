@@ -11,9 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directives::{self, Absent};
-use super::value::{describe, path_from_bytes, quote, split_words, trim_start};
+use super::value::{describe, path_from_bytes};
 use super::{Config, Refusal, lookup};
 use crate::glob;
+use crate::words::{self, quote};
 
 /// Files that may include each other in a row. Redis has no limit and dies of a file that
 /// includes itself.
@@ -194,7 +195,7 @@ impl CommandLine {
                 parsed.reads_stdin = true;
             } else if let (Some(option), false) = (bytes.strip_prefix(b"--"), wants_value) {
                 let mut line = option.to_vec();
-                wants_value = split_words(option).is_some_and(|words| words.len() == 1);
+                wants_value = words::split(option).is_some_and(|words| words.len() == 1);
                 // Scripts that build `--save "$POINTS"` from nothing leave the name alone;
                 // before Redis 7.0 that meant no save points, and Redis still takes it so.
                 let next = args
@@ -256,7 +257,7 @@ impl Loader {
                 reason: reason.to_owned(),
             })
         };
-        let Some(words) = split_words(line) else {
+        let Some(words) = words::split(line) else {
             return fail("Unbalanced quotes in configuration line");
         };
         let Some((name, values)) = words.split_first() else {
@@ -340,7 +341,7 @@ impl Loader {
 
 /// Whether a line, without blanks around it, says nothing.
 pub(super) fn is_comment(line: &[u8]) -> bool {
-    trim_start(line).is_empty() || line.starts_with(b"#")
+    words::trim_start(line).is_empty() || line.starts_with(b"#")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {

@@ -7,7 +7,6 @@
 //! server tells whom [`Config::set`] reports as changed.
 
 mod directives;
-mod events;
 mod file;
 mod rewrite;
 mod settings;
@@ -16,7 +15,7 @@ mod value;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use events::KeyspaceEvents;
+pub use crate::events::KeyspaceEvents;
 pub use file::{ConfigError, Loaded, Origin};
 pub use settings::{Change, HelpEntry, Kind, Refusal, SETTINGS, Setting, help, lookup};
 pub(crate) use value::describe;

@@ -8,13 +8,13 @@
 
 use std::path::PathBuf;
 
-use super::value::{
-    format_memory, format_percentile, parse_integer, parse_memory, parse_octal, parse_yes_no,
-    path_bytes, path_from_bytes, quote,
-};
+use super::value::{format_percentile, parse_octal, parse_yes_no, path_bytes, path_from_bytes};
 use super::{
     Config, DebugCommand, KeyspaceEvents, LogLevel, OutputBufferLimit, OutputBufferLimits,
 };
+
+use crate::number::{format_memory, parse_i64, parse_memory};
+use crate::words::quote;
 
 const INT_MAX: i64 = i32::MAX as i64;
 
@@ -557,7 +557,7 @@ impl Setting {
                 );
             }
             Kind::Integer { min, max, set, .. } => {
-                let number = parse_integer(word)
+                let number = parse_i64(word)
                     .ok_or_else(|| invalid("argument couldn't be parsed into an integer"))?;
                 if !(min..=max).contains(&number) {
                     return Err(out_of_bounds(min, max));
@@ -861,8 +861,7 @@ fn is_no_save(words: &[&[u8]]) -> Result<bool, String> {
     let bad = || "Invalid save parameters".to_owned();
     let (pairs, rest) = words.as_chunks::<2>();
     let valid = |[seconds, changes]: &[&[u8]; 2]| {
-        parse_integer(seconds).is_some_and(|n| n >= 1)
-            && parse_integer(changes).is_some_and(|n| n >= 0)
+        parse_i64(seconds).is_some_and(|n| n >= 1) && parse_i64(changes).is_some_and(|n| n >= 0)
     };
     if rest.is_empty() && pairs.iter().all(valid) {
         Ok(false)

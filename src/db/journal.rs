@@ -4,7 +4,7 @@
 //! to know, so that it costs nothing while nobody watches, waits or listens.
 
 use super::Database;
-use crate::config::KeyspaceEvents;
+use crate::events::KeyspaceEvents;
 
 /// What happened since it was settled last.
 #[derive(Default)]

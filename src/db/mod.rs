@@ -19,8 +19,8 @@ pub use database::{Database, Encoding, Handle, Kind, Object, Str};
 pub use journal::{Change, Event, Journal};
 pub use list::{ChunkLimit, End, List};
 
-use crate::config::KeyspaceEvents;
 use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
 use slots::SLOT_MAX;
 
 /// All databases, and the journal of what happens to them.

@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use waiters::Waiter;
-pub use waiters::{Null, Wait, Waiters};
+pub use waiters::{Null, Retry, Wait, Waiters};
 use watchers::Watchers;
 
 use crate::clock::Clock;
-use crate::command::Argv;
 use crate::db::{Db, Keyspace};
 use crate::error::Error;
 use crate::resp::{Output, Reply};
@@ -177,8 +176,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Has a client wait for keys; its command runs again when one changes.
-    pub fn block(&mut self, session: &mut Session, command: usize, argv: Argv<'_>, wait: Wait) {
+    /// Has a client wait for keys; `retry` runs its command again when one changes.
+    pub fn block(&mut self, session: &mut Session, command: usize, retry: Retry, wait: Wait) {
         session.client.set_flags(ClientFlags::BLOCKED, true);
         let silent = session.reply_mode != ReplyMode::On;
         if session.reply_mode == ReplyMode::Skip {
@@ -189,7 +188,7 @@ impl<'a> Turn<'a> {
             protocol: session.protocol,
             silent,
             command,
-            argv: argv.to_owned(),
+            retry,
             db: session.db,
             wait,
         };

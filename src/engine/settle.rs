@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use super::State;
 use super::waiters::Waiter;
-use crate::command::{Args, Handler, TABLE};
-use crate::config::KeyspaceEvents;
 use crate::db::{Change, Db, Event};
+use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
@@ -114,12 +113,8 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, up
 
 /// Runs the command; answers whether it has replied.
 fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
-    let entry = &TABLE.entries[waiter.command];
-    let Handler::Blocking(handler) = entry.command.handler else {
-        return false;
-    };
     let mark = reply.output().mark();
-    match handler(view, Args::new(waiter.argv.as_argv(), 1), reply) {
+    match (waiter.retry)(view, reply) {
         Ok(None) => true,
         Ok(Some(_)) => false,
         Err(error) => {

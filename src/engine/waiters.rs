@@ -7,9 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::command::args::OwnedArgv;
-use crate::db::Kind;
-use crate::resp::Protocol;
+use crate::db::{Db, Kind};
+use crate::error::Result;
+use crate::resp::{Protocol, Reply};
 use crate::session::Client;
 
 /// What a handler that cannot reply yet waits for.
@@ -35,6 +35,9 @@ pub enum Null {
     Array,
 }
 
+/// Runs a command again, which replies or still has to wait.
+pub type Retry = Box<dyn Fn(&mut Db<'_>, &mut Reply<'_>) -> Result<Option<Wait>> + Send>;
+
 /// A blocked client, and the command that it waits to have run again.
 pub struct Waiter {
     /// Whom to reply to.
@@ -45,8 +48,8 @@ pub struct Waiter {
     pub silent: bool,
     /// The id of the command.
     pub command: usize,
-    /// Its words.
-    pub argv: OwnedArgv,
+    /// Runs it again.
+    pub retry: Retry,
     /// The number of the database it looks at.
     pub db: usize,
     /// What it waits for.

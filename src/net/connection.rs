@@ -38,9 +38,9 @@ const SLICES_MAX: usize = 64;
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = 256 * 1024;
-/// An outbox keeps a buffer of this many bytes: enough for a small message,
-/// and little for ten thousand idle subscribers.
-const OUTBOX_KEEP: usize = 256;
+/// A busy outbox keeps a buffer of this many bytes, a burst of small messages;
+/// housekeeping takes it from those that have become idle.
+const OUTBOX_KEEP: usize = 4096;
 /// An unauthenticated client may have this much waiting to be run.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1024 * 1024;
 
@@ -396,7 +396,7 @@ impl Connection {
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
-                    context.turn.block(context.session, entry.id, argv, wait);
+                    context.block(entry, argv, wait);
                     self.state = State::Blocked;
                     self.timer = (timeout_ms > 0).then(|| timer(Duration::from_millis(timeout_ms)));
                     return Some(end);

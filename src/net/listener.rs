@@ -157,6 +157,14 @@ fn listen_tcp(
         // The same port of IPv4 is an address of its own.
         socket.set_only_v6(true)?;
     }
+    if address.ip().is_loopback() {
+        // Within a machine there is no congestion to control, and the pacing
+        // of BBR, a common default, costs a publisher to 1,000 subscribers a
+        // tenth of its throughput. The sockets that are accepted inherit it;
+        // without Reno the default stays.
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
     socket.bind(&address.into())?;
     socket.listen(backlog.min(i32::MAX as u32) as i32)?;
     socket.set_nonblocking(true)?;

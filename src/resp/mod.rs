@@ -1,9 +1,11 @@
 //! The wire: requests in, replies out. It knows no commands and no sockets.
 
+mod argv;
 pub mod output;
 pub mod reply;
 pub mod request;
 pub mod value;
 
+pub use argv::{Argv, OwnedArgv};
 pub use output::Output;
 pub use reply::{Protocol, Reply};

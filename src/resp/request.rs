@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use crate::command::Argv;
-use crate::number;
+use super::Argv;
+use crate::{number, words};
 
 /// The longest inline request, and the longest length header, in bytes.
 pub const INLINE_MAX: usize = 64 * 1024;
@@ -353,7 +353,7 @@ fn inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize
         unescape(line, batch).ok_or(ProtocolError::UnbalancedQuotes)?;
     } else {
         let mut position = start;
-        for word in line.split(|b| is_space(*b)) {
+        for word in line.split(|b| words::is_blank(*b)) {
             if !word.is_empty() {
                 batch
                     .words
@@ -366,83 +366,16 @@ fn inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize
     Ok(Some(end + 1))
 }
 
-/// White space as C's `isspace` has it; a NUL ends the line, as it does there.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
-}
-
-/// Splits a line with quotes: `"…"` knows `\n \r \t \b \a \xHH` and `\` before
-/// any other character, `'…'` knows `\'` alone. `None` if a quote does not
-/// close or something follows it directly.
+/// Splits a line with quotes into words of the batch; `None` as for
+/// [`words::split`].
 fn unescape(line: &[u8], batch: &mut Batch) -> Option<()> {
-    let mut rest = line;
-    loop {
-        while let [first, tail @ ..] = rest
-            && is_space(*first)
-        {
-            rest = tail;
-        }
-        if rest.is_empty() {
-            return Some(());
-        }
+    let mut rest = words::trim_start(line);
+    while !rest.is_empty() {
         let start = batch.unescaped.len() as u32;
-        rest = unescape_word(rest, &mut batch.unescaped)?;
+        rest = words::trim_start(words::take(rest, &mut batch.unescaped)?);
         batch.words.push(start..batch.unescaped.len() as u32);
     }
-}
-
-fn unescape_word<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
-    let mut quote = None;
-    loop {
-        rest = match (quote, rest) {
-            (None, []) => return Some(rest),
-            (Some(_), []) => return None,
-            (None, [first, ..]) if is_space(*first) => return Some(rest),
-            (None, [first @ (b'"' | b'\''), tail @ ..]) => {
-                quote = Some(*first);
-                tail
-            }
-            (Some(open), [first, tail @ ..]) if *first == open => {
-                return match tail {
-                    [] => Some(tail),
-                    [next, ..] if is_space(*next) => Some(tail),
-                    _ => None,
-                };
-            }
-            (Some(b'"'), [b'\\', b'x', high, low, tail @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                out.push(hex(*high) << 4 | hex(*low));
-                tail
-            }
-            (Some(b'"'), [b'\\', escaped, tail @ ..]) => {
-                out.push(match escaped {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 0x08,
-                    b'a' => 0x07,
-                    other => *other,
-                });
-                tail
-            }
-            (Some(b'\''), [b'\\', b'\'', tail @ ..]) => {
-                out.push(b'\'');
-                tail
-            }
-            (_, [first, tail @ ..]) => {
-                out.push(*first);
-                tail
-            }
-        };
-    }
-}
-
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
-    }
+    Some(())
 }
 
 #[cfg(test)]

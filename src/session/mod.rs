@@ -6,12 +6,12 @@ pub mod outbox;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 pub use client::{Client, ClientFlags};
 
-use crate::command::args::OwnedArgv;
-use crate::resp::Protocol;
+use crate::resp::{OwnedArgv, Protocol};
 
 /// The state of a connection that only its own task touches.
 pub struct Session {
@@ -80,6 +80,17 @@ pub enum ReplyMode {
     Skip,
 }
 
+impl ReplyMode {
+    /// The mode for what follows a reply: SKIP, itself silent, silences one.
+    pub fn after_reply(self) -> ReplyMode {
+        match self {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            other => other,
+        }
+    }
+}
+
 impl Session {
     /// The session of a new connection.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
@@ -109,6 +120,21 @@ impl Session {
         self.subscriptions
             .as_ref()
             .map_or(0, |s| s.shard_channels.len())
+    }
+
+    /// Shows others how many they are.
+    pub fn show_subscriptions(&self) {
+        let (mut channels, mut patterns, mut shard_channels) = (0, 0, 0);
+        if let Some(subscriptions) = &self.subscriptions {
+            channels = subscriptions.channels.len() as u32;
+            patterns = subscriptions.patterns.len() as u32;
+            shard_channels = subscriptions.shard_channels.len() as u32;
+        }
+        let client = &self.client;
+        client.channels.store(channels, Relaxed);
+        client.patterns.store(patterns, Relaxed);
+        client.shard_channels.store(shard_channels, Relaxed);
+        client.set_flags(ClientFlags::PUBSUB, self.is_subscriber());
     }
 
     /// Whether RESP2 allows only the commands of a subscriber.

@@ -3,10 +3,12 @@
 //! Its bound is `client-output-buffer-limit`: a client that does not read is
 //! closed, and what waited for it is dropped, as Redis does.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Client;
 use crate::resp::Output;
 
 /// Above `hard` bytes, or above `soft` bytes for `soft_for`, a client is
@@ -19,6 +21,27 @@ pub struct OutputLimit {
     pub soft: u64,
     /// For how long `soft` may be exceeded.
     pub soft_for: Duration,
+}
+
+/// How to hand something to clients that did not ask for it just now.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The limit of their outboxes.
+    pub limit: OutputLimit,
+    /// Time since the broker's start.
+    pub uptime: Duration,
+    /// Is told of a client that did not read and is closed, and about what.
+    pub overflowed: &'a dyn Fn(&Client, &[u8]),
+}
+
+impl Delivery<'_> {
+    /// Has `write` write into the client's outbox; `about` is a name for the log.
+    pub fn hand(self, client: &Client, about: &[u8], write: impl FnOnce(&mut Inner)) {
+        client.has_messages.store(true, Relaxed);
+        if client.outbox.push(self.limit, self.uptime, write) {
+            (self.overflowed)(client, about);
+        }
+    }
 }
 
 /// Replies and messages on their way to one client.
@@ -94,6 +117,13 @@ impl Outbox {
 }
 
 impl Inner {
+    /// Gives the buffer of an outbox that holds nothing back.
+    pub fn trim(&mut self) {
+        if self.output.is_empty() {
+            self.output.clear(0);
+        }
+    }
+
     /// Whether the limit is exceeded, which is noticed once: everything that
     /// waits is dropped, and nothing more is taken.
     pub fn exceeds(&mut self, limit: OutputLimit, uptime: Duration) -> bool {

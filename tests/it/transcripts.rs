@@ -4,8 +4,8 @@
 //! so this is where "Redis 7.2 is the specification" is enforced. Each file has
 //! a test and a broker of its own. All mismatches of a file are shown.
 
+mod connection;
 mod format;
-mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -13,11 +13,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use connection::{CLOSED, Connection, SILENT};
 use format::{Action, Step, Transcript, Variables, reply_matches};
-use wire::{CLOSED, Connection, GUARD, SILENT};
+
+use crate::wire::PATIENCE;
 
 /// A file in which the broker falls silent this often is given up, because each
-/// time costs the whole guard and what follows is noise.
+/// time costs the whole patience and what follows is noise.
 const SILENCES: usize = 3;
 
 macro_rules! transcripts {
@@ -192,7 +194,7 @@ impl Player {
         let address = self.address;
         let connection = self.connections.entry(name.to_owned());
         let connection = connection.or_insert_with(|| Connection::open(address));
-        let deadline = Instant::now() + GUARD;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(request) = request {
                 connection.send(request);
@@ -229,7 +231,7 @@ impl Player {
             control.read(false);
         }
         let wanted = format!("\\r\\nblocked_clients:{count}\\r\\n");
-        let deadline = Instant::now() + GUARD;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             control.send(b"INFO clients\r\n");
             let got = control.read(false);

@@ -1,6 +1,6 @@
 //! A connection that speaks bytes: what goes out and comes in is exact.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -72,15 +72,30 @@ impl Wire {
                 self.input.drain(..len);
                 return value;
             }
-            let mut chunk = [0; 64 * 1024];
-            let len = self.stream.read(&mut chunk).expect("a reply comes in time");
+            let len = self.fill().expect("a reply comes in time");
             assert!(
                 len > 0,
                 "the connection has ended; unread: {:?}",
                 self.input
             );
-            self.input.extend_from_slice(&chunk[..len]);
         }
+    }
+
+    /// What has come and was not taken.
+    pub fn input(&mut self) -> &mut Vec<u8> {
+        &mut self.input
+    }
+
+    /// Reads what comes next into the input; answers how much, 0 at the end.
+    pub fn fill(&mut self) -> io::Result<usize> {
+        let mut chunk = [0; 64 * 1024];
+        let len = match self.stream.read(&mut chunk) {
+            // A broker that closes with our bytes unread resets the connection.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            len => len?,
+        };
+        self.input.extend_from_slice(&chunk[..len]);
+        Ok(len)
     }
 
     /// Sends a command and answers its reply.

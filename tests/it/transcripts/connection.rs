@@ -1,18 +1,16 @@
 //! A connection that reads one reply at a time and renders its exact bytes as
 //! readable lines. It knows the framing of RESP2 and RESP3 and nothing else.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr};
 
-/// A guard against a hanging broker, never a part of what is tested.
-pub const GUARD: Duration = Duration::from_secs(10);
+use crate::wire::Wire;
+
 pub const CLOSED: &str = "(closed)";
 pub const SILENT: &str = "(nothing more came)";
 
 pub struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    wire: Wire,
 }
 
 /// One reply: its header line and what belongs to it.
@@ -24,18 +22,13 @@ struct Frame {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect(address).expect("the broker accepts");
-        stream.set_nodelay(true).expect("a fresh socket");
-        let guard = Some(GUARD);
-        stream.set_read_timeout(guard).expect("a fresh socket");
-        stream.set_write_timeout(guard).expect("a fresh socket");
-        let buffer = Vec::new();
-        Connection { stream, buffer }
+        let wire = Wire::connect(address);
+        Connection { wire }
     }
 
     /// Sends; that the broker has closed is left for the next read to see and compare.
     pub fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        let _ = self.wire.stream().write_all(bytes);
     }
 
     /// Reads one reply as lines; the end of the connection is the line `(closed)`.
@@ -44,7 +37,7 @@ impl Connection {
             Ok(frame) => render(&frame, 0, sorted),
             Err(error) => {
                 // What came before the end, if it was no whole reply, must not be lost.
-                let rest = std::mem::take(&mut self.buffer);
+                let rest = std::mem::take(self.wire.input());
                 let last = match error.kind() {
                     io::ErrorKind::UnexpectedEof => CLOSED,
                     _ => SILENT,
@@ -61,7 +54,7 @@ impl Connection {
     /// Closes our half and returns what the broker still sent before it closed its own.
     pub fn end(mut self) -> Vec<String> {
         // An error means that the broker was first, which the read below finds out.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.wire.stream().shutdown(Shutdown::Write);
         let mut lines = Vec::new();
         loop {
             lines.extend(self.read(false));
@@ -103,8 +96,9 @@ impl Connection {
 
     fn line(&mut self) -> io::Result<Vec<u8>> {
         loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
-                let mut line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let input = self.wire.input();
+            if let Some(end) = input.windows(2).position(|pair| pair == b"\r\n") {
+                let mut line: Vec<u8> = input.drain(..end + 2).collect();
                 line.truncate(end);
                 return Ok(line);
             }
@@ -113,10 +107,10 @@ impl Connection {
     }
 
     fn payload(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        while self.buffer.len() < length + 2 {
+        while self.wire.input().len() < length + 2 {
             self.fill()?;
         }
-        let mut payload: Vec<u8> = self.buffer.drain(..length + 2).collect();
+        let mut payload: Vec<u8> = self.wire.input().drain(..length + 2).collect();
         if payload.ends_with(b"\r\n") {
             payload.truncate(length);
         } else {
@@ -126,17 +120,10 @@ impl Connection {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let mut chunk = [0; 16 * 1024];
-        let read = match self.stream.read(&mut chunk) {
-            // A broker that closes with our bytes unread resets the connection.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other?,
-        };
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        match self.wire.fill()? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
-        self.buffer.extend_from_slice(&chunk[..read]);
-        Ok(())
     }
 }
 

@@ -1,0 +1,90 @@
+//! The words of one request.
+
+use std::ops::Range;
+
+/// The words of a request: slices of the buffer it arrived in. Word 0 is the
+/// command's name.
+#[derive(Clone, Copy)]
+pub struct Argv<'a> {
+    buffer: &'a [u8],
+    words: &'a [Range<u32>],
+}
+
+impl<'a> Argv<'a> {
+    /// `words` are ranges of `buffer`.
+    pub fn new(buffer: &'a [u8], words: &'a [Range<u32>]) -> Self {
+        Argv { buffer, words }
+    }
+
+    /// How many words there are.
+    pub fn len(self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Word `index`, if there is one.
+    pub fn get(self, index: usize) -> Option<&'a [u8]> {
+        let word = self.words.get(index)?;
+        Some(&self.buffer[word.start as usize..word.end as usize])
+    }
+
+    /// Some of the words, if they are there.
+    pub fn slice(self, range: Range<usize>) -> Option<Argv<'a>> {
+        let words = self.words.get(range)?;
+        Some(Argv { words, ..self })
+    }
+
+    /// All words in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
+        let buffer = self.buffer;
+        self.words
+            .iter()
+            .map(move |word| &buffer[word.start as usize..word.end as usize])
+    }
+
+    /// A copy that outlives the buffer.
+    pub fn to_owned(self) -> OwnedArgv {
+        OwnedArgv::new(self.iter())
+    }
+}
+
+/// A request kept for later: queued by MULTI, or blocked.
+#[derive(Clone, Debug)]
+pub struct OwnedArgv {
+    bytes: Box<[u8]>,
+    words: Box<[Range<u32>]>,
+}
+
+impl OwnedArgv {
+    /// A copy of these words.
+    pub fn new<'a>(from: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> OwnedArgv {
+        let mut bytes = Vec::with_capacity(from.clone().map(<[u8]>::len).sum());
+        let mut words = Vec::with_capacity(from.len());
+        for word in from {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(word);
+            words.push(start..bytes.len() as u32);
+        }
+        OwnedArgv {
+            bytes: bytes.into(),
+            words: words.into(),
+        }
+    }
+
+    /// The words.
+    pub fn as_argv(&self) -> Argv<'_> {
+        Argv {
+            buffer: &self.bytes,
+            words: &self.words,
+        }
+    }
+
+    /// Bytes that it keeps alive.
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.words)
+    }
+}
