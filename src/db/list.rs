@@ -5,7 +5,7 @@ use std::collections::{VecDeque, vec_deque};
 
 use memchr::memmem::Finder;
 
-use super::packed::{self, CHUNK, Packed};
+use super::packed::{self, CHUNK, End, Packed};
 
 /// How large a chunk may grow: `list-max-listpack-size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,15 +62,6 @@ impl ChunkLimit {
     fn is_half(self, chunk: &Packed) -> bool {
         self.allows(chunk.len() * 2, chunk.byte_len() * 2)
     }
-}
-
-/// One end of a list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// Index 0, where LPUSH pushes.
-    Left,
-    /// Index -1.
-    Right,
 }
 
 /// The elements of a list, first to last.

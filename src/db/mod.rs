@@ -17,7 +17,8 @@ use std::time::Duration;
 
 pub use database::{Database, Encoding, Handle, Kind, Object, Str};
 pub use journal::{Change, Event, Journal};
-pub use list::{ChunkLimit, End, List};
+pub use list::{ChunkLimit, List};
+pub use packed::End;
 
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;

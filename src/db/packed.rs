@@ -7,7 +7,14 @@
 
 use memchr::memmem::Finder;
 
-use super::list::End;
+/// One end of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Index 0, where LPUSH pushes.
+    Left,
+    /// Index -1.
+    Right,
+}
 
 /// A sequence of byte strings, first to last.
 #[derive(Clone, Default, Debug)]
