@@ -170,7 +170,6 @@ impl Server {
             password.map(|password| Password::new(password));
         self.slow_log().set_max_len(config.slowlog_max_len as usize);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-        self.reconfigured.notify_one();
     }
 
     /// Registers a connection.

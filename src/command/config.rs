@@ -90,6 +90,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
         .set(&pairs)
         .map_err(|error| Error::quoting("ERR ", error.text(), ""))?;
     context.server.apply(config, &mut context.turn);
+    context.server.reconfigured.notify_one();
     reply.ok();
     Ok(())
 }

@@ -186,3 +186,22 @@ fn a_subscriber_that_wants_no_replies_gets_its_own_messages() {
     client.send(&["PUBLISH", "c", "m"]);
     assert_eq!(show(&client.receive()), "[message c m]");
 }
+
+#[test]
+fn whoever_follows_the_settings_hears_of_changes_and_not_of_the_start() {
+    let broker = Broker::start().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = broker.reconfigured() => panic!("nothing has changed"),
+            () = std::future::ready(()) => {}
+        }
+        broker.client().call(&["CONFIG", "SET", "timeout", "7"]);
+        let changed = tokio::time::timeout(PATIENCE, broker.reconfigured()).await;
+        assert_eq!(changed.expect("it is told of the change").timeout, 7);
+    });
+}
