@@ -26,9 +26,9 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a duration.
-    pub fn count(&self, nanos: u64) {
-        self.counts[bucket(nanos)].fetch_add(1, Relaxed);
+    /// Counts a duration so many times.
+    pub fn count(&self, nanos: u64, times: u64) {
+        self.counts[bucket(nanos)].fetch_add(times, Relaxed);
     }
 
     /// How many durations were counted.
@@ -118,7 +118,7 @@ mod tests {
     fn percentiles_are_those_of_the_durations_that_were_counted() {
         let histogram = Histogram::default();
         assert_eq!((histogram.total(), histogram.percentile(50.0)), (0, 0));
-        (1..=1000).for_each(|micros| histogram.count(micros * 1000));
+        (1..=1000).for_each(|micros| histogram.count(micros * 1000, 1));
         for (percentile, expected) in [(0.0, 1_000), (50.0, 500_000), (99.9, 999_000)] {
             let answer = histogram.percentile(percentile);
             let bound = expected + expected / 16;
@@ -136,7 +136,7 @@ mod tests {
         let histogram = Histogram::default();
         [3, 900, 1023, 1024, 5000, 8191]
             .iter()
-            .for_each(|&nanos| histogram.count(nanos));
+            .for_each(|&nanos| histogram.count(nanos, 1));
         assert_eq!(histogram.doublings(10), [(10, 3), (11, 4), (13, 6)]);
     }
 }

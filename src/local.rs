@@ -123,7 +123,7 @@ impl LocalClient {
             in_exec: false,
         };
         dispatch::plan(&mut context, batch, buffer, &mut self.plan);
-        for (index, &planned) in self.plan.iter().enumerate().skip(index) {
+        for (index, &planned) in self.plan.commands.iter().enumerate().skip(index) {
             let (argv, _) = batch.get(index, buffer);
             let mut reply = Reply::new(&mut self.output, context.session.protocol);
             match dispatch::run(&mut context, planned, argv, &mut reply) {

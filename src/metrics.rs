@@ -108,13 +108,14 @@ impl Metrics {
         stats.nanos.fetch_add(nanos, Relaxed);
     }
 
-    /// Notes how long a call of a command took, if `latency-tracking` is on.
-    pub fn count_latency(&self, id: usize, duration: Duration) {
+    /// Notes how long each of so many calls of a command took, if
+    /// `latency-tracking` is on.
+    pub fn count_latency(&self, id: usize, duration: Duration, calls: u32) {
         if self.latency_tracking.load(Relaxed) {
             let histogram = &self.per_command[id].histogram;
             histogram
                 .get_or_init(Box::default)
-                .count(duration.as_nanos() as u64);
+                .count(duration.as_nanos() as u64, calls.into());
         }
     }
 

@@ -1,5 +1,6 @@
 //! The checks that every command passes, once, in one order; then it runs.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -22,11 +23,35 @@ pub enum Next {
     Hold(Duration),
 }
 
-/// The commands that the requests of a batch name, if they are there.
-pub type Plan = Vec<Option<&'static Entry>>;
+/// What is known of the requests of a batch before they run.
+#[derive(Default)]
+pub struct Plan {
+    /// One for each request.
+    pub commands: Vec<Planned>,
+    /// Where in the buffer keys are.
+    keys: Vec<Range<u32>>,
+}
+
+/// What is known of a request before it runs.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    /// Its command, if there is one of that name.
+    entry: Option<&'static Entry>,
+    /// The clock is read after it. Otherwise it is timed together with the
+    /// next one, which is of the same command.
+    timed: bool,
+}
 
 /// Looking up so few keys at once is not faster than one after the other.
 const WARM_MIN: usize = 4;
+/// So many calls are timed together at most. Reading the clock takes a tenth
+/// of a GET.
+const TIMED_TOGETHER_MAX: usize = 16;
+/// Commands are timed together unless they are to be logged when they take
+/// less than this many microseconds, which so many may take together.
+const TIMED_TOGETHER_US: u64 = 1000;
+/// A request with more words takes time, whatever the command.
+const CONSTANT_TIME_WORDS: usize = 8;
 
 /// Looks up the commands of a batch, and has memory fetch what the lookups of
 /// their keys are going to need.
@@ -36,9 +61,16 @@ const WARM_MIN: usize = 4;
 /// the processor waits for many at once: SET and GET in pipelines of 16 cost a
 /// fifth less, MSET of ten a quarter.
 pub fn plan(context: &mut Context<'_>, batch: &Batch, buffer: &[u8], plan: &mut Plan) {
-    plan.clear();
-    let mut keys = 0;
+    let Plan { commands, keys } = plan;
+    commands.clear();
+    keys.clear();
+    let seek_keys = batch.word_count() >= 2 * WARM_MIN;
+    let together_max = match context.server.hot.slow_us.load(Relaxed) {
+        ..TIMED_TOGETHER_US => 1,
+        _ => TIMED_TOGETHER_MAX,
+    };
     let mut last: Option<(&[u8], &'static Entry)> = None;
+    let mut together = 0;
     for index in 0..batch.len() {
         let (argv, _) = batch.get(index, buffer);
         let name = argv.get(0).unwrap_or_default();
@@ -52,25 +84,41 @@ pub fn plan(context: &mut Context<'_>, batch: &Batch, buffer: &[u8], plan: &mut 
             }
             _ => lookup(argv).ok(),
         };
-        last = entry.map(|entry| (name, entry));
-        keys += entry.map_or(0, |entry| entry.command.first_keys(argv).count());
-        plan.push(entry);
+        let constant_time =
+            entry.is_some_and(|entry| entry.constant_time) && argv.len() <= CONSTANT_TIME_WORDS;
+        let is_same = last.map(|(_, last)| last.id) == entry.map(|entry| entry.id);
+        if constant_time && is_same && (1..together_max).contains(&together) {
+            together += 1;
+            commands
+                .last_mut()
+                .into_iter()
+                .for_each(|last: &mut Planned| last.timed = false);
+        } else {
+            together = usize::from(constant_time);
+        }
+        commands.push(Planned { entry, timed: true });
+        if let Some(entry) = entry {
+            last = Some((name, entry));
+            if seek_keys {
+                let words = batch.words_in_buffer(index);
+                let places = entry.first_keys.places(words.len());
+                keys.extend(places.map(|place| words[place].clone()));
+            }
+        }
     }
-    if keys >= WARM_MIN {
+    if keys.len() >= WARM_MIN {
         let db = context.db();
-        let keys = plan.iter().enumerate().filter_map(|(index, entry)| {
-            let (argv, _) = batch.get(index, buffer);
-            entry.map(|entry| entry.command.first_keys(argv))
-        });
-        db.database().warm(keys.flatten());
+        let keys = keys
+            .iter()
+            .map(|key| &buffer[key.start as usize..key.end as usize]);
+        db.database().warm(keys);
     }
 }
 
-/// Runs one request and writes its reply. `planned` is its command, if it has
-/// been looked up already.
+/// Runs one request and writes its reply.
 pub fn run(
     context: &mut Context<'_>,
-    planned: Option<&'static Entry>,
+    planned: Planned,
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Next {
@@ -91,10 +139,10 @@ pub fn run(
     let mark = reply.output().mark();
     // What confirms a subscription is a message, not a reply.
     let mut is_message = false;
-    let next = match check(context, planned, argv) {
+    let next = match check(context, planned.entry, argv) {
         Ok(Checked::Run(entry)) => {
             is_message = changes_subscriptions(&entry.full_name);
-            call(context, entry, argv, reply)
+            call(context, entry, planned.timed, argv, reply)
         }
         Ok(Checked::Queue(entry)) => {
             queue(context, entry, argv);
@@ -170,11 +218,11 @@ pub fn lookup(argv: Argv<'_>) -> Result<&'static Entry> {
 /// The checks, in the order in which Redis makes them.
 fn check(
     context: &mut Context<'_>,
-    planned: Option<&'static Entry>,
+    entry: Option<&'static Entry>,
     argv: Argv<'_>,
 ) -> Result<Checked> {
     let session = &*context.session;
-    let entry = planned.map_or_else(|| lookup(argv), Ok)?;
+    let entry = entry.map_or_else(|| lookup(argv), Ok)?;
     let command = &entry.command;
     let flags = command.flags;
     session.client.last_command.store(entry.id, Relaxed);
@@ -289,15 +337,17 @@ fn queue(context: &mut Context<'_>, entry: &Entry, argv: Argv<'_>) {
 }
 
 /// Runs a command that has passed the checks, counts it and, outside a
-/// transaction, settles what it did.
+/// transaction, settles what it did. Unless it is `timed`, the next one of the
+/// same name is timed together with it.
 pub fn call(
     context: &mut Context<'_>,
     entry: &'static Entry,
+    timed: bool,
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Next {
     let server = context.server;
-    let start = context.turn.read_until;
+    let start = context.turn.begin_call(entry.id);
     let mark = reply.output().mark();
     let skip = 1 + usize::from(entry.parent.is_some());
     let args = Args::new(argv, skip);
@@ -326,10 +376,11 @@ pub fn call(
             Next::Run
         }
     };
-    let duration = context.turn.lap(start);
-    context.turn.count(entry.id, duration);
+    let duration = context.turn.end_call(entry.id, start, timed);
     // Who waits is not slow, and is not logged in Redis either.
-    if !matches!(next, Next::Block(..)) {
+    if let Some(duration) = duration
+        && !matches!(next, Next::Block(..))
+    {
         note_if_slow(context, entry, argv, duration);
     }
     let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;

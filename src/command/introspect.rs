@@ -1119,13 +1119,7 @@ mod tests {
                 keys: Vec::leak(vec![spec]),
                 ..Command::BASE
             };
-            let entry = Entry {
-                id: 0,
-                full_name: "x".into(),
-                command: row,
-                subcommands: vec![],
-                parent: None,
-            };
+            let entry = Entry::new(0, "x".into(), &row, None);
             let words = Words::of(line);
             let keys = keys_of(&entry, words.argv()).unwrap();
             keys.into_iter().map(|(index, _)| index).collect()

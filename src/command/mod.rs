@@ -114,30 +114,6 @@ impl Command {
         handler: Handler::Container,
     };
 
-    /// The keys that are told by their place alone; enough to fetch them early.
-    pub fn first_keys<'a>(&self, argv: Argv<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (mut first, mut end, mut step) = (0, 0, 1);
-        if let Some(spec) = self.keys.first()
-            && !spec.flags.contains(KeyFlags::NOT_KEY)
-            && let Begin::Index(begin) = spec.begin
-            && let Find::Range {
-                last,
-                step: distance,
-                ..
-            } = spec.find
-        {
-            let last = if last < 0 {
-                argv.len() as i32 + last
-            } else {
-                begin as i32 + last
-            };
-            (first, end, step) = (begin, (last + 1).max(0) as usize, distance.max(1) as usize);
-        }
-        (first..end.min(argv.len()))
-            .step_by(step)
-            .filter_map(move |index| argv.get(index))
-    }
-
     /// Whether a request of `argc` words, the name counted, has a fitting length.
     pub fn accepts(&self, argc: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
@@ -316,10 +292,74 @@ pub struct Entry {
     pub full_name: String,
     /// The row.
     pub command: Command,
+    /// The keys that are told by their place alone; enough to fetch them early.
+    pub first_keys: FirstKeys,
+    /// It takes about the same time, whatever its arguments and the data, if
+    /// these are few and small.
+    pub constant_time: bool,
     /// Ids of the subcommands.
     pub subcommands: Vec<usize>,
     /// The id of the command it is a subcommand of.
     pub parent: Option<usize>,
+}
+
+impl Entry {
+    fn new(id: usize, full_name: String, row: &Command, parent: Option<usize>) -> Entry {
+        Entry {
+            id,
+            full_name,
+            command: *row,
+            first_keys: FirstKeys::of(row.keys),
+            constant_time: matches!(row.handler, Handler::Data(_))
+                && row.complexity.starts_with("O(1)"),
+            subcommands: Vec::new(),
+            parent,
+        }
+    }
+}
+
+/// Places of keys among the words of a request.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FirstKeys {
+    /// The first one; 0 if there is none.
+    first: usize,
+    /// The last one; negative: from the end.
+    last: i32,
+    step: usize,
+}
+
+impl FirstKeys {
+    fn of(specs: &[KeySpec]) -> FirstKeys {
+        match specs.first() {
+            Some(&KeySpec {
+                flags,
+                begin: Begin::Index(first),
+                find: Find::Range { last, step, .. },
+                ..
+            }) if !flags.contains(KeyFlags::NOT_KEY) => FirstKeys {
+                first,
+                last: if last < 0 { last } else { first as i32 + last },
+                step: step.max(1) as usize,
+            },
+            _ => FirstKeys::default(),
+        }
+    }
+
+    /// The places of the keys in a request of `argc` words.
+    pub fn places(self, argc: usize) -> impl Iterator<Item = usize> {
+        let argc = argc as i32;
+        let end = match self.last {
+            last @ ..0 => argc + last + 1,
+            last => argc.min(last + 1),
+        };
+        let end = if self.first == 0 { 0 } else { end };
+        let mut next = self.first as i32;
+        std::iter::from_fn(move || {
+            let place = next;
+            next += self.step as i32;
+            (place < end).then_some(place as usize)
+        })
+    }
 }
 
 /// All commands, with their subcommands behind each.
@@ -354,13 +394,7 @@ impl Table {
     fn add(&mut self, full_name: String, row: &Command, parent: Option<usize>) -> usize {
         let id = self.entries.len();
         self.by_name.insert(full_name.as_bytes().into(), id);
-        self.entries.push(Entry {
-            id,
-            full_name,
-            command: *row,
-            subcommands: Vec::new(),
-            parent,
-        });
+        self.entries.push(Entry::new(id, full_name, row, parent));
         id
     }
 

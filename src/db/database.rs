@@ -159,22 +159,35 @@ impl Database {
     }
 
     /// Fetches into the cache what [`find`](Self::find) is going to read.
-    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        // As many as the processor has under way at once, and more.
-        let mut slots = [0; 32];
-        let mut keys = keys.peekable();
-        while keys.peek().is_some() {
-            let mut found = 0;
-            // First all that the index knows, then all entries: what is read
-            // in one loop does not depend on what was read before in it.
-            for key in keys.by_ref().take(slots.len()) {
-                if let Some(slot) = self.index.find(self.hash(key), |_| true) {
-                    slots[found] = slot;
-                    found += 1;
+    ///
+    /// The processor waits for many lines of memory at once, but looks ahead
+    /// for a few hundred instructions only. So the two loops that read do
+    /// nothing else; the others prepare what is read.
+    pub fn warm<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
+        const AT_ONCE: usize = 32;
+        loop {
+            let mut hashes = [0; AT_ONCE];
+            let mut lines = [&0; AT_ONCE];
+            let mut count = 0;
+            // Where there are no more keys, none is taken.
+            for (hash, key) in hashes.iter_mut().zip(keys.by_ref()) {
+                *hash = self.hash(key);
+                lines[count] = self.index.first_line(*hash).unwrap_or(&0);
+                count += 1;
+            }
+            let read = lines[..count].iter().fold(0, |read, &line| read ^ line);
+            std::hint::black_box(read);
+            let mut entries = [&[0][..]; AT_ONCE];
+            for (entry, &hash) in entries.iter_mut().zip(&hashes[..count]) {
+                if let Some(slot) = self.index.find(hash, |_| true) {
+                    *entry = self.slots.get(slot);
                 }
             }
-            let read = |seen, slot: &u32| seen ^ self.slots.get(*slot)[0];
-            std::hint::black_box(slots[..found].iter().fold(0, read));
+            let read = |read, entry: &&[u8]| read ^ entry[0] ^ entry[entry.len() - 1];
+            std::hint::black_box(entries[..count].iter().fold(0, read));
+            if count < AT_ONCE {
+                return;
+            }
         }
     }
 
@@ -264,8 +277,8 @@ impl Database {
         } else {
             0
         };
-        // An entry of the index and its control byte, at two thirds of capacity.
-        self.slots.get(handle.slot).len() + 14 + long_key + object + expiry
+        // An entry of the index, at four fifths of its capacity.
+        self.slots.get(handle.slot).len() + 10 + long_key + object + expiry
     }
 
     /// Bytes of memory that keys and values hold. Objects beyond

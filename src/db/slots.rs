@@ -18,6 +18,8 @@ const PAGE_MIN: usize = 4 * 1024;
 /// A handle is a page's number and, in the low bits, the slot within it: a
 /// page of the smallest slots has 4096.
 const SLOT_BITS: u32 = 12;
+/// One less than a handle can number: `u32::MAX` is no handle.
+const PAGES_MAX: usize = (1 << (32 - SLOT_BITS)) - 1;
 
 /// Sizes grow by 8 bytes up to 256, then by an eighth of the power of two
 /// below, which wastes 6 % on average.
@@ -202,7 +204,7 @@ impl Slots {
                 self.pages[number as usize] = page;
                 number
             }
-            None if self.pages.len() < 1 << (32 - SLOT_BITS) => {
+            None if self.pages.len() < PAGES_MAX => {
                 self.pages.push(page);
                 self.pages.len() as u32 - 1
             }

@@ -58,9 +58,11 @@ pub struct Turn<'a> {
     pub uptime: Duration,
     /// When both were read.
     told_at: Instant,
-    /// When the monotonic clock was read last: at the end of the command
-    /// before, which is the beginning of the next.
-    pub read_until: Instant,
+    /// A command has taken so long since that both are to be read again.
+    outdated: bool,
+    /// When the monotonic clock was read last: at the end of the calls that
+    /// are timed, which is the beginning of the next.
+    read_until: Instant,
     /// Calls of one command that are not counted in the metrics yet.
     tally: Tally,
 }
@@ -72,6 +74,8 @@ struct Tally {
     command: usize,
     calls: u64,
     nanos: u64,
+    /// Calls since the clock was read.
+    untimed: u32,
 }
 
 impl Engine {
@@ -106,6 +110,7 @@ impl<'a> Turn<'a> {
             now: clock.now_ms(),
             uptime: clock.uptime_at(instant),
             told_at: instant,
+            outdated: false,
             read_until: instant,
             tally: Tally::default(),
         }
@@ -114,37 +119,57 @@ impl<'a> Turn<'a> {
     /// Reads the clock again if commands of this turn have taken so long that
     /// the next one would see keys whose time has come.
     pub fn keep_time(&mut self) {
-        const EXPIRY_STEP: Duration = Duration::from_millis(1);
-        if self.read_until - self.told_at >= EXPIRY_STEP {
+        if self.outdated {
+            self.outdated = false;
             self.told_at = self.read_until;
             self.now = self.server.clock.now_ms();
             self.uptime = self.server.clock.uptime_at(self.told_at);
         }
     }
 
-    /// The time that has passed since `start`; reads the monotonic clock.
-    pub fn lap(&mut self, start: Instant) -> Duration {
-        self.read_until = Instant::now();
-        self.read_until - start
-    }
-
-    /// Counts a call of the command with this id.
-    pub fn count(&mut self, command: usize, duration: Duration) {
+    /// Begins a call of the command with this id; answers since when it, or
+    /// the calls that are timed together with it, run.
+    pub fn begin_call(&mut self, command: usize) -> Instant {
         if self.tally.command != command {
             self.count_tally();
             self.tally.command = command;
         }
-        self.tally.calls += 1;
+        self.read_until
+    }
+
+    /// Ends and counts a call that began at `start`. If it is `timed`, answers
+    /// how long it has taken, together with the untimed ones of the same
+    /// command before it.
+    pub fn end_call(&mut self, command: usize, start: Instant, timed: bool) -> Option<Duration> {
+        // Those of a transaction have been counted in between.
+        self.begin_call(command);
+        self.tally.untimed += 1;
+        timed.then(|| self.time_calls(start))
+    }
+
+    fn time_calls(&mut self, start: Instant) -> Duration {
+        const OUTDATED_AFTER: Duration = Duration::from_millis(1);
+        self.read_until = Instant::now();
+        self.outdated = self.read_until - self.told_at >= OUTDATED_AFTER;
+        let duration = self.read_until - start;
+        let calls = std::mem::take(&mut self.tally.untimed);
+        self.tally.calls += u64::from(calls);
         self.tally.nanos += duration.as_nanos() as u64;
-        self.server.metrics.count_latency(command, duration);
+        let metrics = &self.server.metrics;
+        metrics.count_latency(self.tally.command, duration / calls, calls);
+        duration
     }
 
     /// Brings the metrics up to date, for whoever is about to read them.
     pub fn count_tally(&mut self) {
+        if self.tally.untimed > 0 {
+            self.time_calls(self.read_until);
+        }
         let Tally {
             command,
             calls,
             nanos,
+            ..
         } = std::mem::take(&mut self.tally);
         if calls > 0 {
             self.server.metrics.count_calls(command, calls, nanos);

@@ -386,7 +386,7 @@ impl Connection {
         // What the client has not read of earlier replies.
         let backlog = output.len();
         let mut start = 0;
-        for (index, &planned) in plan.iter().enumerate() {
+        for (index, &planned) in plan.commands.iter().enumerate() {
             let (argv, end) = batch.get(index, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
             match dispatch::run(&mut context, planned, argv, &mut reply) {
