@@ -304,6 +304,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether a request that begins with `name` is for this command, as far
+    /// as the name alone tells: where there are subcommands, it does not.
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        self.parent.is_none()
+            && self.subcommands.is_empty()
+            && name.eq_ignore_ascii_case(self.command.name.as_bytes())
+    }
+
     fn new(id: usize, full_name: String, row: &Command, parent: Option<usize>) -> Entry {
         Entry {
             id,

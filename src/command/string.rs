@@ -205,7 +205,8 @@ fn get(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
 
 fn set(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, value) = (args.next()?, args.next()?);
-    let options = SetOptions::parse(args)?;
+    let mut options = SetOptions::default();
+    options.parse(args)?;
     let expiry = match options.lifetime {
         Some(lifetime) => Expiry::At(lifetime.end("set", db.now)?),
         None if options.keep_ttl => Expiry::Keep,
@@ -551,24 +552,23 @@ impl Condition {
 impl<'a> SetOptions<'a> {
     /// An option may be repeated, and the last one counts; what contradicts
     /// an earlier one is a syntax error.
-    fn parse(mut args: Args<'a>) -> Result<SetOptions<'a>> {
-        let mut options = SetOptions::default();
+    fn parse(&mut self, mut args: Args<'a>) -> Result<()> {
         while args.remaining() > 0 {
-            if options.condition != Some(Condition::Exists) && args.keyword("NX") {
-                options.condition = Some(Condition::Missing);
-            } else if options.condition != Some(Condition::Missing) && args.keyword("XX") {
-                options.condition = Some(Condition::Exists);
+            if self.condition != Some(Condition::Exists) && args.keyword("NX") {
+                self.condition = Some(Condition::Missing);
+            } else if self.condition != Some(Condition::Missing) && args.keyword("XX") {
+                self.condition = Some(Condition::Exists);
             } else if args.keyword("GET") {
-                options.get = true;
-            } else if options.lifetime.is_none() && args.keyword("KEEPTTL") {
-                options.keep_ttl = true;
-            } else if options.keep_ttl {
+                self.get = true;
+            } else if self.lifetime.is_none() && args.keyword("KEEPTTL") {
+                self.keep_ttl = true;
+            } else if self.keep_ttl {
                 return Err(Error::SYNTAX);
             } else {
-                options.lifetime = Some(Lifetime::parse(&mut args, options.lifetime)?);
+                self.lifetime = Some(Lifetime::parse(&mut args, self.lifetime)?);
             }
         }
-        Ok(options)
+        Ok(())
     }
 }
 

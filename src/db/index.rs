@@ -70,7 +70,8 @@ impl Bucket {
     }
 
     fn len(&self) -> usize {
-        self.handles.iter().filter(|&&h| h != NONE).count()
+        let free = u32x8::new(self.handles).simd_eq(u32x8::splat(NONE));
+        (free.to_bitmask() | 1 << WIDTH).trailing_zeros() as usize
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> {
@@ -78,7 +79,8 @@ impl Bucket {
         slots.take_while(|slot| slot.1 != NONE)
     }
 
-    /// The places whose hash is this one, a bit each.
+    /// The places whose hash is this one, a bit each. One or two vectors are
+    /// compared at once, which the compiler finds only half of by itself.
     fn places(&self, hash: u32) -> u32 {
         let equal = u32x8::new(self.hashes).simd_eq(u32x8::splat(hash));
         equal.to_bitmask()

@@ -19,6 +19,8 @@ pub struct Journal {
     pub changes: Vec<Change>,
     /// Events to notify of, in order.
     pub events: Vec<Event>,
+    /// The first of the times at which keys are to expire from now on.
+    first_expiry: Option<i64>,
 }
 
 /// A change that a watcher or a waiter may have to know of.
@@ -83,6 +85,16 @@ impl Journal {
         if self.observed {
             self.changes.push(Change::Swapped(a, b));
         }
+    }
+
+    /// Notes that a key is to expire at a time, in milliseconds since 1970.
+    pub fn expires(&mut self, at: i64) {
+        self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
+    }
+
+    /// The first of the times that were noted since this was asked last.
+    pub fn take_first_expiry(&mut self) -> Option<i64> {
+        self.first_expiry.take()
     }
 
     /// Notes an event.

@@ -368,17 +368,23 @@ impl Db<'_> {
     }
 
     /// The expiry that a key whose entry is `found` has from now on.
-    fn resolve(&self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
+    fn resolve(&mut self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
         match expiry {
             Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),
             Expiry::Clear => None,
-            Expiry::At(at) => Some(at),
+            Expiry::At(at) => {
+                self.keyspace.journal.expires(at);
+                Some(at)
+            }
         }
     }
 
     /// Gives the key another expiry, or none.
     pub fn set_expiry(&mut self, key: &[u8], handle: Handle, expires_at: Option<i64>) {
         self.database_mut().set_expiry(handle, expires_at);
+        if let Some(at) = expires_at {
+            self.keyspace.journal.expires(at);
+        }
         self.changed(key);
     }
 

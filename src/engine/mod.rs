@@ -195,6 +195,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Draws the consequences of what has happened in this turn so far.
+    #[inline]
     pub fn settle(&mut self) {
         if let Some(state) = &mut self.state {
             settle::settle(self.server, state, self.now, self.uptime);
@@ -323,14 +324,16 @@ impl Drop for Turn<'_> {
     /// due earlier than it thinks.
     fn drop(&mut self) {
         self.count_tally();
-        let Some(state) = self.state.take() else {
+        let Some(mut state) = self.state.take() else {
             return;
         };
-        let next = state.keyspace.next_expiry().unwrap_or(i64::MAX);
+        let first = state.keyspace.journal.take_first_expiry();
         drop(state);
         let engine = &self.server.engine;
-        if next < engine.armed_for.load(Relaxed) {
-            engine.armed_for.store(next, Relaxed);
+        if let Some(first) = first
+            && first < engine.armed_for.load(Relaxed)
+        {
+            engine.armed_for.store(first, Relaxed);
             engine.rearmed.notify_one();
         }
     }
