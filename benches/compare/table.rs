@@ -63,7 +63,8 @@ impl Figure {
         let some = |values: Vec<f64>| (!values.is_empty()).then(|| median(values));
         Figure {
             medians: [some(ours), some(theirs)],
-            ratio: some(ratios),
+            // As it is printed, lest a row seem to miss what it shows.
+            ratio: some(ratios).map(|ratio| (ratio * 100.0).round() / 100.0),
         }
     }
 
