@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use respd::Broker;
@@ -28,7 +27,7 @@ pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
             })?;
         }
     }
-    settle(scale);
+    pause(scale.settle_seconds);
     growth(server, before, scale.stored)
 }
 
@@ -38,7 +37,7 @@ pub fn connections(server: &Server, subscribed: bool, scale: &Scale) -> Result<R
     let _first = open(server, 1, subscribed)?;
     let before = server.resident()?;
     let _clients = open(server, scale.connections, subscribed)?;
-    settle(scale);
+    pause(scale.shrink_seconds);
     growth(server, before, scale.connections)
 }
 
@@ -46,9 +45,9 @@ pub fn connections(server: &Server, subscribed: bool, scale: &Scale) -> Result<R
 pub fn idle(server: &Server, scale: &Scale) -> Result<Run> {
     fill(&mut Connection::open(server.port)?, scale.stored, 3, true)?;
     let _clients = open(server, scale.connections, false)?;
-    settle(scale);
+    pause(scale.shrink_seconds);
     let (began, before) = (Instant::now(), server.cpu()?);
-    sleep(Duration::from_secs_f64(scale.idle_seconds));
+    pause(scale.idle_seconds);
     let cpu = server.cpu()?.saturating_sub(before);
     Ok(Run {
         cost: cpu.as_secs_f64() / began.elapsed().as_secs_f64() * 10.0,
@@ -128,8 +127,8 @@ fn open(server: &Server, count: usize, subscribed: bool) -> Result<Clients> {
     Ok(clients)
 }
 
-fn settle(scale: &Scale) {
-    sleep(Duration::from_secs_f64(scale.settle_seconds));
+fn pause(seconds: f64) {
+    std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
 fn growth(server: &Server, before: usize, count: usize) -> Result<Run> {

@@ -1,7 +1,8 @@
 //! Compares respd with redis-server, from outside and in the same minutes.
 //!
 //! `cargo bench --bench compare [-- --rows kv,pub --markdown]`. A row is one
-//! load, or one thing to weigh; `rows` lists them all. Both servers run at the
+//! load, or one thing to weigh: `rows` lists them all with what the project
+//! aims at, and `load` says what each does. The servers of a row run at the
 //! same time and are measured in turn, round by round, so that a machine whose
 //! speed drifts slows both; a figure is the median of the rounds, and a ratio
 //! the median of the rounds' ratios. CPU is what the kernel accounts to the
@@ -42,7 +43,7 @@ struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// What one run of a load aims to take
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    #[arg(long, default_value = "1", value_parser = run_seconds)]
     seconds: f64,
     /// Groups of rows (kv pub queue memory connections startup idle workers) or how their names
     /// begin; workers are left out unless asked for
@@ -83,6 +84,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_seconds(text: &str) -> std::result::Result<f64, String> {
+    let seconds = text.parse().ok();
+    // A run is given up after a minute, and the guess may be off by half.
+    let seconds = seconds.filter(|seconds| (0.01..=30.0).contains(seconds));
+    seconds.ok_or_else(|| "from 0.01 to 30".to_owned())
 }
 
 /// Measures and prints; whether every row could be measured.

@@ -46,9 +46,11 @@ pub struct Scale {
     pub starts: usize,
     /// Starts of a broker in this process in a run.
     pub brokers: usize,
-    /// How long a server may tidy up before its memory counts; redis-server
-    /// shrinks the buffers of clients that are idle for two seconds.
+    /// How long a server may tidy up before its memory counts.
     pub settle_seconds: f64,
+    /// The same after clients have come: redis-server halves the buffer of an
+    /// idle one about once a second, from 16 KiB to 1.
+    pub shrink_seconds: f64,
     pub idle_seconds: f64,
 }
 
@@ -66,6 +68,7 @@ impl Scale {
                 starts: 1,
                 brokers: 2,
                 settle_seconds: 0.0,
+                shrink_seconds: 0.0,
                 idle_seconds: 0.1,
             };
         }
@@ -78,7 +81,8 @@ impl Scale {
             subscribers: 1_000,
             starts: 20,
             brokers: 200,
-            settle_seconds: 4.0,
+            settle_seconds: 1.0,
+            shrink_seconds: 8.0,
             idle_seconds: 10.0,
         }
     }
