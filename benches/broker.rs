@@ -1,7 +1,7 @@
 //! What a broker costs from outside: over TCP, and to start one.
 //!
 //! `cargo bench --bench broker`. The client shares the machine, so read these
-//! for changes; `benches/compare` measures beside a redis-server.
+//! for changes; the bench `compare` measures beside a redis-server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -8,8 +8,9 @@ use respd::{Broker, LocalClient};
 
 const BATCH: usize = 16;
 const KEYS: usize = 100_000;
+const ITEM: &str = "0123456789abcdef";
 
-fn request(words: &[&str]) -> Vec<u8> {
+fn request(words: &[String]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
@@ -17,53 +18,79 @@ fn request(words: &[&str]) -> Vec<u8> {
     out
 }
 
-/// A batch of one command, `{key}` replaced by keys at random.
+/// A batch of one command, or of several with `;` between, each `{key}`
+/// replaced by a key at random.
 fn batch(rng: &mut fastrand::Rng, command: &str) -> Vec<u8> {
-    let one = |_| {
+    let word = |rng: &mut fastrand::Rng, word: &str| {
         let key = format!("key:{:012}", rng.usize(..KEYS));
-        let line = command.replace("{key}", &key);
-        request(&line.split(' ').collect::<Vec<_>>())
+        word.replace("{key}", &key)
     };
-    (0..BATCH).flat_map(one).collect()
+    let mut out = Vec::new();
+    for _ in 0..BATCH {
+        for line in command.split("; ") {
+            let words: Vec<String> = line.split(' ').map(|text| word(rng, text)).collect();
+            out.extend_from_slice(&request(&words));
+        }
+    }
+    out
 }
 
-fn filled(client: &mut LocalClient) {
+fn filled(client: &mut LocalClient, large: &str) {
     for n in 0..KEYS {
         client.call(&["SET", &format!("key:{n:012}"), "xxx"]);
-    }
-    for _ in 0..100_000 {
-        client.call(&["RPUSH", "queue", "0123456789abcdef"]);
-        client.call(&["RPUSH", "long", "0123456789abcdef"]);
+        client.call(&["SET", &format!("large:key:{n:012}"), large]);
+        client.call(&["RPUSH", "long", ITEM]);
     }
 }
 
 fn commands(criterion: &mut Criterion) {
     let broker = Broker::start().expect("a broker starts");
-    let mut client = broker.client();
-    filled(&mut client);
-    let long = "x".repeat(1024);
+    let (mut client, mut preparing) = (broker.client(), broker.client());
+    let large = "x".repeat(1024);
+    filled(&mut client, &large);
+    let sets = "SET {key} xxx; ".repeat(10);
+    let push = format!("RPUSH queue {ITEM}");
+    // The name, what is run before without being measured, the command.
     let commands = [
-        ("ping", "PING".to_owned()),
-        ("set", "SET {key} xxx".to_owned()),
-        ("set 1 KiB", format!("SET {{key}} {long}")),
-        ("set with expiry", "SET {key} xxx EX 1000".to_owned()),
-        ("get", "GET {key}".to_owned()),
-        ("incr", "INCR counter:{key}".to_owned()),
-        ("expire", "EXPIRE {key} 1000".to_owned()),
-        ("ttl", "TTL {key}".to_owned()),
-        ("mset of two", "MSET {key} a {key} b".to_owned()),
-        ("lpush", "LPUSH list xxx".to_owned()),
-        ("rpop", "RPOP queue".to_owned()),
-        ("lrange of 100", "LRANGE long 0 99".to_owned()),
-        ("publish to nobody", "PUBLISH channel message".to_owned()),
+        ("ping", "", "PING".to_owned()),
+        ("set", "", "SET {key} xxx".to_owned()),
+        ("set 1 KiB", "", format!("SET large:{{key}} {large}")),
+        ("set with expiry", "", "SET {key} xxx EX 1000".to_owned()),
+        ("get", "", "GET {key}".to_owned()),
+        ("get 1 KiB", "", "GET large:{key}".to_owned()),
+        ("incr", "", "INCR counter:{key}".to_owned()),
+        ("expire", "", "EXPIRE {key} 1000".to_owned()),
+        ("ttl", "", "TTL {key}".to_owned()),
+        (
+            "mset of ten",
+            "",
+            format!("MSET{}", " {key} xxx".repeat(10)),
+        ),
+        ("multi of ten sets", "", format!("MULTI; {sets}EXEC")),
+        ("lpush", "", "LPUSH list xxx".to_owned()),
+        ("lpop", &push, "LPOP queue".to_owned()),
+        ("rpop", &push, "RPOP queue".to_owned()),
+        ("blpop of what is there", &push, "BLPOP queue 0".to_owned()),
+        ("lrange of 100", "", "LRANGE long 0 99".to_owned()),
+        (
+            "publish to nobody",
+            "",
+            "PUBLISH channel message".to_owned(),
+        ),
     ];
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(BATCH as u64));
-    for (name, command) in commands {
+    for (name, before, command) in commands {
         let mut rng = fastrand::Rng::with_seed(1);
+        let mut prepare = || {
+            if !before.is_empty() {
+                preparing.run(&batch(&mut rng, before));
+            }
+            batch(&mut rng, &command)
+        };
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
-                || batch(&mut rng, &command),
+                &mut prepare,
                 |requests| client.run(&requests),
                 BatchSize::SmallInput,
             );

@@ -1,0 +1,153 @@
+//! Loads of one command over and over, by redis-benchmark.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::clients::{Connection, request};
+use crate::load::{Meter, Run, Setting};
+use crate::rows::Scale;
+use crate::server::Server;
+
+/// As many as redis-benchmark has by default.
+pub const CONNECTIONS: usize = 50;
+
+/// A command, and how it is sent.
+pub struct Benchmark {
+    /// With redis-benchmark's `__rand_int__`, and `$value`.
+    pub words: &'static str,
+    pub data: Data,
+    /// Bytes of a value.
+    pub value: usize,
+    pub pipeline: usize,
+}
+
+/// What has to be there before a command runs.
+#[derive(Clone, Copy)]
+pub enum Data {
+    None,
+    Keys,
+    ExpiringKeys,
+    EmptyList,
+    /// As many elements as there will be requests.
+    FullList,
+    ListOf100,
+}
+
+impl Benchmark {
+    /// Stores the keys, warms the servers up, and answers how many requests
+    /// the slower one can take in the time of a run.
+    pub fn calibrate(&self, servers: &[Server; 2], setting: &Setting) -> Result<usize> {
+        let scale = setting.scale;
+        let trial = if self.pipeline == 1 { 20_000 } else { 60_000 }.min(scale.requests);
+        let mut requests = scale.requests;
+        for server in servers {
+            self.store_keys(server, scale)?;
+            let rate = self.run(server, trial, setting)?.per_second;
+            requests = requests.min((rate.unwrap_or(0.0) * scale.seconds) as usize);
+        }
+        Ok(requests.max(trial))
+    }
+
+    pub fn run(&self, server: &Server, requests: usize, setting: &Setting) -> Result<Run> {
+        self.renew_list(server, requests)?;
+        let mut command = Command::new(&setting.benchmark[0]);
+        command.args(&setting.benchmark[1..]);
+        for (flag, number) in [
+            ("-p", server.port as usize),
+            ("-c", CONNECTIONS),
+            ("-P", self.pipeline),
+            ("-n", requests),
+            ("-r", setting.scale.keys),
+        ] {
+            command.arg(flag).arg(number.to_string());
+        }
+        command.arg("--csv");
+        let value = "x".repeat(self.value);
+        let words = self.words.split_whitespace();
+        command.args(words.map(|word| word.replace("$value", &value)));
+        let meter = Meter::start(server)?;
+        let said = output(&mut command)?;
+        let run = meter.stop(requests)?;
+        // "what it ran","requests a second",…, under a line of titles.
+        let line = said.lines().last().unwrap_or_default();
+        let rate = line
+            .split("\",\"")
+            .nth(1)
+            .and_then(|rate| rate.parse().ok());
+        Ok(Run {
+            // Its own clock leaves out how long it takes to start and to end.
+            per_second: Some(rate.ok_or_else(|| format!("redis-benchmark: {said}"))?),
+            ..run
+        })
+    }
+
+    /// Stores the keys that requests draw from.
+    fn store_keys(&self, server: &Server, scale: &Scale) -> Result<()> {
+        let expiry: &[&str] = match self.data {
+            Data::Keys => &[],
+            Data::ExpiringKeys => &["EX", "3600"],
+            _ => return Ok(()),
+        };
+        let value = "x".repeat(self.value);
+        Connection::open(server.port)?.fill(scale.keys, |n| {
+            // As redis-benchmark writes its random numbers.
+            let key = format!("key:{n:012}");
+            request(&[&["SET", &key, &value], expiry].concat())
+        })
+    }
+
+    /// Brings the list back to where a run begins.
+    fn renew_list(&self, server: &Server, requests: usize) -> Result<()> {
+        let len = match self.data {
+            Data::EmptyList => 0,
+            Data::FullList => requests,
+            Data::ListOf100 => 100,
+            _ => return Ok(()),
+        };
+        let mut connection = Connection::open(server.port)?;
+        connection.fill(1, |_| request(&["DEL", "list"]))?;
+        let value = "x".repeat(self.value);
+        let (elements, mut words) = (50, vec!["RPUSH", "list"]);
+        words.resize(2 + elements, &value);
+        connection.fill(len.div_ceil(elements), |_| request(&words))
+    }
+}
+
+/// What a program prints, if it ends well and in time.
+fn output(command: &mut Command) -> Result<String> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = command.spawn()?;
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait()? {
+            break status;
+        }
+        if began.elapsed() > Duration::from_secs(60) {
+            process.kill()?;
+            process.wait()?;
+            return Err("redis-benchmark takes longer than a minute".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    // It prints less than a pipe holds, so it never waited for its reader.
+    let mut said = String::new();
+    process
+        .stdout
+        .take()
+        .ok_or("no output")?
+        .read_to_string(&mut said)?;
+    if !status.success() {
+        process
+            .stderr
+            .take()
+            .ok_or("no output")?
+            .read_to_string(&mut said)?;
+        return Err(format!("redis-benchmark: {}", said.trim()).into());
+    }
+    Ok(said)
+}

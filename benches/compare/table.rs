@@ -1,0 +1,151 @@
+//! The table: medians, ratios, aims, as text or as Markdown.
+
+use crate::load::Run;
+use crate::rows::{Aim, Row};
+
+const TITLES: [&str; 10] = [
+    "load", "cost", "", "", "ratio", "aim", "", "", "ratio", "aim",
+];
+
+/// A row with its figures, as it is printed.
+pub struct Line([String; 10]);
+
+impl Line {
+    /// The first subject's runs and the second's, which may be none.
+    pub fn new(row: &Row, runs: &[Vec<Run>; 2]) -> Line {
+        let costs = runs
+            .each_ref()
+            .map(|runs| runs.iter().map(|run| run.cost).collect());
+        let cost = Figure::new(costs);
+        let rates = runs
+            .each_ref()
+            .map(|runs| runs.iter().filter_map(|run| run.per_second).collect());
+        let rate = Figure::new(rates);
+        let (cost_aim, kept) = match row.cost {
+            Aim::Ratio(aim) => (format!("≤ {aim:.2}"), cost.ratio.is_some_and(|x| x <= aim)),
+            Aim::Value(aim) => (
+                format!("≤ {} {}", number(aim), row.load.unit()),
+                cost.medians[0].is_some_and(|x| x <= aim),
+            ),
+            Aim::Open => (String::new(), true),
+        };
+        let (rate_aim, reached) = match row.rate {
+            Some(aim) => (format!("≥ {aim:.2}"), rate.ratio.is_some_and(|x| x >= aim)),
+            None => (String::new(), true),
+        };
+        let marked = |aim: String, met: bool| if met { aim } else { format!("{aim} ✗") };
+        let [our_cost, their_cost, cost_ratio] = cost.cells();
+        let [our_rate, their_rate, rate_ratio] = rate.cells();
+        Line([
+            row.name.clone(),
+            row.load.unit().to_owned(),
+            our_cost,
+            their_cost,
+            cost_ratio,
+            marked(cost_aim, kept),
+            our_rate,
+            their_rate,
+            rate_ratio,
+            marked(rate_aim, reached),
+        ])
+    }
+}
+
+/// One figure of both subjects.
+struct Figure {
+    medians: [Option<f64>; 2],
+    ratio: Option<f64>,
+}
+
+impl Figure {
+    fn new([ours, theirs]: [Vec<f64>; 2]) -> Figure {
+        let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+        let some = |values: Vec<f64>| (!values.is_empty()).then(|| median(values));
+        Figure {
+            medians: [some(ours), some(theirs)],
+            // As it is printed, lest a row seem to miss what it shows.
+            ratio: some(ratios).map(|ratio| (ratio * 100.0).round() / 100.0),
+        }
+    }
+
+    fn cells(&self) -> [String; 3] {
+        let ratio = self.ratio.map(|ratio| format!("{ratio:.2}"));
+        let [ours, theirs] = self
+            .medians
+            .map(|value| value.map(number).unwrap_or_default());
+        [ours, theirs, ratio.unwrap_or_default()]
+    }
+}
+
+/// The table of these lines, with the subjects' names over their figures.
+pub fn render(subjects: [&str; 2], lines: &[Line], markdown: bool) -> String {
+    let mut titles = TITLES.map(str::to_owned);
+    for (at, subject) in [(2, 0), (3, 1), (6, 0), (7, 1)] {
+        let what = if at < 4 { "" } else { " per second" };
+        titles[at] = format!("{}{what}", subjects[subject]);
+    }
+    let all = || std::iter::once(&titles).chain(lines.iter().map(|line| &line.0));
+    let width = |column: usize| all().map(|cells| cells[column].chars().count()).max();
+    let widths: [usize; 10] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let mut out = String::new();
+    for (at, cells) in all().enumerate() {
+        let padded = cells
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                // Words to the left, numbers to the right.
+                match column {
+                    0 | 1 => format!("{cell:width$}"),
+                    _ => format!("{cell:>width$}"),
+                }
+            });
+        let padded: Vec<String> = padded.collect();
+        match markdown {
+            true => out.push_str(&format!("| {} |\n", padded.join(" | "))),
+            false => out.push_str(&format!("{}\n", padded.join("  ").trim_end())),
+        }
+        if markdown && at == 0 {
+            let sides = "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+            out.push_str(sides);
+        }
+    }
+    out
+}
+
+/// The middle one of some values, or the mean of the two in the middle.
+///
+/// # Panics
+///
+/// There is no value.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        0 => (values[middle - 1] + values[middle]) / 2.0,
+        _ => values[middle],
+    }
+}
+
+/// A figure with about three digits.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0..0.1 => format!("{value:.4}"),
+        0.1..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => grouped(value),
+    }
+}
+
+/// A whole number with commas between the thousands.
+pub fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

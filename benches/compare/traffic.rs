@@ -1,0 +1,186 @@
+//! Loads that redis-benchmark cannot make: transactions, and what passes from
+//! one client to another.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::benchmark::CONNECTIONS;
+use crate::clients::{Clients, Connection, count_lines, request};
+use crate::load::{Meter, Run, Wake};
+use crate::server::Server;
+use crate::table::median;
+
+/// Each connection has one transaction of ten SETs under way. CPU and rate are
+/// per transaction.
+pub fn transactions(server: &Server, keys: usize, time: Duration) -> Result<Run> {
+    const SETS: usize = 10;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let prepared: Vec<Vec<u8>> = (0..4096)
+        .map(|_| {
+            let mut requests = request(&["MULTI"]);
+            for _ in 0..SETS {
+                let key = format!("key:{:012}", rng.usize(..keys));
+                requests.extend_from_slice(&request(&["SET", &key, "xxx"]));
+            }
+            requests.extend_from_slice(&request(&["EXEC"]));
+            requests
+        })
+        .collect();
+    let mut next = prepared.iter().cycle();
+    let reply = "+OK\r\n".len() * (1 + SETS) + "+QUEUED\r\n".len() * SETS + "*10\r\n".len();
+    let mut clients = Clients::connect(server.port, CONNECTIONS)?;
+    let mut received = [0; CONNECTIONS];
+    let mut idle: Vec<usize> = (0..CONNECTIONS).collect();
+    let (mut sent, mut done) = (0, 0);
+    let meter = Meter::start(server)?;
+    loop {
+        if meter.elapsed() < time {
+            for client in idle.drain(..) {
+                clients.send(client, next.next().ok_or("a cycle has no end")?)?;
+                sent += 1;
+            }
+        } else if done == sent {
+            return meter.stop(done);
+        }
+        clients.receive(|client, bytes| {
+            received[client] += bytes.len();
+            if received[client] == reply {
+                received[client] = 0;
+                idle.push(client);
+                done += 1;
+            }
+        })?;
+    }
+}
+
+/// One publisher in pipelined bursts of 32-byte messages. CPU and rate are per
+/// delivery, or per PUBLISH if nobody listens.
+pub fn publish(server: &Server, subscribers: usize, time: Duration) -> Result<Run> {
+    const PUBLISHER: usize = 0;
+    let message = "x".repeat(32);
+    let publish = request(&["PUBLISH", "channel", &message]);
+    let delivery = request(&["message", "channel", &message]).len();
+    let subscribed = "*3\r\n$9\r\nsubscribe\r\n$7\r\nchannel\r\n:1\r\n".len();
+    let reply = format!(":{subscribers}\r\n").len();
+    // Enough under way to keep everybody busy, not so much that a burst to a
+    // thousand subscribers waits in buffers.
+    let window = (4096 / subscribers.max(1)).clamp(2, 64);
+    let bursts = publish.repeat(window);
+    let mut clients = Clients::connect(server.port, 1 + subscribers)?;
+    for subscriber in 1..=subscribers {
+        clients.send(subscriber, &request(&["SUBSCRIBE", "channel"]))?;
+    }
+    let mut confirmed = 0;
+    while confirmed < subscribers * subscribed {
+        clients.receive(|_, bytes| confirmed += bytes.len())?;
+    }
+    let (mut sent, mut replies, mut deliveries) = (0, 0, 0);
+    let meter = Meter::start(server)?;
+    loop {
+        // With all that subscribers are to get of them.
+        let delivered = (deliveries / delivery).checked_div(subscribers);
+        let arrived = (replies / reply).min(delivered.unwrap_or(usize::MAX));
+        if meter.elapsed() < time {
+            let room = window - (sent - arrived);
+            // Not message by message: a burst is to arrive as one.
+            if room * 2 >= window {
+                clients.send(PUBLISHER, &bursts[..room * publish.len()])?;
+                sent += room;
+            }
+        } else if arrived == sent {
+            return meter.stop(sent * subscribers.max(1));
+        }
+        clients.receive(|client, bytes| match client {
+            PUBLISHER => replies += bytes.len(),
+            _ => deliveries += bytes.len(),
+        })?;
+    }
+}
+
+/// From before an item is sent until a consumer that waited for it has it. CPU
+/// is per item.
+pub fn wake(server: &Server, wake: Wake, time: Duration) -> Result<Run> {
+    let item = "x".repeat(20);
+    let (pop, push) = (
+        request(&["BLPOP", "queue", "0"]),
+        request(&["LPUSH", "queue", &item]),
+    );
+    let popped = request(&["queue", &item]).len();
+    let mut producer = Connection::open(server.port)?;
+    let mut consumer = Connection::open(server.port)?;
+    let mut latencies = Vec::new();
+    let meter = Meter::start(server)?;
+    while meter.elapsed() < time {
+        consumer.send(&pop)?;
+        // Nothing tells when it waits; it takes a few dozen microseconds. The
+        // pause also lets all fall asleep, which is what a wake-up begins with.
+        std::thread::sleep(Duration::from_micros(300));
+        let began = Instant::now();
+        producer.send(&push)?;
+        consumer.receive(popped)?;
+        latencies.push(began.elapsed().as_secs_f64() * 1e6);
+        producer.receive_lines(1)?;
+    }
+    let run = meter.stop(latencies.len())?;
+    Ok(match wake {
+        Wake::Cpu => Run {
+            per_second: None,
+            ..run
+        },
+        Wake::Latency => Run {
+            cost: median(latencies),
+            per_second: None,
+        },
+    })
+}
+
+/// Producers with one LPUSH under way each, and as many consumers with one
+/// BLPOP each, all on one queue. CPU and rate are per item.
+pub fn queue(server: &Server, pairs: usize, time: Duration) -> Result<Run> {
+    // Producers pause here, or a server that serves them first would only
+    // store items.
+    const LONGEST: usize = 1_000;
+    let item = "x".repeat(16);
+    let (pop, push) = (
+        request(&["BLPOP", "queue", "0"]),
+        request(&["LPUSH", "queue", &item]),
+    );
+    let popped = request(&["queue", &item]).len();
+    // The first half of the clients produces, the second consumes.
+    let mut clients = Clients::connect(server.port, 2 * pairs)?;
+    let mut received = vec![0; 2 * pairs];
+    let mut idle: Vec<usize> = (0..2 * pairs).collect();
+    let (mut sent, mut acknowledged, mut taken) = (0, 0, 0);
+    let meter = Meter::start(server)?;
+    loop {
+        let in_time = meter.elapsed() < time;
+        let mut still_idle = Vec::new();
+        for client in idle.drain(..) {
+            if client >= pairs {
+                clients.send(client, &pop)?;
+            } else if in_time && sent - taken < LONGEST {
+                clients.send(client, &push)?;
+                sent += 1;
+            } else {
+                still_idle.push(client);
+            }
+        }
+        idle = still_idle;
+        if !in_time && acknowledged == sent && taken == sent {
+            return meter.stop(taken);
+        }
+        clients.receive(|client, bytes| {
+            if client < pairs {
+                acknowledged += count_lines(bytes);
+                idle.push(client);
+                return;
+            }
+            received[client] += bytes.len();
+            if received[client] >= popped {
+                received[client] = 0;
+                taken += 1;
+                idle.push(client);
+            }
+        })?;
+    }
+}
