@@ -136,7 +136,7 @@ impl LocalClient {
                 }
                 Next::Block(entry, wait) => {
                     let timeout = Duration::from_millis(wait.timeout_ms);
-                    context.block(entry, argv, wait);
+                    context.block(entry, argv, *wait);
                     drop(context);
                     self.wait_for_reply(timeout);
                     return index + 1;

@@ -428,7 +428,7 @@ fn note_if_slow(context: &Context<'_>, entry: &Entry, argv: Argv<'_>, duration: 
 impl Context<'_> {
     /// Has the client wait, and run the request again when what it waits for
     /// may be there.
-    pub fn block(&mut self, entry: &'static Entry, argv: Argv<'_>, wait: Box<Wait>) {
+    pub fn block(&mut self, entry: &'static Entry, argv: Argv<'_>, wait: Wait) {
         let Handler::Blocking(handler) = entry.command.handler else {
             unreachable!("no other handler asks to wait");
         };
@@ -437,7 +437,7 @@ impl Context<'_> {
             handler(db, Args::new(argv.as_argv(), 1), reply)
         };
         self.turn
-            .block(self.session, entry.id, Box::new(retry), *wait);
+            .block(self.session, entry.id, Box::new(retry), wait);
     }
 
     /// Notes in the client's flags what the session is doing.

@@ -396,7 +396,7 @@ impl Connection {
                 Next::Run => {}
                 Next::Block(entry, wait) => {
                     let timeout_ms = wait.timeout_ms;
-                    context.block(entry, argv, wait);
+                    context.block(entry, argv, *wait);
                     self.state = State::Blocked;
                     self.timer = (timeout_ms > 0).then(|| timer(Duration::from_millis(timeout_ms)));
                     return Some(end);
