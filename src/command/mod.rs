@@ -318,8 +318,8 @@ impl Entry {
             full_name,
             command: *row,
             first_keys: FirstKeys::of(row.keys),
-            constant_time: matches!(row.handler, Handler::Data(_))
-                && row.complexity.starts_with("O(1)"),
+            constant_time: !matches!(row.handler, Handler::Blocking(_))
+                && (row.flags.contains(Flags::FAST) || row.complexity.starts_with("O(1)")),
             subcommands: Vec::new(),
             parent,
         }

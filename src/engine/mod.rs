@@ -65,6 +65,10 @@ pub struct Turn<'a> {
     read_until: Instant,
     /// Calls of one command that are not counted in the metrics yet.
     tally: Tally,
+    /// The call that runs is timed, whatever was planned.
+    time_now: bool,
+    /// Other clients have been handed something in this turn.
+    pub reached_others: bool,
 }
 
 /// Calls in a row of one command. In a pipeline they are many, and counting
@@ -113,6 +117,8 @@ impl<'a> Turn<'a> {
             outdated: false,
             read_until: instant,
             tally: Tally::default(),
+            time_now: false,
+            reached_others: false,
         }
     }
 
@@ -144,11 +150,20 @@ impl<'a> Turn<'a> {
         // Those of a transaction have been counted in between.
         self.begin_call(command);
         self.tally.untimed += 1;
-        timed.then(|| self.time_calls(start))
+        (timed || self.time_now).then(|| self.time_calls(start))
+    }
+
+    /// Notes that the call that runs has handed something to so many clients.
+    pub fn handed_out(&mut self, receivers: usize) {
+        // To hand out to so many takes as long as other calls do together.
+        const MANY: usize = 16;
+        self.reached_others |= receivers > 0;
+        self.time_now |= receivers > MANY;
     }
 
     fn time_calls(&mut self, start: Instant) -> Duration {
         const OUTDATED_AFTER: Duration = Duration::from_millis(1);
+        self.time_now = false;
         self.read_until = Instant::now();
         self.outdated = self.read_until - self.told_at >= OUTDATED_AFTER;
         let duration = self.read_until - start;
@@ -198,7 +213,7 @@ impl<'a> Turn<'a> {
     #[inline]
     pub fn settle(&mut self) {
         if let Some(state) = &mut self.state {
-            settle::settle(self.server, state, self.now, self.uptime);
+            self.reached_others |= settle::settle(self.server, state, self.now, self.uptime);
         }
     }
 

@@ -15,23 +15,30 @@ use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
 
-/// Settles the journal until it is empty.
-pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) {
-    if state.keyspace.journal.is_empty() {
-        return;
-    }
+/// Settles the journal until it is empty; answers whether anybody has been
+/// handed something.
+#[inline]
+pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
+    !state.keyspace.journal.is_empty() && draw(server, state, now, uptime)
+}
+
+fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
+    let mut receivers = 0;
     while !state.keyspace.journal.is_empty() {
         let events = std::mem::take(&mut state.keyspace.journal.events);
-        events
+        let wanted = state.keyspace.journal.notify;
+        let told = events
             .iter()
-            .for_each(|event| notify(server, state.keyspace.journal.notify, event));
+            .map(|event| notify(server, wanted, event, uptime));
+        receivers += told.sum::<usize>();
         let changes = std::mem::take(&mut state.keyspace.journal.changes);
         let ready = touched(state, changes);
         for (db, key) in ready {
-            serve(server, state, db, &key, now, uptime);
+            receivers += serve(server, state, db, &key, now, uptime);
         }
     }
     observe(server, state);
+    receivers > 0
 }
 
 /// Notes whether anybody wants to know of changes.
@@ -82,8 +89,16 @@ fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
 }
 
 /// Runs the commands of those who wait for `key` again, first come first, as
-/// long as there is something for them.
-fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, uptime: Duration) {
+/// long as there is something for them; answers how many were served.
+fn serve(
+    server: &Server,
+    state: &mut State,
+    db: usize,
+    key: &[u8],
+    now: i64,
+    uptime: Duration,
+) -> usize {
+    let mut count = 0;
     // How many of those who wait are passed over.
     let mut ahead = 0;
     while let Some(waiter) = state.waiters.waiting_for(db, key, ahead) {
@@ -94,7 +109,7 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, up
             touch: true,
         };
         let Some(found) = view.peek(key) else {
-            return;
+            break;
         };
         let mut output = Output::default();
         let mut reply = Reply::new(&mut output, waiter.protocol);
@@ -105,10 +120,14 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: i64, up
             && run(server, waiter, &mut view, &mut reply);
         let client = waiter.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
-            Some(waiter) => resume(server, &waiter, output, uptime),
+            Some(waiter) => {
+                resume(server, &waiter, output, uptime);
+                count += 1;
+            }
             None => ahead += 1,
         }
     }
+    count
 }
 
 /// Runs the command; answers whether it has replied.
@@ -143,14 +162,17 @@ pub fn resume(server: &Server, waiter: &Waiter, mut output: Output, uptime: Dura
     }
 }
 
-/// Publishes an event on the channels that `notify-keyspace-events` asks for.
-fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event) {
+/// Publishes an event on the channels that `notify-keyspace-events` asks for;
+/// answers how many times it was handed out.
+fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event, uptime: Duration) -> usize {
+    let mut receivers = 0;
     if wanted.contains(KeyspaceEvents::KEYSPACE) {
         let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
-        server.publish(&channel, event.name.as_bytes());
+        receivers += server.publish(&channel, event.name.as_bytes(), uptime);
     }
     if wanted.contains(KeyspaceEvents::KEYEVENT) {
         let channel = format!("__keyevent@{}__:{}", event.db, event.name);
-        server.publish(channel.as_bytes(), &event.key);
+        receivers += server.publish(channel.as_bytes(), &event.key, uptime);
     }
+    receivers
 }
