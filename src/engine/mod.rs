@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use waiters::Waiter;
-pub use waiters::{Null, Retry, Wait, Waiters};
+pub use waiters::{Attempt, Null, Wait, Waiters};
 use watchers::Watchers;
 
 use crate::clock::Clock;
 use crate::db::{Db, Keyspace};
 use crate::error::Error;
-use crate::resp::{Output, Reply};
+use crate::resp::{Output, OwnedArgv, Reply};
 use crate::server::Server;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
 
@@ -46,6 +46,14 @@ pub struct State {
     pub waiters: Waiters,
     /// Clients that want to know whether a key has changed.
     pub watchers: Watchers,
+    scratch: Scratch,
+}
+
+/// Buffers that are used again, so that serving a client allocates nothing.
+#[derive(Default)]
+struct Scratch {
+    key: Vec<u8>,
+    reply: Output,
 }
 
 /// What one client does at one go.
@@ -89,6 +97,7 @@ impl Engine {
             keyspace,
             waiters: Waiters::default(),
             watchers: Watchers::default(),
+            scratch: Scratch::default(),
         };
         Engine {
             state: Mutex::new(state),
@@ -217,8 +226,16 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Has a client wait for keys; `retry` runs its command again when one changes.
-    pub fn block(&mut self, session: &mut Session, command: usize, retry: Retry, wait: Wait) {
+    /// Has a client wait for keys; `attempt` runs its request again when one
+    /// changes.
+    pub fn block(
+        &mut self,
+        session: &mut Session,
+        command: usize,
+        attempt: Attempt,
+        argv: OwnedArgv,
+        wait: Wait,
+    ) {
         session.client.set_flags(ClientFlags::BLOCKED, true);
         let silent = session.reply_mode != ReplyMode::On;
         if session.reply_mode == ReplyMode::Skip {
@@ -229,7 +246,8 @@ impl<'a> Turn<'a> {
             protocol: session.protocol,
             silent,
             command,
-            retry,
+            argv,
+            attempt,
             db: session.db,
             wait,
         };
@@ -260,7 +278,7 @@ impl<'a> Turn<'a> {
         settle::observe(server, state);
         let mut output = Output::default();
         write(&waiter, &mut Reply::new(&mut output, waiter.protocol));
-        settle::resume(server, &waiter, output, uptime);
+        settle::resume(server, &waiter, &mut output, uptime);
         true
     }
 

@@ -15,6 +15,9 @@ use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
 
+/// The buffer that replies are written into keeps this many bytes.
+const REPLY_KEEP: usize = 4096;
+
 /// Settles the journal until it is empty; answers whether anybody has been
 /// handed something.
 #[inline]
@@ -24,19 +27,51 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
 
 fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
     let mut receivers = 0;
-    while !state.keyspace.journal.is_empty() {
+    let mut settled = 0;
+    let mut key = std::mem::take(&mut state.scratch.key);
+    loop {
         let events = std::mem::take(&mut state.keyspace.journal.events);
         let wanted = state.keyspace.journal.notify;
         let told = events
             .iter()
             .map(|event| notify(server, wanted, event, uptime));
         receivers += told.sum::<usize>();
-        let changes = std::mem::take(&mut state.keyspace.journal.changes);
-        let ready = touched(state, changes);
-        for (db, key) in ready {
-            receivers += serve(server, state, db, &key, now, uptime);
+        let known = state.keyspace.journal.changes.len();
+        if settled == known {
+            break;
         }
+        for change in settled..known {
+            let journal = &state.keyspace.journal;
+            match &journal.changes[change] {
+                &Change::Key { db, key: ref place } => {
+                    key.clear();
+                    key.extend_from_slice(journal.key(place));
+                    state.watchers.changed(db, &key);
+                    receivers += serve(server, state, db, &key, now, uptime);
+                }
+                Change::Flushed { db, old } => {
+                    let was_there = |key: &[u8]| old.find(key).is_some();
+                    state.watchers.changed_where(*db, was_there);
+                }
+                &Change::Swapped(a, b) => {
+                    let (db_a, db_b) = (&state.keyspace.databases[a], &state.keyspace.databases[b]);
+                    let in_either =
+                        |key: &[u8]| db_a.find(key).is_some() || db_b.find(key).is_some();
+                    for db in [a, b] {
+                        state.watchers.changed_where(db, in_either);
+                    }
+                    for db in [a, b] {
+                        for key in state.waiters.keys_of(db) {
+                            receivers += serve(server, state, db, &key, now, uptime);
+                        }
+                    }
+                }
+            }
+        }
+        settled = known;
     }
+    state.keyspace.journal.clear_changes();
+    state.scratch.key = key;
     observe(server, state);
     receivers > 0
 }
@@ -45,47 +80,6 @@ fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool 
 pub fn observe(server: &Server, state: &mut State) {
     state.keyspace.journal.observed = !state.watchers.is_empty() || !state.waiters.is_empty();
     server.engine.blocked.store(state.waiters.len(), Relaxed);
-}
-
-/// Tells watchers, and answers the keys that blocked clients may wait for, in
-/// the order in which they changed.
-fn touched(state: &State, changes: Vec<Change>) -> Vec<(usize, Box<[u8]>)> {
-    let mut ready: Vec<(usize, Box<[u8]>)> = Vec::new();
-    let mut waited = |db: usize, key: Box<[u8]>| {
-        if !state.waiters.is_empty()
-            && ready
-                .last()
-                .is_none_or(|last| last.0 != db || last.1 != key)
-        {
-            ready.push((db, key));
-        }
-    };
-    for change in changes {
-        match change {
-            Change::Key { db, key } => {
-                state.watchers.changed(db, &key);
-                waited(db, key);
-            }
-            Change::Flushed { db, old } => {
-                state
-                    .watchers
-                    .changed_where(db, |key| old.find(key).is_some());
-            }
-            Change::Swapped(a, b) => {
-                let (db_a, db_b) = (&state.keyspace.databases[a], &state.keyspace.databases[b]);
-                let in_either = |key: &[u8]| db_a.find(key).is_some() || db_b.find(key).is_some();
-                for db in [a, b] {
-                    state.watchers.changed_where(db, in_either);
-                    state
-                        .waiters
-                        .keys_of(db)
-                        .into_iter()
-                        .for_each(|key| waited(db, key));
-                }
-            }
-        }
-    }
-    ready
 }
 
 /// Runs the commands of those who wait for `key` again, first come first, as
@@ -111,8 +105,8 @@ fn serve(
         let Some(found) = view.peek(key) else {
             break;
         };
-        let mut output = Output::default();
-        let mut reply = Reply::new(&mut output, waiter.protocol);
+        let output = &mut state.scratch.reply;
+        let mut reply = Reply::new(output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
         let served = view.database().kind(found) == waiter.wait.kind
@@ -133,9 +127,12 @@ fn serve(
 /// Runs the command; answers whether it has replied.
 fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_>) -> bool {
     let mark = reply.output().mark();
-    match (waiter.retry)(view, reply) {
+    match (waiter.attempt)(view, waiter.argv.as_argv(), reply) {
         Ok(None) => true,
-        Ok(Some(_)) => false,
+        Ok(Some(_)) => {
+            reply.output().rewind(mark);
+            false
+        }
         Err(error) => {
             reply.output().rewind(mark);
             let stats = server.metrics.command(waiter.command);
@@ -148,12 +145,14 @@ fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_
 }
 
 /// Hands a client that is no longer blocked its reply and has it run on.
-pub fn resume(server: &Server, waiter: &Waiter, mut output: Output, uptime: Duration) {
+pub fn resume(server: &Server, waiter: &Waiter, reply: &mut Output, uptime: Duration) {
     waiter.client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.output_limit(&waiter.client);
     let add = |inner: &mut crate::session::outbox::Inner| {
-        if !waiter.silent {
-            inner.output.append(&mut output);
+        if waiter.silent {
+            reply.clear(REPLY_KEEP);
+        } else {
+            reply.drain_into(&mut inner.output, REPLY_KEEP);
         }
         inner.resumed = true;
     };
