@@ -221,10 +221,11 @@ impl Broker {
         let _guard = workers.first().enter();
         let round_robin = workers.round_robin();
         listeners.serve(&self.server, round_robin)?;
+        let timekeeper = workers.timekeeper();
         let server = self.server.clone();
-        tokio::spawn(async move { engine::expire(&server).await });
+        timekeeper.spawn(async move { engine::expire(&server).await });
         let server = self.server.clone();
-        tokio::spawn(async move { keep_house(&server).await });
+        timekeeper.spawn(async move { keep_house(&server).await });
         Ok(())
     }
 

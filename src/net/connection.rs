@@ -289,11 +289,13 @@ impl Connection {
             self.check_input();
         } else {
             let used = self.turn(&read[..end], requests, output);
-            self.input.clear();
-            if used == end || self.input.capacity() > READ_MAX {
-                self.input = BytesMut::new();
+            if kept > 0 || used < end {
+                self.input.clear();
+                if used == end || self.input.capacity() > READ_MAX {
+                    self.input = BytesMut::new();
+                }
+                self.input.extend_from_slice(&read[used..end]);
             }
-            self.input.extend_from_slice(&read[used..end]);
             self.check_input();
         }
         Poll::Ready(Ok(end == read.len()))
@@ -433,9 +435,15 @@ impl Connection {
     /// the outbox. Answers whether all has left.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
         while !output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let used = output.slices(&mut slices);
-            match self.stream.poll_write(cx, &slices[..used]) {
+            let written = match output.only() {
+                Some(bytes) => self.stream.poll_write(cx, bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let used = output.slices(&mut slices);
+                    self.stream.poll_write_vectored(cx, &slices[..used])
+                }
+            };
+            match written {
                 Poll::Ready(len) => {
                     let len = len?;
                     self.server.metrics.writes.fetch_add(1, Relaxed);

@@ -58,7 +58,8 @@ impl Output {
         self.bytes.clear();
         self.sent = 0;
         self.bytes.shrink_to(keep);
-        self.shared = Vec::new();
+        self.shared.clear();
+        self.shared.shrink_to(keep / size_of::<(usize, Bytes)>());
         self.shared_len = 0;
     }
 
@@ -137,6 +138,11 @@ impl Output {
         self.shared_len = mark.shared_len;
     }
 
+    /// All that there is, if it is one piece.
+    pub fn only(&self) -> Option<&[u8]> {
+        self.shared.is_empty().then(|| &self.bytes[self.sent..])
+    }
+
     /// The first pieces in order, as many as fit into `slices`; answers how many.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let (mut used, mut from) = (0, self.sent);
@@ -159,6 +165,13 @@ impl Output {
 
     /// Forgets the first `sent` bytes, which have left.
     pub fn advance(&mut self, mut sent: usize) {
+        if sent == self.len() {
+            self.bytes.clear();
+            self.sent = 0;
+            self.shared.clear();
+            self.shared_len = 0;
+            return;
+        }
         let mut done = 0;
         for (at, piece) in &mut self.shared {
             let before = (*at - self.sent).min(sent);
