@@ -29,11 +29,6 @@ impl Clock {
         self.wall().as_millis() as i64
     }
 
-    /// Since the broker started, at an instant that was read already.
-    pub fn uptime_at(self, instant: Instant) -> Duration {
-        instant.saturating_duration_since(self.start)
-    }
-
     /// Since the broker started; it never runs backwards.
     pub fn uptime(self) -> Duration {
         self.start.elapsed()

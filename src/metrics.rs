@@ -108,14 +108,13 @@ impl Metrics {
         stats.nanos.fetch_add(nanos, Relaxed);
     }
 
-    /// Notes how long each of so many calls of a command took, if
-    /// `latency-tracking` is on.
-    pub fn count_latency(&self, id: usize, duration: Duration, calls: u32) {
+    /// Notes that so many calls of a command took so long together, if
+    /// `latency-tracking` is on. Each counts with their mean.
+    pub fn count_latency(&self, id: usize, nanos: u64, calls: u64) {
         if self.latency_tracking.load(Relaxed) {
             let histogram = &self.per_command[id].histogram;
-            histogram
-                .get_or_init(Box::default)
-                .count(duration.as_nanos() as u64, calls.into());
+            let mean = if calls == 1 { nanos } else { nanos / calls };
+            histogram.get_or_init(Box::default).count(mean, calls);
         }
     }
 

@@ -11,14 +11,13 @@ mod watchers;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use waiters::Waiter;
 pub use waiters::{Attempt, Null, Wait, Waiters};
 use watchers::Watchers;
 
-use crate::clock::Clock;
 use crate::db::{Db, Keyspace};
 use crate::error::Error;
 use crate::resp::{Output, OwnedArgv, Reply};
@@ -64,13 +63,11 @@ pub struct Turn<'a> {
     pub now: i64,
     /// Time since the broker's start, likewise.
     pub uptime: Duration,
-    /// When both were read.
-    told_at: Instant,
     /// A command has taken so long since that both are to be read again.
     outdated: bool,
-    /// When the monotonic clock was read last: at the end of the calls that
-    /// are timed, which is the beginning of the next.
-    read_until: Instant,
+    /// The time since the broker's start when it was read last: at the end of
+    /// the calls that are timed, which is the beginning of the next.
+    read_until: Duration,
     /// Calls of one command that are not counted in the metrics yet.
     tally: Tally,
     /// The call that runs is timed, whatever was planned.
@@ -115,16 +112,14 @@ impl Engine {
 impl<'a> Turn<'a> {
     /// Begins a turn now.
     pub fn new(server: &'a Server) -> Turn<'a> {
-        let clock: Clock = server.clock;
-        let instant = Instant::now();
+        let uptime = server.clock.uptime();
         Turn {
             server,
             state: None,
-            now: clock.now_ms(),
-            uptime: clock.uptime_at(instant),
-            told_at: instant,
+            now: server.clock.now_ms(),
+            uptime,
             outdated: false,
-            read_until: instant,
+            read_until: uptime,
             tally: Tally::default(),
             time_now: false,
             reached_others: false,
@@ -136,15 +131,15 @@ impl<'a> Turn<'a> {
     pub fn keep_time(&mut self) {
         if self.outdated {
             self.outdated = false;
-            self.told_at = self.read_until;
             self.now = self.server.clock.now_ms();
-            self.uptime = self.server.clock.uptime_at(self.told_at);
+            self.uptime = self.read_until;
         }
     }
 
     /// Begins a call of the command with this id; answers since when it, or
-    /// the calls that are timed together with it, run.
-    pub fn begin_call(&mut self, command: usize) -> Instant {
+    /// the calls that are timed together with it, run, in time since the
+    /// broker's start.
+    pub fn begin_call(&mut self, command: usize) -> Duration {
         if self.tally.command != command {
             self.count_tally();
             self.tally.command = command;
@@ -155,7 +150,7 @@ impl<'a> Turn<'a> {
     /// Ends and counts a call that began at `start`. If it is `timed`, answers
     /// how long it has taken, together with the untimed ones of the same
     /// command before it.
-    pub fn end_call(&mut self, command: usize, start: Instant, timed: bool) -> Option<Duration> {
+    pub fn end_call(&mut self, command: usize, start: Duration, timed: bool) -> Option<Duration> {
         // Those of a transaction have been counted in between.
         self.begin_call(command);
         self.tally.untimed += 1;
@@ -170,17 +165,18 @@ impl<'a> Turn<'a> {
         self.time_now |= receivers > MANY;
     }
 
-    fn time_calls(&mut self, start: Instant) -> Duration {
+    fn time_calls(&mut self, start: Duration) -> Duration {
         const OUTDATED_AFTER: Duration = Duration::from_millis(1);
         self.time_now = false;
-        self.read_until = Instant::now();
-        self.outdated = self.read_until - self.told_at >= OUTDATED_AFTER;
-        let duration = self.read_until - start;
-        let calls = std::mem::take(&mut self.tally.untimed);
-        self.tally.calls += u64::from(calls);
-        self.tally.nanos += duration.as_nanos() as u64;
+        self.read_until = self.server.clock.uptime();
+        self.outdated = self.read_until.saturating_sub(self.uptime) >= OUTDATED_AFTER;
+        let duration = self.read_until.saturating_sub(start);
+        let nanos = duration.as_nanos() as u64;
+        let calls = u64::from(std::mem::take(&mut self.tally.untimed));
+        self.tally.calls += calls;
+        self.tally.nanos += nanos;
         let metrics = &self.server.metrics;
-        metrics.count_latency(self.tally.command, duration / calls, calls);
+        metrics.count_latency(self.tally.command, nanos, calls);
         duration
     }
 
