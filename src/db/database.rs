@@ -120,6 +120,11 @@ pub struct Database {
 /// filled and emptied in turn is not to build everything anew each time.
 const EMPTY_MAX: usize = 64 * 1024;
 
+/// An entry of up to so many bytes is fetched whole before it is used: GET of
+/// 1 KiB in a pipeline costs a tenth less. In a longer one the processor
+/// notices by itself that it is read line by line.
+const WARM_WHOLE_MAX: usize = 1280;
+
 /// Whether a key in `slot` expires at `at`.
 fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
     // Of a free slot the first byte is 0: no flags, so no expiry.
@@ -165,6 +170,7 @@ impl Database {
     /// nothing else; the others prepare what is read.
     pub fn warm<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
         const AT_ONCE: usize = 32;
+        const LINE: usize = 64;
         loop {
             let mut hashes = [0; AT_ONCE];
             let mut lines = [&0; AT_ONCE];
@@ -183,8 +189,13 @@ impl Database {
                     *entry = self.slots.get(slot);
                 }
             }
-            let read = |read, entry: &&[u8]| read ^ entry[0] ^ entry[entry.len() - 1];
-            std::hint::black_box(entries[..count].iter().fold(0, read));
+            let mut read = 0;
+            for entry in &entries[..count] {
+                let whole = entry.len() <= WARM_WHOLE_MAX;
+                let lines = entry.chunks(if whole { LINE } else { entry.len() });
+                read = lines.fold(read ^ entry[entry.len() - 1], |read, line| read ^ line[0]);
+            }
+            std::hint::black_box(read);
             if count < AT_ONCE {
                 return;
             }
