@@ -140,8 +140,8 @@ pub fn run(
             call(context, entry, planned.timed, argv, reply)
         }
         Ok(Checked::Queue(entry)) => {
-            queue(context, entry, argv);
-            reply.simple("QUEUED");
+            queue(context, entry, planned.timed, argv);
+            reply.queued();
             Next::Run
         }
         Ok(Checked::Hold(until)) => return Next::Hold(until),
@@ -308,26 +308,21 @@ fn writes(session: &crate::session::Session, entry: &Entry) -> bool {
     };
     match &session.transaction {
         Some(transaction) if entry.full_name == "exec" => transaction
-            .commands
-            .iter()
-            .any(|(id, _)| held(&TABLE.entries[*id])),
+            .commands()
+            .any(|(id, ..)| held(&TABLE.entries[id])),
         _ => held(entry),
     }
 }
 
-fn queue(context: &mut Context<'_>, entry: &Entry, argv: Argv<'_>) {
+fn queue(context: &mut Context<'_>, entry: &Entry, timed: bool, argv: Argv<'_>) {
     if let Some(transaction) = &mut context.session.transaction {
         // A transaction that will be refused keeps no more of it.
         if !transaction.refused {
-            let argv = argv.to_owned();
-            let command = (entry.id, argv);
-            // Of a small command the place in the queue is the larger part.
-            transaction.memory += command.1.memory() + size_of_val(&command);
-            transaction.commands.push(command);
+            transaction.push(entry.id, timed, argv);
         }
         let client = &context.session.client;
         client.queued.fetch_add(1, Relaxed);
-        client.queued_memory.store(transaction.memory, Relaxed);
+        client.queued_memory.store(transaction.memory(), Relaxed);
     }
 }
 

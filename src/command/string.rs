@@ -205,6 +205,23 @@ fn get(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
 
 fn set(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, value) = (args.next()?, args.next()?);
+    if args.remaining() > 0 {
+        return set_with_options(db, key, value, args, reply);
+    }
+    // To store a value notes the access.
+    let found = db.peek(key);
+    store(db, key, found, value, Expiry::Clear);
+    reply.ok();
+    Ok(())
+}
+
+fn set_with_options(
+    db: &mut Db<'_>,
+    key: &[u8],
+    value: &[u8],
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
     let mut options = SetOptions::default();
     options.parse(args)?;
     let expiry = match options.lifetime {
@@ -250,7 +267,7 @@ fn set_lifetime(
 ) -> Result<()> {
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
     let expiry = Expiry::At(Lifetime { unit, number }.end(command, db.now)?);
-    let found = db.lookup(key);
+    let found = db.peek(key);
     store(db, key, found, value, expiry);
     reply.ok();
     Ok(())
@@ -350,7 +367,7 @@ fn pairs<'a>(
 
 fn store_pairs<'a>(db: &mut Db<'_>, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
     for (key, value) in pairs {
-        let found = db.lookup(key);
+        let found = db.peek(key);
         store(db, key, found, value, Expiry::Clear);
     }
 }

@@ -99,11 +99,11 @@ fn exec(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result
         reply.null_array();
         return Ok(());
     }
-    reply.array(transaction.commands.len());
+    reply.array(transaction.len());
     context.in_exec = true;
-    for (id, argv) in &transaction.commands {
+    for (id, timed, argv) in transaction.commands() {
         // Blocking commands answer at once in here, so there is nothing to wait for.
-        dispatch::call(context, &TABLE.entries[*id], true, argv.as_argv(), reply);
+        dispatch::call(context, &TABLE.entries[id], timed, argv, reply);
         // HELLO and RESET change how what follows is written.
         reply.set_protocol(context.session.protocol);
     }

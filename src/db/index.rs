@@ -154,6 +154,7 @@ impl Segment {
     }
 
     /// Where the entry with this hash stands whose handle `is` accepts.
+    #[inline(always)]
     fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<(usize, usize)> {
         let mut at = self.home(hash);
         loop {

@@ -64,6 +64,7 @@ impl Journal {
     }
 
     /// Notes that a key has changed.
+    #[inline]
     pub fn changed(&mut self, db: usize, key: &[u8]) {
         self.dirty += 1;
         if self.observed {
@@ -107,6 +108,7 @@ impl Journal {
     }
 
     /// Notes that a key is to expire at a time, in milliseconds since 1970.
+    #[inline]
     pub fn expires(&mut self, at: i64) {
         self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
     }
@@ -117,6 +119,7 @@ impl Journal {
     }
 
     /// Notes an event.
+    #[inline]
     pub fn event(&mut self, db: usize, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
         if self.notify.contains(class) {
             self.events.push(Event {

@@ -126,6 +126,7 @@ impl Keyspace {
         }
     }
 
+    #[cold]
     fn expire(&mut self, index: usize, handle: Handle) {
         let database = &mut self.databases[index];
         let key: Box<[u8]> = database.key(handle).into();
@@ -171,21 +172,28 @@ impl Db<'_> {
     }
 
     /// The database itself.
+    #[inline]
     pub fn database(&self) -> &Database {
         &self.keyspace.databases[self.index]
     }
 
     /// The database itself. Who changes something through it calls
     /// [`changed`](Self::changed).
+    #[inline]
     pub fn database_mut(&mut self) -> &mut Database {
         &mut self.keyspace.databases[self.index]
     }
 
     /// The entry of a key that is there; one whose time has come is removed.
     /// It does not count as a use of the key.
+    #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
-        let handle = self.database().find(key)?;
-        (!self.expire_if_due(handle)).then_some(handle)
+        let (handle, due) = self.database().find_at(key, self.now)?;
+        if due {
+            self.keyspace.expire(self.index, handle);
+            return None;
+        }
+        Some(handle)
     }
 
     /// Whether the time of the entry has come.
@@ -204,6 +212,7 @@ impl Db<'_> {
     }
 
     /// The entry of a key that a write command is about to use.
+    #[inline]
     pub fn lookup(&mut self, key: &[u8]) -> Option<Handle> {
         let handle = self.peek(key)?;
         if self.touch {
@@ -228,6 +237,7 @@ impl Db<'_> {
         found
     }
 
+    #[inline]
     fn count(&mut self, key: &[u8], found: Option<Handle>) {
         if found.is_some() {
             self.keyspace.stats.hits += 1;
@@ -250,6 +260,7 @@ impl Db<'_> {
     }
 
     /// The string that `handle` stands for, or WRONGTYPE.
+    #[inline]
     pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
         self.database().string(handle).ok_or(Error::WRONG_TYPE)
     }
@@ -368,6 +379,7 @@ impl Db<'_> {
     }
 
     /// The expiry that a key whose entry is `found` has from now on.
+    #[inline]
     fn resolve(&mut self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
         match expiry {
             Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),
@@ -443,11 +455,13 @@ impl Db<'_> {
     }
 
     /// Notes that the value or the expiry of `key` is another now.
+    #[inline]
     pub fn changed(&mut self, key: &[u8]) {
         self.keyspace.journal.changed(self.index, key);
     }
 
     /// Notes an event for keyspace notifications: `lpush`, `del`, `expire` …
+    #[inline]
     pub fn event(&mut self, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
         self.keyspace.journal.event(self.index, class, name, key);
     }

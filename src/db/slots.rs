@@ -59,15 +59,28 @@ impl Page {
         self.bytes.len() / self.slot_len as usize
     }
 
+    #[inline]
     fn slot(&self, slot: usize) -> &[u8] {
         let len = self.slot_len as usize;
         &self.bytes[slot * len..slot * len + len]
     }
 
+    #[inline]
     fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
         let len = self.slot_len as usize;
         &mut self.bytes[slot * len..slot * len + len]
     }
+}
+
+/// The size of a slot that is asked for with `len` bytes.
+#[inline]
+pub fn size(len: usize) -> usize {
+    let step = if len <= FINE_MAX {
+        8
+    } else {
+        1 << ((len - 1).ilog2() - 3)
+    };
+    (len.max(SIZE_MIN) + step - 1) & !(step - 1)
 }
 
 fn class(len: usize) -> usize {
@@ -91,6 +104,7 @@ fn class_size(class: usize) -> usize {
     }
 }
 
+#[inline]
 fn split(handle: u32) -> (usize, usize) {
     (
         (handle >> SLOT_BITS) as usize,
@@ -164,21 +178,25 @@ impl Slots {
     }
 
     /// The bytes of a slot: as many as were asked for, or a few more.
+    #[inline]
     pub fn get(&self, handle: u32) -> &[u8] {
         let (page, slot) = split(handle);
         self.pages[page].slot(slot)
     }
 
     /// The bytes of a slot, to write to.
+    #[inline]
     pub fn get_mut(&mut self, handle: u32) -> &mut [u8] {
         let (page, slot) = split(handle);
         self.pages[page].slot_mut(slot)
     }
 
-    /// Whether a slot that was asked for with `len` bytes would have the size
-    /// of this one.
-    pub fn fits(&self, handle: u32, len: usize) -> bool {
-        class_size(class(len)) == self.get(handle).len()
+    /// The bytes of two slots of different sizes, the second one to write to.
+    pub fn get_pair(&mut self, from: u32, to: u32) -> (&[u8], &mut [u8]) {
+        let ((from_page, from), (to_page, to)) = (split(from), split(to));
+        let pages = self.pages.get_disjoint_mut([from_page, to_page]);
+        let [from_page, to_page] = pages.expect("slots of two sizes are in two pages");
+        (from_page.slot(from), to_page.slot_mut(to))
     }
 
     /// Bytes of memory held.
@@ -225,6 +243,7 @@ mod tests {
     fn every_length_has_a_size_that_holds_it_and_little_more() {
         for len in 1..=SLOT_MAX {
             let size = class_size(class(len));
+            assert_eq!(super::size(len), size, "{len}");
             assert!(size >= len, "{len}: {size}");
             assert!(len <= 16 || size - len <= (len / 8).max(7), "{len}: {size}");
             assert_eq!(class(size), class(len), "{len}");

@@ -317,7 +317,7 @@ impl Connection {
         let session = &self.session;
         let client = &session.client;
         client.input.store(self.input.len(), Relaxed);
-        let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory);
+        let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory());
         let limit = match session.authenticated {
             true => self.server.hot.query_buffer.load(Relaxed),
             false => UNAUTHENTICATED_INPUT_MAX,

@@ -11,7 +11,7 @@ pub struct Argv<'a> {
 }
 
 impl<'a> Argv<'a> {
-    /// `words` are ranges of `buffer`.
+    /// `words` are ranges of `buffer`, one behind the other.
     pub fn new(buffer: &'a [u8], words: &'a [Range<u32>]) -> Self {
         Argv { buffer, words }
     }
@@ -46,13 +46,26 @@ impl<'a> Argv<'a> {
             .map(move |word| &buffer[word.start as usize..word.end as usize])
     }
 
+    /// Appends the words to buffers that hold other requests, too.
+    /// [`Argv::new`] makes a request of what was appended.
+    pub fn append_to(self, buffer: &mut Vec<u8>, words: &mut Vec<Range<u32>>) {
+        let (Some(first), Some(last)) = (self.words.first(), self.words.last()) else {
+            return;
+        };
+        // What stands between the words comes along: it is little, and one
+        // copy costs less than one for each word.
+        buffer.extend_from_slice(&self.buffer[first.start as usize..last.end as usize]);
+        let moved = |word: &Range<u32>| word.start - first.start..word.end - first.start;
+        words.extend(self.words.iter().map(moved));
+    }
+
     /// A copy that outlives the buffer.
     pub fn to_owned(self) -> OwnedArgv {
         OwnedArgv::new(self.iter())
     }
 }
 
-/// A request kept for later: queued by MULTI, or blocked.
+/// A request kept for later: one that blocks, or is shown to others.
 #[derive(Clone, Debug)]
 pub struct OwnedArgv {
     bytes: Box<[u8]>,
@@ -81,10 +94,5 @@ impl OwnedArgv {
             buffer: &self.bytes,
             words: &self.words,
         }
-    }
-
-    /// Bytes that it keeps alive.
-    pub fn memory(&self) -> usize {
-        self.bytes.len() + size_of_val(&*self.words)
     }
 }

@@ -48,6 +48,11 @@ impl<'a> Reply<'a> {
         self.out.extend(b"+OK\r\n");
     }
 
+    /// `+QUEUED`
+    pub fn queued(&mut self) {
+        self.out.extend(b"+QUEUED\r\n");
+    }
+
     /// A status. Line ends in it become spaces.
     pub fn simple(&mut self, text: &str) {
         self.line(b'+', text.as_bytes());

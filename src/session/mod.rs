@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod outbox;
+mod transaction;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 pub use client::{Client, ClientFlags};
+pub use transaction::Transaction;
 
-use crate::resp::{OwnedArgv, Protocol};
+use crate::resp::Protocol;
 
 /// The state of a connection that only its own task touches.
 pub struct Session {
@@ -35,17 +37,6 @@ pub struct Session {
     pub closing: bool,
     /// The connection closes at once and its replies are dropped.
     pub aborted: bool,
-}
-
-/// Commands queued since MULTI.
-#[derive(Default)]
-pub struct Transaction {
-    /// The ids of the commands, and their words.
-    pub commands: Vec<(usize, OwnedArgv)>,
-    /// A command was refused, so EXEC is refused, too.
-    pub refused: bool,
-    /// Bytes that all this takes.
-    pub memory: usize,
 }
 
 /// Keys watched since WATCH; whoever changes one sets the client's DIRTY flag.
