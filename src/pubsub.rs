@@ -14,7 +14,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 
 use crate::glob;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
 use crate::session::outbox::Delivery;
 use crate::session::{Client, ClientFlags, Session, Subscriptions};
 
@@ -57,7 +57,15 @@ impl Target {
 /// subscriber needs it.
 struct Message<'a> {
     words: &'a [&'a [u8]],
-    encoded: [Option<Bytes>; 2],
+    encoded: [Option<Encoded>; 2],
+}
+
+/// What leaves for each subscriber.
+enum Encoded {
+    /// Copied into every outbox.
+    Small(Vec<u8>),
+    /// Shared by all outboxes.
+    Large(Bytes),
 }
 
 impl<'a> Message<'a> {
@@ -71,19 +79,36 @@ impl<'a> Message<'a> {
     fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
         let resp3 = subscriber.flags().contains(ClientFlags::RESP3);
         let words = self.words;
-        let encoded = self.encoded[usize::from(resp3)].get_or_insert_with(|| {
-            let protocol = if resp3 {
-                Protocol::Resp3
-            } else {
-                Protocol::Resp2
-            };
-            let mut output = Output::default();
-            let mut reply = Reply::new(&mut output, protocol);
-            reply.push(words.len());
-            words.iter().for_each(|word| reply.bulk(word));
-            Bytes::from(std::mem::take(output.buffer()))
+        let encoded =
+            self.encoded[usize::from(resp3)].get_or_insert_with(|| Encoded::new(words, resp3));
+        delivery.hand(subscriber, words[1], |inner| match encoded {
+            Encoded::Small(bytes) => inner.output.extend(bytes),
+            Encoded::Large(bytes) => inner.output.share(bytes),
         });
-        delivery.hand(subscriber, words[1], |inner| inner.output.share(encoded));
+    }
+}
+
+impl Encoded {
+    fn new(words: &[&[u8]], resp3: bool) -> Encoded {
+        /// More than the header of a string, or of the whole, and its line ends.
+        const HEADER_MAX: usize = 32;
+        let protocol = if resp3 {
+            Protocol::Resp3
+        } else {
+            Protocol::Resp2
+        };
+        let mut output = Output::default();
+        let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
+        output.buffer().reserve(len + HEADER_MAX);
+        let mut reply = Reply::new(&mut output, protocol);
+        reply.push(words.len());
+        words.iter().for_each(|word| reply.bulk(word));
+        let bytes = std::mem::take(output.buffer());
+        if bytes.len() < SHARE_MIN {
+            Encoded::Small(bytes)
+        } else {
+            Encoded::Large(bytes.into())
+        }
     }
 }
 

@@ -228,33 +228,39 @@ impl Server {
         limits[usize::from(flags.contains(ClientFlags::PUBSUB))]
     }
 
-    /// Hands a message to the subscribers of a channel; answers how many got it.
-    pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
+    /// Hands a message to the subscribers of a channel; answers how many got
+    /// it. `uptime` is the time since the broker's start.
+    pub fn publish(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
         let publish = |delivery: Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
-        self.deliver(ClientFlags::PUBSUB, publish)
+        self.deliver(ClientFlags::PUBSUB, uptime, publish)
     }
 
     /// Hands a message to the subscribers of a shard channel.
-    pub fn publish_shard(&self, channel: &[u8], payload: &[u8]) -> usize {
+    pub fn publish_shard(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
         let publish =
             |delivery: Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
-        self.deliver(ClientFlags::PUBSUB, publish)
+        self.deliver(ClientFlags::PUBSUB, uptime, publish)
     }
 
     /// Shows a command to the clients that follow all.
     pub fn feed_monitors(&self, from: &Client, db: usize, argv: Argv<'_>) {
-        let now = self.clock.wall();
-        self.deliver(ClientFlags::MONITOR, |delivery| {
+        let (now, uptime) = (self.clock.wall(), self.clock.uptime());
+        self.deliver(ClientFlags::MONITOR, uptime, |delivery| {
             self.monitors.feed(now, from, db, argv, delivery);
         });
     }
 
     /// Has `deliver` hand something to clients that have these flags.
-    fn deliver<T>(&self, flags: ClientFlags, deliver: impl FnOnce(Delivery<'_>) -> T) -> T {
+    fn deliver<T>(
+        &self,
+        flags: ClientFlags,
+        uptime: Duration,
+        deliver: impl FnOnce(Delivery<'_>) -> T,
+    ) -> T {
         let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
         deliver(Delivery {
             limit: self.limit_for(flags),
-            uptime: self.clock.uptime(),
+            uptime,
             overflowed: &overflowed,
         })
     }

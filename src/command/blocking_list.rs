@@ -75,24 +75,20 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-fn blpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
-    pop(db, args, reply, End::Left)
+fn blpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+    pop(db, argv, reply, End::Left)
 }
 
-fn brpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
-    pop(db, args, reply, End::Right)
+fn brpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+    pop(db, argv, reply, End::Right)
 }
 
-fn pop(
-    db: &mut Db<'_>,
-    mut args: Args<'_>,
-    reply: &mut Reply<'_>,
-    end: End,
-) -> Result<Option<Wait>> {
+fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Result<Option<Wait>> {
+    let mut args = Args::new(argv, 1);
     let keys = args.take(args.remaining() - 1)?;
     let timeout_ms = args.timeout_ms(db.now)?;
     let Some((key, handle)) = list::first_list(db, keys)? else {
-        return Ok(Some(wait(keys, timeout_ms, Null::Array)));
+        return Ok(Some(wait(1, keys, timeout_ms, Null::Array)));
     };
     reply.array(2);
     reply.bulk(key);
@@ -100,22 +96,25 @@ fn pop(
     Ok(None)
 }
 
-fn wait(keys: Argv<'_>, timeout_ms: u64, null: Null) -> Wait {
+/// `first` is the place of the first of the keys in the request.
+fn wait(first: usize, keys: Argv<'_>, timeout_ms: u64, null: Null) -> Wait {
     Wait {
-        keys: keys.iter().map(Box::from).collect(),
+        keys: first..first + keys.len(),
         kind: Kind::List,
         timeout_ms,
         null,
     }
 }
 
-fn blmove(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+fn blmove(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+    let mut args = Args::new(argv, 1);
     let keys = args.take(2)?;
     let ends = (list::end(&mut args)?, list::end(&mut args)?);
     move_one(db, keys, ends, args, reply)
 }
 
-fn brpoplpush(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+fn brpoplpush(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+    let mut args = Args::new(argv, 1);
     let keys = args.take(2)?;
     move_one(db, keys, (End::Right, End::Left), args, reply)
 }
@@ -133,19 +132,20 @@ fn move_one(
     let mut keys = Args::new(keys, 0);
     let source = keys.take(1)?;
     let Some((from, handle)) = list::first_list(db, source)? else {
-        return Ok(Some(wait(source, timeout_ms, Null::Bulk)));
+        return Ok(Some(wait(1, source, timeout_ms, Null::Bulk)));
     };
     list::move_one(db, (from, handle), keys.next()?, ends, reply)?;
     Ok(None)
 }
 
-fn blmpop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+fn blmpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+    let mut args = Args::new(argv, 1);
     let timeout = args.take(1)?;
     // What is wrong with the keys is told before what is wrong with the timeout.
     let pop = PopFirst::parse(&mut args)?;
     let timeout_ms = Args::new(timeout, 0).timeout_ms(db.now)?;
     Ok(match pop.run(db, reply)? {
         true => None,
-        false => Some(wait(pop.keys, timeout_ms, Null::Array)),
+        false => Some(wait(3, pop.keys, timeout_ms, Null::Array)),
     })
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Args, Entry, Flags, Handler, TABLE, redact};
-use crate::db::Db;
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::request::Batch;
@@ -353,8 +352,8 @@ pub fn call(
     let outcome = match entry.command.handler {
         Handler::Data(handler) => handler(&mut context.db(), args, reply),
         Handler::Session(handler) => handler(context, args, reply),
-        Handler::Blocking(handler) => {
-            handler(&mut context.db(), args, reply).map(|wanted| wait = wanted.map(Box::new))
+        Handler::Blocking(attempt) => {
+            attempt(&mut context.db(), argv, reply).map(|wanted| wait = wanted.map(Box::new))
         }
         Handler::Container => Err(Error::wrong_arity(&entry.full_name)),
     };
@@ -429,15 +428,11 @@ impl Context<'_> {
     /// Has the client wait, and run the request again when what it waits for
     /// may be there.
     pub fn block(&mut self, entry: &'static Entry, argv: Argv<'_>, wait: Wait) {
-        let Handler::Blocking(handler) = entry.command.handler else {
+        let Handler::Blocking(attempt) = entry.command.handler else {
             unreachable!("no other handler asks to wait");
         };
-        let argv = argv.to_owned();
-        let retry = move |db: &mut Db<'_>, reply: &mut Reply<'_>| {
-            handler(db, Args::new(argv.as_argv(), 1), reply)
-        };
         self.turn
-            .block(self.session, entry.id, Box::new(retry), wait);
+            .block(self.session, entry.id, attempt, argv.to_owned(), wait);
     }
 
     /// Notes in the client's flags what the session is doing.

@@ -41,7 +41,7 @@ use bitflags::bitflags;
 pub use args::Args;
 
 use crate::db::Db;
-use crate::engine::Wait;
+use crate::engine::Attempt;
 use crate::error::Result;
 use crate::resp::{Argv, Reply};
 use crate::server::Context;
@@ -52,7 +52,7 @@ pub enum Handler {
     /// Data alone. It may run in a transaction, in a script and on replay.
     Data(fn(&mut Db<'_>, Args<'_>, &mut Reply<'_>) -> Result<()>),
     /// Data, and it may ask to wait for keys to change instead of replying.
-    Blocking(fn(&mut Db<'_>, Args<'_>, &mut Reply<'_>) -> Result<Option<Wait>>),
+    Blocking(Attempt),
     /// The client that sent it and the server around it.
     Session(fn(&mut Context<'_>, Args<'_>, &mut Reply<'_>) -> Result<()>),
     /// Nothing by itself: the row has subcommands.
@@ -318,8 +318,8 @@ impl Entry {
             full_name,
             command: *row,
             first_keys: FirstKeys::of(row.keys),
-            constant_time: matches!(row.handler, Handler::Data(_))
-                && row.complexity.starts_with("O(1)"),
+            constant_time: !matches!(row.handler, Handler::Blocking(_))
+                && (row.flags.contains(Flags::FAST) || row.complexity.starts_with("O(1)")),
             subcommands: Vec::new(),
             parent,
         }

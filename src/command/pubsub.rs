@@ -163,13 +163,21 @@ fn sunsubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>
 
 fn publish(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (channel, payload) = (args.next()?, args.next()?);
-    reply.len(context.server.publish(channel, payload));
+    let receivers = context
+        .server
+        .publish(channel, payload, context.turn.uptime);
+    context.turn.handed_out(receivers);
+    reply.len(receivers);
     Ok(())
 }
 
 fn spublish(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (channel, payload) = (args.next()?, args.next()?);
-    reply.len(context.server.publish_shard(channel, payload));
+    let receivers = context
+        .server
+        .publish_shard(channel, payload, context.turn.uptime);
+    context.turn.handed_out(receivers);
+    reply.len(receivers);
     Ok(())
 }
 

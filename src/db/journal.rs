@@ -3,6 +3,8 @@
 //! Handlers write into it and call nobody. It notes only what somebody wants
 //! to know, so that it costs nothing while nobody watches, waits or listens.
 
+use std::ops::Range;
+
 use super::Database;
 use crate::events::KeyspaceEvents;
 
@@ -17,6 +19,8 @@ pub struct Journal {
     pub dirty: u64,
     /// What has changed, in order, if somebody observes it.
     pub changes: Vec<Change>,
+    /// The keys that have changed.
+    keys: Vec<u8>,
     /// Events to notify of, in order.
     pub events: Vec<Event>,
     /// The first of the times at which keys are to expire from now on.
@@ -29,8 +33,8 @@ pub enum Change {
     Key {
         /// The number of the database.
         db: usize,
-        /// The key.
-        key: Box<[u8]>,
+        /// Where [`Journal::key`] finds the key.
+        key: Range<usize>,
     },
     /// All keys are gone; this is what was there.
     Flushed {
@@ -63,11 +67,26 @@ impl Journal {
     pub fn changed(&mut self, db: usize, key: &[u8]) {
         self.dirty += 1;
         if self.observed {
-            self.changes.push(Change::Key {
-                db,
-                key: key.into(),
-            });
+            let start = self.keys.len();
+            self.keys.extend_from_slice(key);
+            let key = start..self.keys.len();
+            self.changes.push(Change::Key { db, key });
         }
+    }
+
+    /// The key that a change is of.
+    pub fn key(&self, key: &Range<usize>) -> &[u8] {
+        &self.keys[key.clone()]
+    }
+
+    /// Forgets the changes, which have been settled, and keeps buffers of the
+    /// size that is often needed.
+    pub fn clear_changes(&mut self) {
+        const KEPT: usize = 1024;
+        self.changes.clear();
+        self.changes.shrink_to(KEPT);
+        self.keys.clear();
+        self.keys.shrink_to(KEPT);
     }
 
     /// Notes that a database was emptied.

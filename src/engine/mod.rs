@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use waiters::Waiter;
-pub use waiters::{Null, Retry, Wait, Waiters};
+pub use waiters::{Attempt, Null, Wait, Waiters};
 use watchers::Watchers;
 
 use crate::clock::Clock;
 use crate::db::{Db, Keyspace};
 use crate::error::Error;
-use crate::resp::{Output, Reply};
+use crate::resp::{Output, OwnedArgv, Reply};
 use crate::server::Server;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
 
@@ -46,6 +46,14 @@ pub struct State {
     pub waiters: Waiters,
     /// Clients that want to know whether a key has changed.
     pub watchers: Watchers,
+    scratch: Scratch,
+}
+
+/// Buffers that are used again, so that serving a client allocates nothing.
+#[derive(Default)]
+struct Scratch {
+    key: Vec<u8>,
+    reply: Output,
 }
 
 /// What one client does at one go.
@@ -65,6 +73,10 @@ pub struct Turn<'a> {
     read_until: Instant,
     /// Calls of one command that are not counted in the metrics yet.
     tally: Tally,
+    /// The call that runs is timed, whatever was planned.
+    time_now: bool,
+    /// Other clients have been handed something in this turn.
+    pub reached_others: bool,
 }
 
 /// Calls in a row of one command. In a pipeline they are many, and counting
@@ -85,6 +97,7 @@ impl Engine {
             keyspace,
             waiters: Waiters::default(),
             watchers: Watchers::default(),
+            scratch: Scratch::default(),
         };
         Engine {
             state: Mutex::new(state),
@@ -113,6 +126,8 @@ impl<'a> Turn<'a> {
             outdated: false,
             read_until: instant,
             tally: Tally::default(),
+            time_now: false,
+            reached_others: false,
         }
     }
 
@@ -144,11 +159,20 @@ impl<'a> Turn<'a> {
         // Those of a transaction have been counted in between.
         self.begin_call(command);
         self.tally.untimed += 1;
-        timed.then(|| self.time_calls(start))
+        (timed || self.time_now).then(|| self.time_calls(start))
+    }
+
+    /// Notes that the call that runs has handed something to so many clients.
+    pub fn handed_out(&mut self, receivers: usize) {
+        // To hand out to so many takes as long as other calls do together.
+        const MANY: usize = 16;
+        self.reached_others |= receivers > 0;
+        self.time_now |= receivers > MANY;
     }
 
     fn time_calls(&mut self, start: Instant) -> Duration {
         const OUTDATED_AFTER: Duration = Duration::from_millis(1);
+        self.time_now = false;
         self.read_until = Instant::now();
         self.outdated = self.read_until - self.told_at >= OUTDATED_AFTER;
         let duration = self.read_until - start;
@@ -198,12 +222,20 @@ impl<'a> Turn<'a> {
     #[inline]
     pub fn settle(&mut self) {
         if let Some(state) = &mut self.state {
-            settle::settle(self.server, state, self.now, self.uptime);
+            self.reached_others |= settle::settle(self.server, state, self.now, self.uptime);
         }
     }
 
-    /// Has a client wait for keys; `retry` runs its command again when one changes.
-    pub fn block(&mut self, session: &mut Session, command: usize, retry: Retry, wait: Wait) {
+    /// Has a client wait for keys; `attempt` runs its request again when one
+    /// changes.
+    pub fn block(
+        &mut self,
+        session: &mut Session,
+        command: usize,
+        attempt: Attempt,
+        argv: OwnedArgv,
+        wait: Wait,
+    ) {
         session.client.set_flags(ClientFlags::BLOCKED, true);
         let silent = session.reply_mode != ReplyMode::On;
         if session.reply_mode == ReplyMode::Skip {
@@ -214,7 +246,8 @@ impl<'a> Turn<'a> {
             protocol: session.protocol,
             silent,
             command,
-            retry,
+            argv,
+            attempt,
             db: session.db,
             wait,
         };
@@ -245,7 +278,7 @@ impl<'a> Turn<'a> {
         settle::observe(server, state);
         let mut output = Output::default();
         write(&waiter, &mut Reply::new(&mut output, waiter.protocol));
-        settle::resume(server, &waiter, output, uptime);
+        settle::resume(server, &waiter, &mut output, uptime);
         true
     }
 

@@ -7,5 +7,5 @@ pub mod request;
 pub mod value;
 
 pub use argv::{Argv, OwnedArgv};
-pub use output::Output;
+pub use output::{Output, SHARE_MIN};
 pub use reply::{Protocol, Reply};

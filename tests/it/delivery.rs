@@ -1,6 +1,7 @@
 //! Who gets what, in which order.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use respd::Broker;
 
@@ -34,6 +35,51 @@ fn a_thousand_subscribers_get_a_thousand_messages_in_order() {
         assert_eq!(show(&publisher.receive()), "1000", "message {n}");
     }
     receivers.join().unwrap();
+}
+
+/// What the kernel hands over in a Unix socket is there when the write
+/// returns, so the order of the writes shows.
+#[test]
+fn messages_and_items_leave_before_the_replies_of_those_who_sent_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sock");
+    let builder = Broker::builder().set("unixsocket", path.to_str().unwrap());
+    let _broker = builder.start().unwrap();
+    let connect = || UnixStream::connect(&path).unwrap();
+    let expect = |stream: &mut UnixStream, expected: &str| {
+        let mut got = vec![0; expected.len()];
+        let outcome = stream.read_exact(&mut got);
+        assert_eq!(
+            (outcome.map_err(|e| e.kind()), String::from_utf8_lossy(&got)),
+            (Ok(()), expected.into())
+        );
+    };
+    let (mut subscriber, mut consumer, mut sender) = (connect(), connect(), connect());
+    subscriber.write_all(b"SUBSCRIBE c\r\n").unwrap();
+    expect(
+        &mut subscriber,
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+    );
+    for stream in [&mut subscriber, &mut consumer] {
+        stream.set_nonblocking(true).unwrap();
+    }
+    for _ in 0..100 {
+        sender.write_all(b"PUBLISH c hi\r\n").unwrap();
+        expect(&mut sender, ":1\r\n");
+        expect(
+            &mut subscriber,
+            "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n",
+        );
+        // A connection's requests run in the order in which they came, so when
+        // the second is answered, the pop waits.
+        consumer.write_all(b"PING\r\nBLPOP q 0\r\n").unwrap();
+        consumer.set_nonblocking(false).unwrap();
+        expect(&mut consumer, "+PONG\r\n");
+        consumer.set_nonblocking(true).unwrap();
+        sender.write_all(b"LPUSH q x\r\n").unwrap();
+        expect(&mut sender, ":1\r\n");
+        expect(&mut consumer, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    }
 }
 
 #[test]
