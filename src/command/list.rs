@@ -283,7 +283,8 @@ pub fn take_one(
     let list = db.list_mut(handle)?;
     reply.bulk_or_null(list.peek(end));
     list.drop_end(end, 1, limit);
-    taken(db, key, handle, end);
+    let left = list.len();
+    taken(db, key, handle, end, left);
     Ok(())
 }
 
@@ -309,18 +310,19 @@ pub fn take(
         End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
     }
     list.drop_end(end, count, limit);
-    taken(db, key, handle, end);
+    let left = list.len();
+    taken(db, key, handle, end, left);
     Ok(())
 }
 
-/// Notes that elements were taken from a list, which may be empty now.
-fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End) {
+/// Notes that elements were taken from a list, where some are `left`.
+fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End, left: usize) {
     let event = match end {
         End::Left => "lpop",
         End::Right => "rpop",
     };
     db.event(KeyspaceEvents::LIST, event, key);
-    if !db.remove_if_empty(key, handle) {
+    if left > 0 || !db.remove_if_empty(key, handle) {
         db.changed(key);
     }
 }
@@ -604,7 +606,8 @@ pub fn move_one(
     // The push comes first among the events; a list whose only element goes
     // round never becomes empty.
     push_all(db, to, target, ends.1, std::iter::once(&element[..]))?;
-    taken(db, from, handle, ends.0);
+    let left = db.list(handle)?.len();
+    taken(db, from, handle, ends.0, left);
     reply.bulk(&element);
     Ok(())
 }

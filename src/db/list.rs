@@ -34,6 +34,7 @@ impl ChunkLimit {
         }
     }
 
+    #[inline]
     fn allows(self, elements: usize, bytes: usize) -> bool {
         match self {
             ChunkLimit::Bytes(max) => bytes <= max,
@@ -49,6 +50,7 @@ impl ChunkLimit {
     }
 
     /// Whether an element of `len` bytes may be added to a chunk.
+    #[inline]
     fn admits(self, chunk: &Packed, len: usize) -> bool {
         self.allows(chunk.len() + 1, chunk.byte_len_with(len))
     }
@@ -383,10 +385,15 @@ impl Chunks {
 
     fn push(&mut self, end: End, element: &[u8], limit: ChunkLimit) {
         self.len += 1;
+        match self.edge_mut(end) {
+            Some(edge) if limit.admits(edge, element.len()) => edge.push(end, element),
+            _ => self.push_chunk(end, element, limit),
+        }
+    }
+
+    /// Adds a chunk with one element.
+    fn push_chunk(&mut self, end: End, element: &[u8], limit: ChunkLimit) {
         if let Some(edge) = self.edge_mut(end) {
-            if limit.admits(edge, element.len()) {
-                return edge.push(end, element);
-            }
             edge.fit();
         }
         let mut chunk = Packed::with_room(end, self.room(element.len(), limit));

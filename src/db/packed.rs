@@ -209,6 +209,7 @@ impl Packed {
     }
 
     /// Bytes of the elements when there is one more, of `len` bytes.
+    #[inline]
     pub fn byte_len_with(&self, len: usize) -> usize {
         if self.takes_bare(len) {
             self.byte_len() + len
@@ -227,6 +228,7 @@ impl Packed {
     }
 
     /// Whether an element of `len` bytes can stand here without its length.
+    #[inline]
     fn takes_bare(&self, len: usize) -> bool {
         len > 0 && (self.width as usize == len || self.len == 0)
     }
@@ -241,6 +243,7 @@ impl Packed {
     }
 
     /// Adds an element at `end`.
+    #[inline]
     pub fn push(&mut self, end: End, element: &[u8]) {
         let size = self.prepare(element.len());
         match end {
@@ -279,6 +282,7 @@ impl Packed {
 
     /// Has an element of `len` bytes have its place here, and answers how
     /// many bytes it is going to take.
+    #[inline]
     fn prepare(&mut self, len: usize) -> usize {
         if self.takes_bare(len) {
             self.width = len as u32;
@@ -368,10 +372,14 @@ impl Packed {
     }
 
     /// Makes room for `size` bytes at the left.
+    #[inline]
     fn reserve_front(&mut self, size: usize) {
-        if self.start as usize >= size {
-            return;
+        if (self.start as usize) < size {
+            self.grow_front(size);
         }
+    }
+
+    fn grow_front(&mut self, size: usize) {
         let used = self.byte_len();
         let capacity = capacity_for(used + size);
         if capacity > self.bytes.capacity() {
@@ -387,10 +395,14 @@ impl Packed {
     }
 
     /// Makes room for `size` bytes at the right.
+    #[inline]
     fn reserve_back(&mut self, size: usize) {
-        if self.bytes.capacity() - self.bytes.len() >= size {
-            return;
+        if self.bytes.capacity() - self.bytes.len() < size {
+            self.grow_back(size);
         }
+    }
+
+    fn grow_back(&mut self, size: usize) {
         let used = self.byte_len();
         let capacity = capacity_for(used + size);
         if capacity > self.bytes.capacity() {

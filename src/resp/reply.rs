@@ -184,16 +184,48 @@ impl<'a> Reply<'a> {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// `kind`, a number and a line end.
+    #[inline]
     fn number(&mut self, kind: u8, value: i64) {
         let out = self.out.buffer();
-        if (0..10).contains(&value) {
-            out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
-            return;
+        match value {
+            0..10 => out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
+            10..100 => {
+                let (tens, ones) = (value as u8 / 10, value as u8 % 10);
+                out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
+            }
+            100..100_000_000 => {
+                let (digits, count) = digits(value as u32);
+                out.push(kind);
+                // Eight bytes are written at once, and those too many taken back.
+                let end = out.len() + count;
+                out.extend_from_slice(&digits);
+                out.truncate(end);
+                out.extend_from_slice(b"\r\n");
+            }
+            _ => {
+                out.push(kind);
+                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
         }
-        out.push(kind);
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-        out.extend_from_slice(b"\r\n");
     }
+}
+
+/// The digits of a number below 10^8, which is not 0, from the left, and how
+/// many there are. All eight are made side by side in one register.
+fn digits(value: u32) -> ([u8; 8], usize) {
+    let value = u64::from(value);
+    // Two numbers below 10^4, then four below 100, then eight digits: in each
+    // lane the quotient goes to the lower half, the remainder to the upper.
+    let fours = value / 10_000 | (value % 10_000) << 32;
+    let hundreds = (fours * 10_486 >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | (twos - 10 * tens) << 8;
+    let leading = ones.trailing_zeros() / 8;
+    let digits = (ones | 0x3030_3030_3030_3030) >> (8 * leading);
+    (digits.to_le_bytes(), 8 - leading as usize)
 }
 
 #[cfg(test)]
@@ -204,6 +236,19 @@ mod tests {
         let mut out = Output::default();
         write(&mut Reply::new(&mut out, protocol));
         String::from_utf8(out.buffer().clone()).unwrap()
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        let edges = (2..9).flat_map(|n| [10_i64.pow(n) - 1, 10_i64.pow(n), 10_i64.pow(n) + 1]);
+        for value in (0..20_000)
+            .chain((0..100_000_000).step_by(9_973))
+            .chain(edges)
+            .chain([u32::MAX.into(), i64::MAX, -1, -100, i64::MIN])
+        {
+            let written = written(Protocol::Resp2, |reply| reply.int(value));
+            assert_eq!(written, format!(":{value}\r\n"));
+        }
     }
 
     #[test]
