@@ -306,7 +306,7 @@ pub fn take(
         return Ok(());
     }
     match end {
-        End::Left => list.iter().take(count).for_each(|e| reply.bulk(e)),
+        End::Left => write(list, 0..count, reply),
         End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
     }
     list.drop_end(end, count, limit);
@@ -342,11 +342,18 @@ fn lrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     };
     let range = range(start, stop, list.len());
     reply.array(range.len());
-    if !range.is_empty() {
-        let elements = list.iter_from(range.start).take(range.len());
-        elements.for_each(|element| reply.bulk(element));
-    }
+    write(list, range, reply);
     Ok(())
+}
+
+/// Writes the elements with these indexes.
+fn write(list: &List, range: std::ops::Range<usize>, reply: &mut Reply<'_>) {
+    for (run, count) in list.runs(range) {
+        match run.bare() {
+            Some((width, bytes)) => reply.bulks_of(width, &bytes[..count * width]),
+            None => run.take(count).for_each(|element| reply.bulk(element)),
+        }
+    }
 }
 
 /// The indexes from `start` to `stop`, both included; negative ones count

@@ -2,6 +2,7 @@
 //! large.
 
 use std::collections::{VecDeque, vec_deque};
+use std::ops::Range;
 
 use memchr::memmem::Finder;
 
@@ -160,24 +161,36 @@ impl List {
 
     /// The elements, left to right.
     pub fn iter(&self) -> Iter<'_> {
-        self.iter_from(0)
-    }
-
-    /// The elements from `start` on, left to right.
-    pub fn iter_from(&self, start: usize) -> Iter<'_> {
         match self {
             List::Packed(packed) => Iter {
-                chunk: packed.iter_from(start),
+                chunk: packed.iter(),
                 chunks: vec_deque::Iter::default(),
             },
-            List::Chunks(chunks) => match chunks.locate(start) {
-                Some((at, index)) => Iter {
-                    chunk: chunks.chunks[at].iter_from(index),
-                    chunks: chunks.chunks.range(at + 1..),
-                },
-                None => Iter::default(),
+            List::Chunks(chunks) => Iter {
+                chunk: packed::Iter::default(),
+                chunks: chunks.chunks.iter(),
             },
         }
+    }
+
+    /// The elements with these indexes, left to right, by the chunk: what is
+    /// in it from the first one on, and how many of that belong to them.
+    pub fn runs(&self, range: Range<usize>) -> impl Iterator<Item = (packed::Iter<'_>, usize)> {
+        let (mut skip, mut left) = (range.start, range.len());
+        let (only, chunks) = match self {
+            List::Packed(packed) => (Some(packed), vec_deque::Iter::default()),
+            List::Chunks(chunks) => {
+                let (at, index) = chunks.locate(skip).unwrap_or((chunks.chunks.len(), 0));
+                skip = index;
+                (None, chunks.chunks.range(at..))
+            }
+        };
+        only.into_iter().chain(chunks).map_while(move |chunk| {
+            let count = chunk.len().saturating_sub(skip).min(left);
+            left -= count;
+            let run = chunk.iter_from(std::mem::take(&mut skip));
+            (count > 0).then_some((run, count))
+        })
     }
 
     /// The elements, right to left.
@@ -331,7 +344,7 @@ fn search_chunk(
     chunk: &Packed,
     end: End,
     element: &[u8],
-    mut range: std::ops::Range<usize>,
+    mut range: Range<usize>,
     found: &mut impl FnMut(usize) -> bool,
 ) -> bool {
     match end {
@@ -694,8 +707,11 @@ mod tests {
             }
             for index in 0..model.len() + 2 {
                 prop_assert_eq!(list.get(index), model.get(index).map(Vec::as_slice));
-                let rest = model.get(index..).unwrap_or_default();
-                prop_assert!(list.iter_from(index).eq(rest.iter().map(Vec::as_slice)));
+                for end in [index, index + 1, index + 9, model.len() + 2] {
+                    let elements = list.runs(index..end).flat_map(|(run, count)| run.take(count));
+                    let expected = &model[index.min(model.len())..end.min(model.len())];
+                    prop_assert!(elements.eq(expected.iter().map(Vec::as_slice)));
+                }
             }
         }
     }

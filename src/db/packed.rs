@@ -113,6 +113,13 @@ pub struct Iter<'a> {
     width: usize,
 }
 
+impl<'a> Iter<'a> {
+    /// If all elements have one length, that and their bytes.
+    pub fn bare(&self) -> Option<(usize, &'a [u8])> {
+        (self.width > 0).then_some((self.width, self.rest))
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a [u8];
 
