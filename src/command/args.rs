@@ -121,6 +121,8 @@ impl<'a> Args<'a> {
 
     /// What is left, in order.
     pub fn rest(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
-        self.argv.iter().skip(self.next)
+        let from = self.next.min(self.argv.len());
+        let rest = self.argv.slice(from..self.argv.len());
+        rest.expect("the range is within the words").iter()
     }
 }

@@ -141,10 +141,7 @@ fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
         _ => len + 5,
     };
     match db.database().object(handle) {
-        Some(Object::List(list)) => list
-            .iter_from(0)
-            .map(|element| written(element.len()))
-            .sum(),
+        Some(Object::List(list)) => list.iter().map(|element| written(element.len())).sum(),
         _ => db.string(handle).map_or(0, |string| written(string.len())),
     }
 }

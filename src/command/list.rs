@@ -283,7 +283,8 @@ pub fn take_one(
     let list = db.list_mut(handle)?;
     reply.bulk_or_null(list.peek(end));
     list.drop_end(end, 1, limit);
-    taken(db, key, handle, end);
+    let left = list.len();
+    taken(db, key, handle, end, left);
     Ok(())
 }
 
@@ -305,22 +306,23 @@ pub fn take(
         return Ok(());
     }
     match end {
-        End::Left => list.iter().take(count).for_each(|e| reply.bulk(e)),
+        End::Left => write(list, 0..count, reply),
         End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
     }
     list.drop_end(end, count, limit);
-    taken(db, key, handle, end);
+    let left = list.len();
+    taken(db, key, handle, end, left);
     Ok(())
 }
 
-/// Notes that elements were taken from a list, which may be empty now.
-fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End) {
+/// Notes that elements were taken from a list, where some are `left`.
+fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End, left: usize) {
     let event = match end {
         End::Left => "lpop",
         End::Right => "rpop",
     };
     db.event(KeyspaceEvents::LIST, event, key);
-    if !db.remove_if_empty(key, handle) {
+    if left > 0 || !db.remove_if_empty(key, handle) {
         db.changed(key);
     }
 }
@@ -340,11 +342,18 @@ fn lrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     };
     let range = range(start, stop, list.len());
     reply.array(range.len());
-    if !range.is_empty() {
-        let elements = list.iter_from(range.start).take(range.len());
-        elements.for_each(|element| reply.bulk(element));
-    }
+    write(list, range, reply);
     Ok(())
+}
+
+/// Writes the elements with these indexes.
+fn write(list: &List, range: std::ops::Range<usize>, reply: &mut Reply<'_>) {
+    for (run, count) in list.runs(range) {
+        match run.bare() {
+            Some((width, bytes)) => reply.bulks_of(width, &bytes[..count * width]),
+            None => run.take(count).for_each(|element| reply.bulk(element)),
+        }
+    }
 }
 
 /// The indexes from `start` to `stop`, both included; negative ones count
@@ -604,7 +613,8 @@ pub fn move_one(
     // The push comes first among the events; a list whose only element goes
     // round never becomes empty.
     push_all(db, to, target, ends.1, std::iter::once(&element[..]))?;
-    taken(db, from, handle, ends.0);
+    let left = db.list(handle)?.len();
+    taken(db, from, handle, ends.0, left);
     reply.bulk(&element);
     Ok(())
 }

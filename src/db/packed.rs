@@ -1,9 +1,10 @@
 //! Elements side by side in one allocation, readable from both ends.
 //!
-//! An element is its length, its bytes, and the size of both in reverse, as
-//! variable-length numbers: two bytes of overhead for up to 126 bytes. Unused
-//! room may be at either end, so that a push is a copy of the element alone
-//! and a pop moves nothing.
+//! Elements of one length, such as ids and fixed records, stand there bare;
+//! their length is kept once. Otherwise an element is its length, its bytes,
+//! and the size of both in reverse, as variable-length numbers: two bytes of
+//! overhead for up to 126 bytes. Unused room may be at either end, so that a
+//! push is a copy of the element alone and a pop moves nothing.
 
 use memchr::memmem::Finder;
 
@@ -23,6 +24,9 @@ pub struct Packed {
     bytes: Vec<u8>,
     start: u32,
     len: u32,
+    /// The length of every element; 0 if they differ or are empty: then each
+    /// is written with its own.
+    width: u32,
 }
 
 /// What a chunk of Redis's default size takes. A buffer that needs less than
@@ -91,6 +95,11 @@ fn split_first(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// Cuts the last element off `bytes`, which is not empty.
 fn split_last(bytes: &[u8]) -> (&[u8], &[u8]) {
+    if let Some(&back @ 1..=0x7f) = bytes.last() {
+        let end = bytes.len() - 1;
+        let start = end - back as usize;
+        return (&bytes[start + 1..end], &bytes[..start]);
+    }
     let (front, digits) = read_varint(bytes.iter().rev());
     let (rest, element) = bytes.split_at(bytes.len() - front - digits);
     let (_, length) = read_varint(element.iter());
@@ -99,40 +108,62 @@ fn split_last(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// The elements of a chunk, first to last.
 #[derive(Clone, Debug, Default)]
-pub struct Iter<'a>(&'a [u8]);
+pub struct Iter<'a> {
+    rest: &'a [u8],
+    width: usize,
+}
+
+impl<'a> Iter<'a> {
+    /// If all elements have one length, that and their bytes.
+    pub fn bare(&self) -> Option<(usize, &'a [u8])> {
+        (self.width > 0).then_some((self.width, self.rest))
+    }
+}
 
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
-        let (element, rest) = split_first(self.0);
-        self.0 = rest;
+        let (element, rest) = match self.width {
+            0 => split_first(self.rest),
+            width => self.rest.split_at(width),
+        };
+        self.rest = rest;
         Some(element)
     }
 }
 
 /// The elements of a chunk, last to first.
 #[derive(Clone, Debug, Default)]
-pub struct IterRev<'a>(&'a [u8]);
+pub struct IterRev<'a> {
+    rest: &'a [u8],
+    width: usize,
+}
 
 impl<'a> Iterator for IterRev<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
-        let (element, rest) = split_last(self.0);
-        self.0 = rest;
+        let (element, rest) = match self.width {
+            0 => split_last(self.rest),
+            width => {
+                let (rest, element) = self.rest.split_at(self.rest.len() - width);
+                (element, rest)
+            }
+        };
+        self.rest = rest;
         Some(element)
     }
 }
 
 impl Packed {
-    /// Bytes that an element of `len` bytes takes.
+    /// Bytes that an element of `len` bytes takes among others.
     pub fn encoded_len(len: usize) -> usize {
         let front = varint_len(len) + len;
         front + varint_len(front)
@@ -152,12 +183,11 @@ impl Packed {
             End::Left => Packed {
                 bytes: vec![0; room],
                 start: room as u32,
-                len: 0,
+                ..Packed::default()
             },
             End::Right => Packed {
                 bytes: Vec::with_capacity(room),
-                start: 0,
-                len: 0,
+                ..Packed::default()
             },
         }
     }
@@ -177,6 +207,39 @@ impl Packed {
         self.bytes.len() - self.start as usize
     }
 
+    /// Bytes of the elements with the length of each, as Redis counts them.
+    pub fn encoded_byte_len(&self) -> usize {
+        match self.width as usize {
+            0 => self.byte_len(),
+            width => self.len() * Self::encoded_len(width),
+        }
+    }
+
+    /// Bytes of the elements when there is one more, of `len` bytes.
+    #[inline]
+    pub fn byte_len_with(&self, len: usize) -> usize {
+        if self.takes_bare(len) {
+            self.byte_len() + len
+        } else {
+            self.encoded_byte_len() + Self::encoded_len(len)
+        }
+    }
+
+    /// Bytes of the elements when those of `other` are among them.
+    pub fn byte_len_with_all(&self, other: &Packed) -> usize {
+        if self.width == other.width {
+            self.byte_len() + other.byte_len()
+        } else {
+            self.encoded_byte_len() + other.encoded_byte_len()
+        }
+    }
+
+    /// Whether an element of `len` bytes can stand here without its length.
+    #[inline]
+    fn takes_bare(&self, len: usize) -> bool {
+        len > 0 && (self.width as usize == len || self.len == 0)
+    }
+
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         self.bytes.capacity()
@@ -187,39 +250,82 @@ impl Packed {
     }
 
     /// Adds an element at `end`.
+    #[inline]
     pub fn push(&mut self, end: End, element: &[u8]) {
-        let size = Self::encoded_len(element.len());
-        let at = match end {
+        let size = self.prepare(element.len());
+        match end {
             End::Left => {
                 self.reserve_front(size);
                 self.start -= size as u32;
-                self.start as usize
+                self.write(self.start as usize, element);
             }
             End::Right => {
                 self.reserve_back(size);
-                let at = self.bytes.len();
-                self.bytes.resize(at + size, 0);
-                at
+                if self.width == 0 {
+                    append_element(&mut self.bytes, element);
+                } else {
+                    self.bytes.extend_from_slice(element);
+                }
             }
-        };
-        write_element(&mut self.bytes[at..at + size], element);
+        }
         self.len += 1;
     }
 
     /// Puts an element before the one at `index`.
     pub fn insert(&mut self, index: usize, element: &[u8]) {
-        let size = Self::encoded_len(element.len());
+        let size = self.prepare(element.len());
         let at = self.resize(self.offset(index), 0, size);
-        write_element(&mut self.bytes[at..at + size], element);
+        self.write(at, element);
         self.len += 1;
     }
 
     /// Puts `element` in the place of the one at `index`.
     pub fn replace(&mut self, index: usize, element: &[u8]) {
+        let size = self.prepare(element.len());
         let (at, old) = self.locate(index);
-        let size = Self::encoded_len(element.len());
         let at = self.resize(at, old, size);
-        write_element(&mut self.bytes[at..at + size], element);
+        self.write(at, element);
+    }
+
+    /// Has an element of `len` bytes have its place here, and answers how
+    /// many bytes it is going to take.
+    #[inline]
+    fn prepare(&mut self, len: usize) -> usize {
+        if self.takes_bare(len) {
+            self.width = len as u32;
+            return len;
+        }
+        if self.width > 0 {
+            self.write_lengths();
+        }
+        Self::encoded_len(len)
+    }
+
+    /// Writes each element with its length: they are not all of one any more.
+    /// The unused room stays on its side.
+    #[cold]
+    fn write_lengths(&mut self) {
+        let used = self.encoded_byte_len();
+        let capacity = capacity_for(used).max(self.bytes.capacity());
+        let start = if self.start > 0 { capacity - used } else { 0 };
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.resize(start, 0);
+        for element in self.iter() {
+            append_element(&mut bytes, element);
+        }
+        self.bytes = bytes;
+        self.start = start as u32;
+        self.width = 0;
+    }
+
+    /// Writes an element at `at`, where there is room for it.
+    fn write(&mut self, at: usize, element: &[u8]) {
+        let slot = &mut self.bytes[at..];
+        if self.width == 0 {
+            write_element(&mut slot[..Self::encoded_len(element.len())], element);
+        } else {
+            slot[..element.len()].copy_from_slice(element);
+        }
     }
 
     /// Drops the element at `index`.
@@ -232,6 +338,9 @@ impl Packed {
 
     /// Adds the elements of another chunk behind the own.
     pub fn append(&mut self, other: &Packed) {
+        if self.width != other.width {
+            return other.iter().for_each(|e| self.push(End::Right, e));
+        }
         self.reserve_back(other.byte_len());
         self.bytes.extend_from_slice(other.elements());
         self.len += other.len;
@@ -270,10 +379,14 @@ impl Packed {
     }
 
     /// Makes room for `size` bytes at the left.
+    #[inline]
     fn reserve_front(&mut self, size: usize) {
-        if self.start as usize >= size {
-            return;
+        if (self.start as usize) < size {
+            self.grow_front(size);
         }
+    }
+
+    fn grow_front(&mut self, size: usize) {
         let used = self.byte_len();
         let capacity = capacity_for(used + size);
         if capacity > self.bytes.capacity() {
@@ -289,10 +402,14 @@ impl Packed {
     }
 
     /// Makes room for `size` bytes at the right.
+    #[inline]
     fn reserve_back(&mut self, size: usize) {
-        if self.bytes.capacity() - self.bytes.len() >= size {
-            return;
+        if self.bytes.capacity() - self.bytes.len() < size {
+            self.grow_back(size);
         }
+    }
+
+    fn grow_back(&mut self, size: usize) {
         let used = self.byte_len();
         let capacity = capacity_for(used + size);
         if capacity > self.bytes.capacity() {
@@ -329,6 +446,9 @@ impl Packed {
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         if index >= self.len() {
             None
+        } else if self.width > 0 {
+            let at = self.offset(index);
+            Some(&self.bytes[at..at + self.width as usize])
         } else if index <= self.len() / 2 {
             self.iter().nth(index)
         } else {
@@ -338,6 +458,9 @@ impl Packed {
 
     /// Where the element at `index` begins; the end for the index behind the last.
     fn offset(&self, index: usize) -> usize {
+        if self.width > 0 {
+            return self.start as usize + index * self.width as usize;
+        }
         let (count, end) = if index <= self.len() / 2 {
             (index, End::Left)
         } else {
@@ -353,6 +476,13 @@ impl Packed {
     /// The elements but for `count` at `end`.
     fn without(&self, end: End, count: usize) -> &[u8] {
         let mut rest = self.elements();
+        if self.width > 0 {
+            let gone = count * self.width as usize;
+            return match end {
+                End::Left => &rest[gone..],
+                End::Right => &rest[..rest.len() - gone],
+            };
+        }
         for _ in 0..count {
             (_, rest) = match end {
                 End::Left => split_first(rest),
@@ -365,30 +495,49 @@ impl Packed {
     /// Where the element at `index` begins, and its size with all overhead.
     fn locate(&self, index: usize) -> (usize, usize) {
         let at = self.offset(index);
-        let (_, rest) = split_first(&self.bytes[at..]);
-        (at, self.bytes.len() - rest.len() - at)
+        (at, self.first_size(&self.bytes[at..]))
+    }
+
+    /// How many bytes the first of these elements takes.
+    fn first_size(&self, elements: &[u8]) -> usize {
+        match self.width {
+            0 => elements.len() - split_first(elements).1.len(),
+            width => width as usize,
+        }
     }
 
     /// The elements, first to last.
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.elements())
+        Iter {
+            rest: self.elements(),
+            width: self.width as usize,
+        }
     }
 
     /// The elements from `index` on.
     pub fn iter_from(&self, index: usize) -> Iter<'_> {
-        Iter(&self.bytes[self.offset(index.min(self.len()))..])
+        Iter {
+            rest: &self.bytes[self.offset(index.min(self.len()))..],
+            width: self.width as usize,
+        }
     }
 
     /// The elements, last to first.
     pub fn iter_rev(&self) -> IterRev<'_> {
-        IterRev(self.elements())
+        IterRev {
+            rest: self.elements(),
+            width: self.width as usize,
+        }
     }
 
-    /// Whether the element that `finder` looks for in its
+    /// Whether an element of `len` bytes that `finder` looks for in its
     /// [encoded form](Self::encode) may be here. Looking for bytes is many
     /// times as fast as going from element to element.
-    pub fn may_hold(&self, finder: &Finder<'_>) -> bool {
-        finder.find(self.elements()).is_some()
+    pub fn may_hold(&self, len: usize, finder: &Finder<'_>) -> bool {
+        match self.width as usize {
+            0 => finder.find(self.elements()).is_some(),
+            width => width == len,
+        }
     }
 
     /// Drops up to `count` elements at `end`, and keeps the memory: there is
@@ -411,8 +560,12 @@ impl Packed {
         let (mut run, mut to) = (self.start as usize, self.start as usize);
         let mut at = run;
         while at < self.bytes.len() && removed < take {
-            let (here, rest) = split_first(&self.bytes[at..]);
-            let (equal, next) = (here == element, self.bytes.len() - rest.len());
+            let next = at + self.first_size(&self.bytes[at..]);
+            let here = Iter {
+                rest: &self.bytes[at..next],
+                width: self.width as usize,
+            };
+            let equal = here.eq([element]);
             if equal && skip > 0 {
                 skip -= 1;
             } else if equal {
@@ -439,6 +592,7 @@ impl Packed {
             bytes: self.bytes[at..].to_vec(),
             start: 0,
             len: self.len - index as u32,
+            width: self.width,
         };
         self.bytes.truncate(at);
         self.len = index as u32;
@@ -464,6 +618,13 @@ impl Packed {
             self.bytes.shrink_to(used * 2);
         }
     }
+}
+
+/// Adds an element with its length.
+fn append_element(bytes: &mut Vec<u8>, element: &[u8]) {
+    let at = bytes.len();
+    bytes.resize(at + Packed::encoded_len(element.len()), 0);
+    write_element(&mut bytes[at..], element);
 }
 
 /// Fills `slot`, which has its encoded length, with an element.
