@@ -120,7 +120,9 @@ pub fn run(
     let Some(name) = argv.get(0) else {
         return Next::Run;
     };
-    if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+    if planned.entry.is_none()
+        && (name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:"))
+    {
         // A browser that was tricked into talking to us gets nothing at all,
         // not even the replies to what it sent before.
         tracing::warn!(
@@ -132,11 +134,10 @@ pub fn run(
     }
     context.turn.keep_time();
     let mark = reply.output().mark();
-    // What confirms a subscription is a message, not a reply.
-    let mut is_message = false;
+    let mut called = None;
     let next = match check(context, planned.entry, argv) {
         Ok(Checked::Run(entry)) => {
-            is_message = changes_subscriptions(&entry.full_name);
+            called = Some(entry);
             call(context, entry, planned.timed, argv, reply)
         }
         Ok(Checked::Queue(entry)) => {
@@ -153,7 +154,8 @@ pub fn run(
         }
     };
     if context.session.reply_mode != ReplyMode::On {
-        if !is_message {
+        // What confirms a subscription is a message, not a reply.
+        if !called.is_some_and(|entry| changes_subscriptions(&entry.full_name)) {
             reply.output().rewind(mark);
         }
         // The reply that a blocked client is still to get is not wanted.
