@@ -126,7 +126,9 @@ fn memory_follows_what_arrives_and_not_what_is_announced() {
         after.reserved.saturating_sub(before.reserved),
     );
     assert!(resident < 8 << 20, "{resident} bytes for 250 clients");
-    assert!(reserved < 64 << 20, "{reserved} bytes reserved");
+    // The C library reserves 64 MB for a thread that has just started; what is
+    // announced is half a gigabyte and more.
+    assert!(reserved < 256 << 20, "{reserved} bytes reserved");
     drop(clients);
     until_info(&mut probe, "connected_clients", 1);
     broker.stop();
