@@ -11,8 +11,10 @@
 //! it; `command::dispatch` makes the checks that the command's row asks for;
 //! `engine` takes the one lock of the keyspace for the batch and hands the
 //! handler a view of `db`; `engine::settle` draws the consequences of what
-//! changed (watched keys, blocked clients, notifications); the replies of the
-//! whole batch leave in one write.
+//! changed (watched keys, blocked clients, notifications). What other clients
+//! have been handed leaves first, then the replies of the whole batch in one
+//! write. What waits for time alone (keys that expire, housekeeping) has a
+//! thread of its own.
 //!
 //! Who may use whom: a module may use those on the lines below its own. Those
 //! of one line do not know each other, but for `engine` and `server`: a turn

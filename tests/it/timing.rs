@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use respd::Broker;
 
-use crate::wire::{Wire, assert_serves, show, until, until_info};
+use crate::wire::{Wire, assert_serves, encode, show, until, until_info};
 
 /// Later than this is broken, not slow.
 const LATE: Duration = Duration::from_secs(2);
@@ -241,4 +241,36 @@ fn start(settings: &[(&str, &str)]) -> Broker {
             builder.set(name, value)
         });
     builder.start().unwrap()
+}
+
+#[test]
+fn each_call_of_a_pipeline_is_counted_and_logged_when_each_is_to_be() {
+    const CALLS: usize = 50;
+    let broker = Broker::start().unwrap();
+    let (mut client, mut probe) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
+    let mut run = || {
+        let calls = [
+            encode(&["INCR", "n"]),
+            encode(&["GET", "n"]),
+            encode(&["GET"]),
+        ];
+        let pipeline: Vec<u8> = calls.iter().flat_map(|call| call.repeat(CALLS)).collect();
+        client.send_raw(&pipeline);
+        (0..3 * CALLS).for_each(|_| drop(client.receive()));
+    };
+    run();
+    let stats = probe.text(&["INFO", "commandstats"]);
+    for command in ["incr", "get"] {
+        let counted = format!("cmdstat_{command}:calls={CALLS},");
+        assert!(stats.contains(&counted), "{counted} is not in {stats}");
+        let histogram = probe.text(&["LATENCY", "HISTOGRAM", command]);
+        let counted = format!("[{command} [calls {CALLS} ");
+        assert!(histogram.starts_with(&counted), "{histogram}");
+    }
+    probe.call(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    run();
+    let log = probe.text(&["SLOWLOG", "GET", "-1"]);
+    for call in ["[INCR n]", "[GET n]"] {
+        assert_eq!(log.matches(call).count(), CALLS, "{call} in {log}");
+    }
 }
