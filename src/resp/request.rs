@@ -296,7 +296,8 @@ impl Decoder {
 
 /// A header of one or two digits, as nearly all are, at `start`: the number,
 /// and where what follows begins. It is within every limit, but for a count
-/// above [`SHORT_WORDS`]. 20 ns less for a SET than by the general way.
+/// above [`SHORT_WORDS`]. A SET is decoded in
+/// 230 instructions so, and in 480 by the general way.
 fn short_header(buffer: &[u8], start: usize, kind: u8) -> Option<(usize, usize)> {
     let digit = |byte: u8| usize::from(byte - b'0');
     match *buffer.get(start..)? {
