@@ -221,18 +221,12 @@ fn category(group: Group) -> Acl {
     }
 }
 
-/// The keys among the words of a request: the index of each word, and what
-/// becomes of the key. Shard channels are not keys.
+/// The keys of the request that begins behind the first `skip` words: the
+/// index of each, counted from there, and what becomes of the key. Shard
+/// channels are not keys.
 ///
 /// It answers an error if the words contradict each other, as when a request
 /// announces more keys than it has; the command itself will refuse it too.
-#[allow(dead_code, reason = "access control, which is not built yet, asks it")]
-pub fn keys_of(entry: &Entry, argv: Argv<'_>) -> Result<Vec<(usize, KeyFlags)>> {
-    keys_behind(entry, argv, 0)
-}
-
-/// [`keys_of`] the request that begins behind the first `skip` words; the
-/// indices count from there.
 fn keys_behind(entry: &Entry, argv: Argv<'_>, skip: usize) -> Result<Vec<(usize, KeyFlags)>> {
     let request = Request { argv, skip };
     let mut keys = Vec::new();
@@ -1121,7 +1115,7 @@ mod tests {
             };
             let entry = Entry::new(0, "x".into(), &row, None);
             let words = Words::of(line);
-            let keys = keys_of(&entry, words.argv()).unwrap();
+            let keys = keys_behind(&entry, words.argv(), 0).unwrap();
             keys.into_iter().map(|(index, _)| index).collect()
         };
         assert_eq!(find(MODIFY_KEY.after("STORE", 2), "x a b store c"), [4]);
