@@ -15,8 +15,8 @@ use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
 
-/// The buffer that replies are written into keeps this many bytes.
-const REPLY_KEEP: usize = 4096;
+/// The buffers for a key and a reply keep this many bytes each.
+const KEEP: usize = 4096;
 
 /// Settles the journal until it is empty; answers whether anybody has been
 /// handed something.
@@ -71,6 +71,7 @@ fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool 
         settled = known;
     }
     state.keyspace.journal.clear_changes();
+    key.shrink_to(KEEP);
     state.scratch.key = key;
     observe(server, state);
     receivers > 0
@@ -150,9 +151,9 @@ pub fn resume(server: &Server, waiter: &Waiter, reply: &mut Output, uptime: Dura
     let limit = server.output_limit(&waiter.client);
     let add = |inner: &mut crate::session::outbox::Inner| {
         if waiter.silent {
-            reply.clear(REPLY_KEEP);
+            reply.clear(KEEP);
         } else {
-            reply.drain_into(&mut inner.output, REPLY_KEEP);
+            reply.drain_into(&mut inner.output, KEEP);
         }
         inner.resumed = true;
     };
