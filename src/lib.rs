@@ -43,30 +43,30 @@
 //! a setting is one row in `config::settings`. Help, introspection, checks and
 //! documentation derive from the rows.
 
+mod acl;
 pub mod broker;
 mod clock;
 mod command;
 pub mod config;
 mod db;
+mod dispatch;
 mod engine;
 mod error;
 mod events;
-mod glob;
-mod histogram;
 mod local;
-mod long_double;
 mod metrics;
 mod monitor;
 mod net;
-mod number;
-mod password;
-mod pause;
 mod process;
 mod pubsub;
 pub mod resp;
+mod segmented;
 mod server;
 mod session;
-mod words;
+mod table;
+#[cfg(test)]
+mod testing;
+mod text;
 
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;

@@ -7,16 +7,17 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use parking_lot::RwLock;
 
-use crate::glob;
 use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
 use crate::session::outbox::Delivery;
 use crate::session::{Client, ClientFlags, Session, Subscriptions};
+use crate::text::glob;
 
 type Subscribers = Vec<Arc<Client>>;
 type Channels = DashMap<Bytes, Subscribers, foldhash::fast::RandomState>;
@@ -118,10 +119,7 @@ impl PubSub {
         match self.map(target) {
             Some(channels) => channels.entry(name).or_default().push(client.clone()),
             None => {
-                let mut patterns = self
-                    .patterns
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut patterns = self.patterns.write();
                 patterns.entry(name).or_default().push(client.clone());
                 self.pattern_count.store(patterns.len(), Relaxed);
             }
@@ -142,10 +140,7 @@ impl PubSub {
                 channels.remove_if_mut(name, |_, subscribers| remove(subscribers));
             }
             None => {
-                let mut patterns = self
-                    .patterns
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut patterns = self.patterns.write();
                 if patterns.get_mut(name).is_some_and(remove) {
                     patterns.remove(name);
                 }
@@ -173,7 +168,7 @@ impl PubSub {
     pub fn publish(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
         let mut receivers = fan_out(&self.channels, b"message", channel, payload, delivery);
         if self.pattern_count.load(Relaxed) > 0 {
-            let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+            let patterns = self.patterns.read();
             for (pattern, subscribers) in patterns.iter() {
                 if glob::matches(pattern, channel, false) {
                     let words = [b"pmessage".as_slice(), pattern, channel, payload];

@@ -7,25 +7,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::keys::encoding_name;
-use super::spec::ADMIN;
-use super::{Args, Command, Flags, Group, Handler};
 use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
-use crate::long_double::LongDouble;
-use crate::number;
 use crate::resp::Reply;
-use crate::server::{Context, Server};
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::server::Server;
+use crate::table::vocabulary::{ADMIN, SERVER};
+use crate::table::{Args, Context, Flags, Handler, Row};
+use crate::text::long_double::LongDouble;
+use crate::text::number;
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "debug", arity: -2, flags: ADMIN.union(Flags::PROTECTED),
+pub const COMMANDS: &[Row] = &[
+    Row {
+        name: "debug", arity: -2, flags: ADMIN.union(Flags::PROTECTED).union(Flags::SYSTEM),
         since: "1.0.0", complexity: "Depends on subcommand.",
         summary: "Reaches behind the scenes, for tests of the server.",
         handler: Handler::Session(debug),
@@ -35,12 +30,13 @@ pub const COMMANDS: &[Command] = &[
 
 fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let name = args.next()?;
-    let unknown = || Error::subcommand_syntax("debug", name);
+    let unknown = args.wrong_subcommand();
     match (name.to_ascii_lowercase().as_slice(), args.remaining()) {
         (b"sleep", 1) => sleep(context, args)?,
         (b"set-active-expire", 1) => {
             let on = leading_integer(args.next()?) != 0;
             context.server.active_expire.store(on, Relaxed);
+            context.turn.wake_upkeep();
         }
         (b"object", 1 | 2) => return object(context, args, reply),
         (b"error", 1) => return Err(Error::quoting("", args.next()?, "")),
@@ -61,7 +57,7 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
             HELP.iter().for_each(|line| reply.simple(line));
             return Ok(());
         }
-        _ => return Err(unknown()),
+        _ => return Err(unknown),
     }
     reply.ok();
     Ok(())
@@ -148,13 +144,13 @@ fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, server};
     use super::*;
+    use crate::testing::{client, engine};
 
     #[test]
     fn it_is_refused_unless_a_setting_permits_it() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         let refused = client.run(b"DEBUG SLEEP 0\r\nMULTI\r\nDEBUG SLEEP 0\r\nEXEC\r\n");
         let refused = String::from_utf8(refused).expect("text");
         let replies: Vec<_> = refused.lines().collect();
@@ -164,9 +160,9 @@ mod tests {
         );
         assert_eq!(replies[2], replies[0]);
         assert!(replies[3].starts_with("-EXECABORT "), "{refused}");
-        let mut config = server.config().clone();
+        let mut config = engine.server.config().clone();
         config.enable_debug_command = crate::config::DebugCommand::Local;
-        server.apply(config, &mut crate::engine::Turn::new(&server));
+        crate::engine::Turn::new(&engine).apply(config);
         assert_eq!(client.line("DEBUG SLEEP 0"), "+OK");
     }
 

@@ -3,84 +3,79 @@
 //! Keys whose time has come are removed when somebody asks for them, by
 //! [`Db::peek`], or by the engine's expiry task, whichever is first.
 
-use super::spec::{READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
-use super::{Args, Command, Group, Handler};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
-
-const KEYS: Command = Command {
-    group: Group::Generic,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{GENERIC, READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
+use crate::table::{Args, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "expire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key seconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "1.0.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live for so many seconds from now.", handler: Handler::Data(expire),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key milliseconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "2.6.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live for so many milliseconds from now.",
         handler: Handler::Data(pexpire),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "expireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key unix-time-seconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]", since: "1.2.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live until a Unix time in seconds.", handler: Handler::Data(expireat),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key unix-time-milliseconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]",
         since: "2.6.0", history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live until a Unix time in milliseconds.",
         handler: Handler::Data(pexpireat),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "ttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", tips: &["nondeterministic_output"], since: "1.0.0",
         history: &[("2.8.0", "Added the -2 reply.")],
         summary: "The seconds that a key has left to live.", handler: Handler::Data(ttl),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", tips: &["nondeterministic_output"], since: "2.6.0",
         history: &[("2.8.0", "Added the -2 reply.")],
         summary: "The milliseconds that a key has left to live.", handler: Handler::Data(pttl),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "expiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", since: "7.0.0",
         summary: "The Unix time in seconds at which a key expires.",
         handler: Handler::Data(expiretime),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", since: "7.0.0",
         summary: "The Unix time in milliseconds at which a key expires.",
         handler: Handler::Data(pexpiretime),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "persist", arity: 2, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key", since: "2.2.0",
         summary: "Takes the expiry off a key.", handler: Handler::Data(persist),
-        ..KEYS
+        ..GENERIC
     },
 ];
 
@@ -258,7 +253,7 @@ fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::testing::Data;
+    use crate::testing::Data;
 
     #[test]
     fn seconds_are_rounded_to_the_nearest() {

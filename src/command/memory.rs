@@ -7,28 +7,21 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::introspect::HELP;
-use super::spec::{CONTAINER, READ, STAT_KEY};
-use super::{Args, Command, Group, Handler};
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::resp::Reply;
-use crate::server::Context;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{CONTAINER, READ, SERVER, STAT_KEY};
+use crate::table::{Args, Context, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "memory", group: Group::Server, since: "4.0.0",
         summary: "Asks about memory.",
         subcommands: &[
-            Command {
+            Row {
                 name: "usage", arity: -3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key [SAMPLES count:integer]",
                 since: "4.0.0", complexity: "O(N) where N is the number of samples.",
@@ -36,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Data(memory_usage),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "doctor", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
@@ -44,14 +37,14 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_doctor),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "stats", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
                 summary: "Where memory goes, in figures.", handler: Handler::Session(memory_stats),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "malloc-stats", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
@@ -60,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_malloc_stats),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "purge", arity: 2,
                 tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
                 since: "4.0.0",
@@ -69,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_purge),
                 ..SERVER
             },
-            Command { since: "4.0.0", ..HELP },
+            Row { since: "4.0.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -108,8 +101,11 @@ pub struct Memory {
 impl Memory {
     /// Looks at everything there is.
     pub fn measure(context: &mut Context<'_>) -> Memory {
-        let clients = context.server.clients.iter();
-        let clients = clients.map(|client| client.memory()).sum();
+        let mut clients = 0;
+        context
+            .server
+            .clients
+            .for_each(|client| clients += client.memory());
         let databases = &context.turn.state().keyspace.databases;
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use super::directives::{self, Absent};
 use super::value::{describe, path_from_bytes};
 use super::{Config, Refusal, lookup};
-use crate::glob;
-use crate::words::{self, quote};
+use crate::text::glob;
+use crate::text::words::{self, quote};
 
 /// Files that may include each other in a row. Redis has no limit and dies of a file that
 /// includes itself.

@@ -20,7 +20,7 @@ pub use file::{ConfigError, Loaded, Origin};
 pub use settings::{Change, HelpEntry, Kind, Refusal, SETTINGS, Setting, help, lookup};
 pub(crate) use value::describe;
 
-use crate::glob;
+use crate::text::glob;
 
 /// The settings of one server.
 ///

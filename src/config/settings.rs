@@ -13,8 +13,8 @@ use super::{
     Config, DebugCommand, KeyspaceEvents, LogLevel, OutputBufferLimit, OutputBufferLimits,
 };
 
-use crate::number::{format_memory, parse_i64, parse_memory};
-use crate::words::quote;
+use crate::text::number::{format_memory, parse_i64, parse_memory};
+use crate::text::words::quote;
 
 const INT_MAX: i64 = i32::MAX as i64;
 

@@ -14,17 +14,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::time::{Instant, Sleep};
 
 use super::stream::Stream;
-use crate::command::dispatch::{self, Next, Plan};
-use crate::engine::Turn;
+use crate::clock::Timer;
+use crate::command::TABLE;
+use crate::dispatch::batch::{Requests, Stopped};
+use crate::engine::{Engine, Turn};
 use crate::error::Error;
-use crate::resp::request::{Batch, Decoder, Limits};
+use crate::resp::request::{Decoder, Limits};
 use crate::resp::{Output, Reply};
-use crate::server::{self, Server};
 use crate::session::outbox::{self, OutputLimit};
-use crate::session::{ClientFlags, Session};
+use crate::session::{ClientFlags, Ending, Session};
 
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
@@ -59,13 +59,6 @@ struct Scratch {
     output: Output,
 }
 
-/// The requests of a turn, and the commands that they name.
-#[derive(Default)]
-struct Requests {
-    batch: Batch,
-    plan: Plan,
-}
-
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         read: vec![0; READ_MAX].into(),
@@ -76,17 +69,17 @@ thread_local! {
 
 /// A client's connection; the future ends when it closes.
 pub struct Connection {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     stream: Stream,
     session: Session,
     decoder: Decoder,
     /// What has arrived and has not run. Taking from its front moves nothing.
     input: BytesMut,
     /// There may be a request in `input` that can run.
-    fresh: bool,
+    runnable: bool,
     state: State,
-    /// The end of a blocked client's patience, or of a pause.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// The end of a blocked client's patience.
+    timer: Option<Timer>,
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
     ended: bool,
@@ -110,14 +103,14 @@ enum State {
 
 impl Connection {
     /// Takes over an accepted socket, and the session that it was registered with.
-    pub fn new(server: Arc<Server>, stream: Stream, session: Session) -> Connection {
+    pub fn new(engine: Arc<Engine>, stream: Stream, session: Session) -> Connection {
         Connection {
-            server,
+            engine,
             stream,
             session,
             decoder: Decoder::default(),
             input: BytesMut::new(),
-            fresh: false,
+            runnable: false,
             state: State::Running,
             timer: None,
             waker: None,
@@ -129,7 +122,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.server.disconnect(&mut self.session);
+        self.engine.disconnect(&mut self.session);
     }
 }
 
@@ -161,8 +154,8 @@ impl Connection {
                 continue;
             }
             let flushed = self.write(cx, &mut scratch.output)?;
-            let done = self.session.closing
-                || (self.ended && (self.state != State::Running || !self.fresh));
+            let done = self.session.ending.is_some()
+                || (self.ended && (self.state != State::Running || !self.runnable));
             if done {
                 return if flushed || self.state != State::Running {
                     Poll::Ready(Ok(()))
@@ -176,9 +169,9 @@ impl Connection {
                 let mut outbox = self.session.client.outbox.lock();
                 outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
             }
-            let more = if self.state == State::Running && self.fresh {
+            let more = if self.state == State::Running && self.runnable {
                 self.run_input(scratch);
-                self.fresh
+                self.runnable
             } else {
                 match self.read(cx, scratch) {
                     Poll::Ready(full) => full?,
@@ -215,14 +208,15 @@ impl Connection {
     }
 
     fn killed(&self) -> bool {
-        self.session.aborted || self.session.client.flags().contains(ClientFlags::KILLED)
+        self.session.ending == Some(Ending::AtOnce)
+            || self.session.client.flags().contains(ClientFlags::KILLED)
     }
 
     /// Ends the wait of a client that sends nothing any more. Answers whether
     /// it was still waiting.
     fn leave(&self) -> bool {
         let client = self.session.client.id;
-        Turn::new(&self.server).unblock(client) || !self.session.client.outbox.lock().resumed
+        Turn::new(&self.engine).unblock(client) || !self.session.client.outbox.lock().resumed
     }
 
     /// Takes what others have put into the outbox behind what is in `output`,
@@ -232,9 +226,9 @@ impl Connection {
         let elapsed = self
             .timer
             .as_mut()
-            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+            .is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
         if elapsed && self.state == State::Blocked {
-            Turn::new(&self.server).time_out(client);
+            Turn::new(&self.engine).time_out(client);
         }
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
@@ -243,13 +237,13 @@ impl Connection {
         let over = match self.state {
             State::Running => return,
             State::Blocked => resumed,
-            State::Held => elapsed || !client.flags().contains(ClientFlags::PAUSED),
+            State::Held => !client.flags().contains(ClientFlags::PAUSED),
         };
         if over {
-            client.set_flags(ClientFlags::PAUSED, false);
+            client.note_activity(self.engine.server.clock.uptime());
             self.state = State::Running;
             self.timer = None;
-            self.fresh = !self.input.is_empty();
+            self.runnable = !self.input.is_empty();
         }
     }
 
@@ -278,18 +272,19 @@ impl Connection {
             self.ended = true;
             return Poll::Ready(Ok(false));
         }
-        self.server.metrics.reads.fetch_add(1, Relaxed);
-        self.server
+        self.engine.server.metrics.reads.fetch_add(1, Relaxed);
+        self.engine
+            .server
             .metrics
             .input_bytes
             .fetch_add(len as u64, Relaxed);
         let end = kept + len;
         if kept < self.input.len() || self.state != State::Running {
             self.input.extend_from_slice(&read[kept..end]);
-            self.fresh = self.decoder.missing(self.input.len()) == 0;
+            self.runnable = self.decoder.missing(self.input.len()) == 0;
             self.check_input();
         } else {
-            let used = self.turn(&read[..end], requests, output);
+            let used = self.run_buffer(&read[..end], requests, output);
             if kept > 0 || used < end {
                 self.input.clear();
                 if used == end || self.input.capacity() > READ_MAX {
@@ -305,7 +300,7 @@ impl Connection {
     /// Runs what waits in our own buffer, one turn's worth of it.
     fn run_input(&mut self, scratch: &mut Scratch) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.turn(&input, &mut scratch.requests, &mut scratch.output);
+        let used = self.run_buffer(&input, &mut scratch.requests, &mut scratch.output);
         if used < input.len() {
             input.advance(used);
             self.input = input;
@@ -320,12 +315,13 @@ impl Connection {
         client.input.store(self.input.len(), Relaxed);
         let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory());
         let limit = match session.authenticated {
-            true => self.server.hot.query_buffer.load(Relaxed),
+            true => self.engine.server.live.query_buffer.load(Relaxed),
             false => UNAUTHENTICATED_INPUT_MAX,
         };
         // Places in a buffer are 32-bit numbers.
         if waiting > limit.min(u32::MAX as usize) {
-            self.server
+            self.engine
+                .server
                 .metrics
                 .query_limit_disconnections
                 .fetch_add(1, Relaxed);
@@ -340,18 +336,18 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn turn(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
+    fn run_buffer(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
         let mut used = 0;
-        self.fresh = false;
+        self.runnable = false;
         while used < buffer.len() {
             if used >= READ_MAX {
-                self.fresh = true;
+                self.runnable = true;
                 return used;
             }
             let rest = &buffer[used..];
             let authenticated = self.session.authenticated;
             let limits = Limits {
-                bulk: self.server.hot.bulk.load(Relaxed),
+                bulk: self.engine.server.live.bulk.load(Relaxed),
                 authenticated,
             };
             // AUTH changes what may follow it.
@@ -359,13 +355,13 @@ impl Connection {
             let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
             if let Some(stopped) = self.run(rest, requests, output) {
                 self.decoder = Decoder::default();
-                self.fresh = true;
+                self.runnable = true;
                 return used + stopped;
             }
             used += decoded;
             if let Some(error) = error {
                 Reply::new(output, self.session.protocol).error(&Error::protocol(error.text()));
-                self.session.closing = true;
+                self.session.ending = Some(Ending::AfterReplies);
                 return buffer.len();
             }
             if requests.batch.is_empty() {
@@ -375,61 +371,33 @@ impl Connection {
         used
     }
 
-    /// Runs a batch under one lock. If the client blocks, is held or closes
-    /// within it, or its replies are many, answers where in `buffer` it stopped.
+    /// Runs a batch under one lock. If the client blocks, is held or ends
+    /// within it, or its replies are many, answers where in `buffer` to go on.
     fn run(
         &mut self,
         buffer: &[u8],
         requests: &mut Requests,
         output: &mut Output,
     ) -> Option<usize> {
-        let Requests { batch, plan } = requests;
-        let others_first = &mut self.others_first;
-        let server = &*self.server;
-        let turn = Turn::new(server);
-        self.session
-            .client
-            .active_ms
-            .store(turn.uptime.as_millis() as u64, Relaxed);
-        let mut context = server::Context {
-            server,
-            session: &mut self.session,
-            turn,
-            in_exec: false,
-        };
-        dispatch::plan(&mut context, batch, buffer, plan);
-        // What the client has not read of earlier replies.
-        let backlog = output.len();
-        let mut start = 0;
-        for (index, &planned) in plan.commands.iter().enumerate() {
-            let (argv, end) = batch.get(index, buffer);
-            let mut reply = Reply::new(output, context.session.protocol);
-            let next = dispatch::run(&mut context, planned, argv, &mut reply);
-            *others_first |= context.turn.reached_others;
-            match next {
-                Next::Run if context.session.closing || context.session.aborted => {
-                    return Some(buffer.len());
-                }
-                Next::Run => {}
-                Next::Block(entry, wait) => {
-                    let timeout_ms = wait.timeout_ms;
-                    context.block(entry, argv, *wait);
-                    self.state = State::Blocked;
-                    self.timer = (timeout_ms > 0).then(|| timer(Duration::from_millis(timeout_ms)));
-                    return Some(end);
-                }
-                Next::Hold(until) => {
-                    self.state = State::Held;
-                    self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
-                    return Some(start);
-                }
+        let progress = requests.run(
+            &self.engine,
+            &TABLE,
+            &mut self.session,
+            (0, buffer),
+            output,
+            OUTPUT_MAX,
+        );
+        self.others_first |= progress.reached_others;
+        match progress.stopped? {
+            Stopped::Ended => return Some(buffer.len()),
+            Stopped::Blocked(deadline) => {
+                self.state = State::Blocked;
+                self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
             }
-            if output.len() - backlog >= OUTPUT_MAX {
-                return Some(end);
-            }
-            start = end;
+            Stopped::Held => self.state = State::Held,
+            Stopped::OutputFull => {}
         }
-        None
+        Some(progress.end)
     }
 
     /// Writes `output` as far as the socket takes it; the rest goes back into
@@ -447,8 +415,9 @@ impl Connection {
             match written {
                 Poll::Ready(len) => {
                     let len = len?;
-                    self.server.metrics.writes.fetch_add(1, Relaxed);
-                    self.server
+                    self.engine.server.metrics.writes.fetch_add(1, Relaxed);
+                    self.engine
+                        .server
                         .metrics
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
@@ -483,23 +452,14 @@ impl Connection {
         }
         let client = &self.session.client;
         let limit = match self.session.authenticated {
-            true => self.server.output_limit(client),
+            true => self.engine.server.live.output_limit(client.flags()),
             false => UNAUTHENTICATED_OUTPUT,
         };
         let mut outbox = self.set_aside(output);
-        let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
+        let overflowed = outbox.exceeds(limit, self.engine.server.clock.uptime());
         drop(outbox);
         if overflowed {
-            self.server.note_overflow(client, b"");
+            self.engine.server.note_overflow(client, b"");
         }
     }
-}
-
-/// A timer that ends no earlier than `after` from now.
-fn timer(after: Duration) -> Pin<Box<Sleep>> {
-    // Longer than a process lives, and short enough for the clock to add.
-    const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-    Box::pin(tokio::time::sleep_until(
-        Instant::now() + after.min(FOREVER),
-    ))
 }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bitflags::bitflags;
+use parking_lot::Mutex;
 
 use super::outbox::Outbox;
 
@@ -29,8 +29,6 @@ bitflags! {
         const NO_EVICT = 1 << 5;
         /// `T`: CLIENT NO-TOUCH.
         const NO_TOUCH = 1 << 6;
-        /// `c`: closes once its replies have left.
-        const CLOSING = 1 << 7;
         /// `A`: closes at once.
         const KILLED = 1 << 8;
         /// `U`: over a Unix socket.
@@ -101,8 +99,9 @@ pub struct Client {
     pub peer: Peer,
     /// When it connected, in time since the broker's start.
     pub connected: Duration,
-    /// When it last sent something, in milliseconds since the broker's start.
-    pub active_ms: AtomicU64,
+    /// When it last sent or read something, in milliseconds since the broker's
+    /// start.
+    active_ms: AtomicU64,
     /// The selected database.
     pub db: AtomicUsize,
     /// The id of the command that it ran last, or `usize::MAX`.
@@ -183,13 +182,13 @@ impl Client {
 
     /// What it calls itself.
     pub fn names(&self) -> Names {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock();
         names.as_deref().cloned().unwrap_or_default()
     }
 
     /// Changes what it calls itself.
     pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         change(names.get_or_insert_default());
     }
 
@@ -205,6 +204,17 @@ impl Client {
             + self.input.load(Relaxed)
             + self.queued_memory.load(Relaxed)
             + self.outbox.lock().output.memory()
+    }
+
+    /// Notes that it sends, reads or is served now, in time since the broker's
+    /// start.
+    pub fn note_activity(&self, now: Duration) {
+        self.active_ms.store(now.as_millis() as u64, Relaxed);
+    }
+
+    /// For how long it has done nothing of that.
+    pub fn idle(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_millis(self.active_ms.load(Relaxed)))
     }
 
     /// Has its task close the connection; what waits for it is dropped.

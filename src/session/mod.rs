@@ -3,11 +3,13 @@
 
 pub mod client;
 pub mod outbox;
+pub mod pause;
+pub mod registry;
 mod transaction;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 pub use client::{Client, ClientFlags};
@@ -33,17 +35,49 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What CLIENT REPLY has set.
     pub reply_mode: ReplyMode,
-    /// The connection closes once its replies have left.
-    pub closing: bool,
-    /// The connection closes at once and its replies are dropped.
-    pub aborted: bool,
+    /// The connection closes, because of what the client has sent.
+    pub ending: Option<Ending>,
+}
+
+/// How a connection closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Once its replies have left.
+    AfterReplies,
+    /// At once; its replies are dropped.
+    AtOnce,
 }
 
 /// Keys watched since WATCH; whoever changes one sets the client's DIRTY flag.
-#[derive(Default)]
 pub struct Watch {
-    /// Database and key, and whether it had expired already when it was watched.
-    pub keys: HashMap<(usize, Box<[u8]>), bool>,
+    /// For whom.
+    pub watching: Arc<Watching>,
+    /// The keys, each once.
+    pub keys: Vec<WatchedKey>,
+}
+
+/// The number of a database, and a key in it.
+pub type WatchedKey = (usize, Box<[u8]>);
+
+/// A client that watches keys, until UNWATCH or the end of a transaction.
+pub struct Watching {
+    /// The client.
+    pub client: Arc<Client>,
+    /// It watches them no longer.
+    pub ended: AtomicBool,
+}
+
+impl Watch {
+    /// No keys yet.
+    pub fn new(client: &Arc<Client>) -> Watch {
+        Watch {
+            watching: Arc::new(Watching {
+                client: client.clone(),
+                ended: AtomicBool::new(false),
+            }),
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// What a client is subscribed to.
@@ -94,8 +128,7 @@ impl Session {
             watch: None,
             subscriptions: None,
             reply_mode: ReplyMode::default(),
-            closing: false,
-            aborted: false,
+            ending: None,
         }
     }
 

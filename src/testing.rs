@@ -4,13 +4,15 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::{Args, Argv, Handler, TABLE};
 use crate::LocalClient;
+use crate::command::TABLE;
 use crate::config::Config;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::engine::Engine;
 use crate::events::KeyspaceEvents;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
+use crate::table::{Args, Handler};
 
 /// A keyspace at a time that stands still.
 pub struct Data {
@@ -60,14 +62,14 @@ impl Data {
             words.push(start..buffer.len() as u32);
         }
         let argv = Argv::new(&buffer, &words);
-        let entry = super::dispatch::lookup(argv).unwrap();
-        assert!(entry.command.accepts(argv.len()), "{line}");
-        let Handler::Data(handler) = entry.command.handler else {
+        let command = TABLE.lookup(argv).unwrap();
+        assert!(command.row.accepts(argv.len()), "{line}");
+        let Handler::Data(handler) = command.row.handler else {
             panic!("{line} needs a server");
         };
         let mut output = Output::default();
         let mark = output.mark();
-        let args = Args::new(argv, 1 + usize::from(entry.parent.is_some()));
+        let args = Args::new(argv, command.name_words());
         let mut reply = Reply::new(&mut output, Protocol::Resp2);
         if let Err(error) = handler(&mut self.db(), args, &mut reply) {
             reply.output().rewind(mark);
@@ -108,15 +110,17 @@ impl Data {
     }
 }
 
-/// A server with the default settings that listens nowhere, for the tests of
-/// commands about clients and the server.
-pub fn server() -> Arc<Server> {
-    Arc::new(Server::new(Config::default(), None, TABLE.entries.len()))
+/// An engine with the default settings whose server listens nowhere, for the
+/// tests of commands about clients and the server.
+pub fn engine() -> Arc<Engine> {
+    let names = TABLE.commands().iter();
+    let names = names.map(|command| command.full_name.as_str());
+    Engine::new(Server::new(Config::default(), None, names))
 }
 
 /// A client of it.
-pub fn client(server: &Arc<Server>) -> LocalClient {
-    LocalClient::new(server.clone())
+pub fn client(engine: &Arc<Engine>) -> LocalClient {
+    LocalClient::new(engine.clone())
 }
 
 impl LocalClient {
