@@ -140,6 +140,13 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
             .map(|(key, value)| (key, value))
     }
 
+    /// All entries, in no order; what has been taken out is given back from
+    /// time to time.
+    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        let tables = self.segments.into_iter().map(|segment| segment.table);
+        tables.flat_map(HashTable::into_iter)
+    }
+
     /// All entries, in no order, with values that can be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         let tables = self.segments.iter_mut().map(|segment| &mut segment.table);

@@ -273,7 +273,7 @@ fn add(
         let names = target.names(subscriptions);
         if !names.contains(name) {
             let name = Bytes::copy_from_slice(name);
-            names.insert(name.clone());
+            names.insert_new(name.clone());
             context.session.show_subscriptions();
             context
                 .server

@@ -289,6 +289,9 @@ impl Engine {
         if waits || session.watch.is_some() {
             Turn::new(self).leave(session);
         }
+        if self.server.pubsub.is_left() {
+            self.wake_upkeep();
+        }
     }
 }
 

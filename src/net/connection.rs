@@ -75,6 +75,8 @@ pub struct Connection {
     decoder: Decoder,
     /// What has arrived and has not run. Taking from its front moves nothing.
     input: BytesMut,
+    /// Bytes of memory that `input` holds.
+    input_memory: usize,
     /// There may be a request in `input` that can run.
     runnable: bool,
     state: State,
@@ -110,6 +112,7 @@ impl Connection {
             session,
             decoder: Decoder::default(),
             input: BytesMut::new(),
+            input_memory: 0,
             runnable: false,
             state: State::Running,
             timer: None,
@@ -282,14 +285,14 @@ impl Connection {
         if kept < self.input.len() || self.state != State::Running {
             self.input.extend_from_slice(&read[kept..end]);
             self.runnable = self.decoder.missing(self.input.len()) == 0;
+            // Who is still sending is not idle, though nothing of it has run.
+            let client = &self.session.client;
+            client.note_activity(self.engine.server.clock.uptime());
             self.check_input();
         } else {
             let used = self.run_buffer(&read[..end], requests, output);
             if kept > 0 || used < end {
                 self.input.clear();
-                if used == end || self.input.capacity() > READ_MAX {
-                    self.input = BytesMut::new();
-                }
                 self.input.extend_from_slice(&read[used..end]);
             }
             self.check_input();
@@ -301,18 +304,32 @@ impl Connection {
     fn run_input(&mut self, scratch: &mut Scratch) {
         let mut input = std::mem::take(&mut self.input);
         let used = self.run_buffer(&input, &mut scratch.requests, &mut scratch.output);
-        if used < input.len() {
-            input.advance(used);
-            self.input = input;
-        }
+        input.advance(used);
+        self.input = input;
         self.check_input();
+    }
+
+    /// Gives back a buffer that is much larger than what is in it. What has
+    /// been taken from its front counts, too.
+    fn trim_input(&mut self) {
+        const SMALL: usize = 1024;
+        self.input_memory = self.input_memory.max(self.input.capacity());
+        let needed = self.input.len();
+        let wasteful = self.input_memory > (4 * needed).max(SMALL);
+        if wasteful || needed == 0 && self.input_memory > 0 {
+            self.input = BytesMut::from(&self.input[..]);
+            self.input_memory = self.input.capacity();
+        }
+        let client = &self.session.client;
+        client.input.store(self.input.len(), Relaxed);
+        client.input_memory.store(self.input_memory, Relaxed);
     }
 
     /// Closes a client that has sent too much at once.
     fn check_input(&mut self) {
+        self.trim_input();
         let session = &self.session;
         let client = &session.client;
-        client.input.store(self.input.len(), Relaxed);
         let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory());
         let limit = match session.authenticated {
             true => self.engine.server.live.query_buffer.load(Relaxed),

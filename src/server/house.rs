@@ -35,6 +35,7 @@ fn keep_once(server: &Server) {
         server
             .clients
             .for_each(|client| look_after(server, client, uptime));
+        server.pubsub.trim();
     }
 }
 

@@ -135,7 +135,7 @@ impl Server {
         self.clients.remove(client.id);
         self.monitors.remove(client.id);
         self.pause.forget(&client);
-        self.pubsub.unsubscribe_all(session);
+        self.pubsub.leave(session);
     }
 
     /// Hands a message to the subscribers of a channel; answers how many got

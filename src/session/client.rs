@@ -30,13 +30,15 @@ bitflags! {
         /// `T`: CLIENT NO-TOUCH.
         const NO_TOUCH = 1 << 6;
         /// `A`: closes at once.
-        const KILLED = 1 << 8;
+        const KILLED = 1 << 7;
         /// `U`: over a Unix socket.
-        const UNIX = 1 << 9;
+        const UNIX = 1 << 8;
         /// Held by CLIENT PAUSE; no letter.
-        const PAUSED = 1 << 10;
+        const PAUSED = 1 << 9;
         /// Speaks RESP3; no letter.
-        const RESP3 = 1 << 11;
+        const RESP3 = 1 << 10;
+        /// Has gone; what it has left behind is being taken down.
+        const GONE = 1 << 11;
     }
 }
 
@@ -112,12 +114,16 @@ pub struct Client {
     pub patterns: AtomicU32,
     /// Subscriptions to shard channels.
     pub shard_channels: AtomicU32,
+    /// Bytes that it holds for its subscriptions.
+    pub subscription_memory: AtomicUsize,
     /// Commands queued since MULTI, or -1.
     pub queued: AtomicI64,
     /// Bytes that the queued commands hold.
     pub queued_memory: AtomicUsize,
     /// Bytes that have arrived and are not run yet.
     pub input: AtomicUsize,
+    /// Bytes of memory that the buffer holds in which they are.
+    pub input_memory: AtomicUsize,
     flags: AtomicU32,
     /// CLIENT SETNAME and SETINFO, which few clients use.
     names: Mutex<Option<Box<Names>>>,
@@ -156,9 +162,11 @@ impl Client {
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
             shard_channels: AtomicU32::new(0),
+            subscription_memory: AtomicUsize::new(0),
             queued: AtomicI64::new(-1),
             queued_memory: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
+            input_memory: AtomicUsize::new(0),
             flags: AtomicU32::new(flags.bits()),
             names: Mutex::new(None),
             outbox: Outbox::default(),
@@ -201,8 +209,9 @@ impl Client {
             + names.name.capacity()
             + names.lib_name.capacity()
             + names.lib_ver.capacity()
-            + self.input.load(Relaxed)
+            + self.input_memory.load(Relaxed)
             + self.queued_memory.load(Relaxed)
+            + self.subscription_memory.load(Relaxed)
             + self.outbox.lock().output.memory()
     }
 

@@ -7,7 +7,6 @@ pub mod pause;
 pub mod registry;
 mod transaction;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -16,6 +15,7 @@ pub use client::{Client, ClientFlags};
 pub use transaction::Transaction;
 
 use crate::resp::Protocol;
+use crate::segmented::SegmentedMap;
 
 /// The state of a connection that only its own task touches.
 pub struct Session {
@@ -84,11 +84,66 @@ impl Watch {
 #[derive(Default)]
 pub struct Subscriptions {
     /// SUBSCRIBE
-    pub channels: HashSet<Bytes>,
+    pub channels: Names,
     /// PSUBSCRIBE
-    pub patterns: HashSet<Bytes>,
+    pub patterns: Names,
     /// SSUBSCRIBE
-    pub shard_channels: HashSet<Bytes>,
+    pub shard_channels: Names,
+}
+
+/// Names of channels or patterns.
+#[derive(Default)]
+pub struct Names {
+    names: SegmentedMap<Bytes, ()>,
+    /// Of all names.
+    bytes: usize,
+}
+
+impl Names {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether this is one.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.names.get(name).is_some()
+    }
+
+    /// Adds one that is not there.
+    pub fn insert_new(&mut self, name: Bytes) {
+        self.bytes += name.len();
+        self.names.insert_new(name, ());
+    }
+
+    /// Removes one; false if it was not there.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
+        let removed = self.names.remove(name).is_some();
+        self.bytes -= if removed { name.len() } else { 0 };
+        removed
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.names.iter().map(|(name, ())| name)
+    }
+
+    /// All of them, in no order.
+    pub fn into_names(self) -> impl Iterator<Item = Bytes> {
+        self.names.into_entries().map(|(name, ())| name)
+    }
+
+    /// Bytes of memory held, about: asking the tables takes too long here.
+    fn memory(&self) -> usize {
+        self.len() * 2 * size_of::<Bytes>() + self.bytes
+    }
+}
+
+impl Subscriptions {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
 }
 
 /// Which replies a client wants.
@@ -148,16 +203,20 @@ impl Session {
 
     /// Shows others how many they are.
     pub fn show_subscriptions(&self) {
-        let (mut channels, mut patterns, mut shard_channels) = (0, 0, 0);
+        let (mut channels, mut patterns, mut shard_channels, mut memory) = (0, 0, 0, 0);
         if let Some(subscriptions) = &self.subscriptions {
             channels = subscriptions.channels.len() as u32;
             patterns = subscriptions.patterns.len() as u32;
             shard_channels = subscriptions.shard_channels.len() as u32;
+            memory = subscriptions.channels.memory()
+                + subscriptions.patterns.memory()
+                + subscriptions.shard_channels.memory();
         }
         let client = &self.client;
         client.channels.store(channels, Relaxed);
         client.patterns.store(patterns, Relaxed);
         client.shard_channels.store(shard_channels, Relaxed);
+        client.subscription_memory.store(memory, Relaxed);
         client.set_flags(ClientFlags::PUBSUB, self.is_subscriber());
     }
 
