@@ -20,9 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::descriptors::{Room, make_room};
+use super::failure::{Failure, print};
 use super::log::{Log, Output};
 use super::marker::Marker;
-use super::{Failure, VERSION, describe, one_line, print};
+use super::say::{VERSION, describe, one_line};
 
 /// Starts a broker with the flags or the configuration file in `arguments`, and returns when it
 /// has ended.
