@@ -1,6 +1,5 @@
 //! A client without a socket: the same path as over TCP, from the checks on.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
@@ -34,7 +33,6 @@ pub struct LocalClient {
     session: Session,
     batch: Batch,
     plan: Plan,
-    output: Output,
 }
 
 /// Wakes the thread that waits for a blocked command.
@@ -56,7 +54,6 @@ impl LocalClient {
             session,
             batch: Batch::default(),
             plan: Plan::default(),
-            output: Output::default(),
         }
     }
 
@@ -69,7 +66,7 @@ impl LocalClient {
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
         let mut request = Output::default();
         Reply::new(&mut request, self.session.protocol).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         match value::decode(&reply) {
             Ok(Some((value, _))) => value,
             // CLIENT REPLY has silenced it.
@@ -88,31 +85,22 @@ impl LocalClient {
         let mut decoder = Decoder::default();
         let mut batch = std::mem::take(&mut self.batch);
         let (_, error) = decoder.decode(requests, limits, usize::MAX, &mut batch);
+        let mut output = Output::default();
         let mut index = 0;
         while index < batch.len() && !self.is_closed() {
-            index = self.turn(&batch, index, requests);
+            index = self.turn(&batch, index, requests, &mut output);
         }
         self.batch = batch;
         if let Some(error) = error {
             let error = Error::protocol(error.text());
-            Reply::new(&mut self.output, self.session.protocol).error(&error);
+            Reply::new(&mut output, self.session.protocol).error(&error);
         }
-        let mut bytes = Vec::with_capacity(self.output.len());
-        while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let used = self.output.slices(&mut slices);
-            let before = bytes.len();
-            slices[..used]
-                .iter()
-                .for_each(|slice| bytes.extend_from_slice(slice));
-            self.output.advance(bytes.len() - before);
-        }
-        bytes
+        output.into_vec()
     }
 
     /// Runs the requests from `index` on under one lock, up to one that has to
     /// wait; answers which one is next.
-    fn turn(&mut self, batch: &Batch, index: usize, buffer: &[u8]) -> usize {
+    fn turn(&mut self, batch: &Batch, index: usize, buffer: &[u8], output: &mut Output) -> usize {
         let server = self.server.clone();
         let turn = Turn::new(&server);
         let session = &mut self.session;
@@ -125,7 +113,7 @@ impl LocalClient {
         dispatch::plan(&mut context, batch, buffer, &mut self.plan);
         for (index, &planned) in self.plan.commands.iter().enumerate().skip(index) {
             let (argv, _) = batch.get(index, buffer);
-            let mut reply = Reply::new(&mut self.output, context.session.protocol);
+            let mut reply = Reply::new(output, context.session.protocol);
             match dispatch::run(&mut context, planned, argv, &mut reply) {
                 Next::Run if context.session.closing || context.session.aborted => break,
                 Next::Run => {}
@@ -138,7 +126,7 @@ impl LocalClient {
                     let timeout = Duration::from_millis(wait.timeout_ms);
                     context.block(entry, argv, *wait);
                     drop(context);
-                    self.wait_for_reply(timeout);
+                    self.wait_for_reply(timeout, output);
                     return index + 1;
                 }
             }
@@ -163,7 +151,7 @@ impl LocalClient {
     }
 
     /// Waits until a blocked command has its reply.
-    fn wait_for_reply(&mut self, timeout: Duration) {
+    fn wait_for_reply(&mut self, timeout: Duration, output: &mut Output) {
         self.listen();
         // A time that the clock does not reach is for ever.
         let deadline = Some(timeout).filter(|timeout| !timeout.is_zero());
@@ -172,7 +160,7 @@ impl LocalClient {
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);
-            outbox.output.drain_into(&mut self.output, 0);
+            outbox.output.drain_into(output, 0);
             drop(outbox);
             if resumed || self.is_closed() {
                 return;

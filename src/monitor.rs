@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::resp::Argv;
 use crate::session::Client;
 use crate::session::outbox::Delivery;
@@ -60,9 +62,10 @@ impl Monitors {
             line.extend(quote(word));
         }
         line.extend(b"\r\n");
+        let line = Bytes::from(line);
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         for client in clients.iter() {
-            delivery.hand(client, b"", |inner| inner.output.extend(&line));
+            delivery.hand(client, b"", |inner| inner.output.share(&line));
         }
     }
 }

@@ -97,13 +97,12 @@ impl Encoded {
         } else {
             Protocol::Resp2
         };
-        let mut output = Output::default();
         let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
-        output.buffer().reserve(len + HEADER_MAX);
+        let mut output = Output::with_capacity(len + HEADER_MAX);
         let mut reply = Reply::new(&mut output, protocol);
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
-        let bytes = std::mem::take(output.buffer());
+        let bytes = output.into_vec();
         if bytes.len() < SHARE_MIN {
             Encoded::Small(bytes)
         } else {

@@ -271,7 +271,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
     let (waiting, pieces, capacity) = {
         let outbox = client.outbox.lock();
         let output = &outbox.output;
-        (output.len(), output.shared_pieces(), output.memory())
+        (output.len(), output.pieces(), output.memory())
     };
     let command = TABLE.entries.get(client.last_command.load(Relaxed));
     let resp = match client.flags().contains(ClientFlags::RESP3) {

@@ -1,7 +1,6 @@
 //! Runs commands without a socket, for the tests of families: on data alone,
 //! or on a server that listens nowhere.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::{Args, Argv, Handler, TABLE};
@@ -73,13 +72,7 @@ impl Data {
             reply.output().rewind(mark);
             reply.error(&error);
         }
-        let mut slices = [IoSlice::new(&[]); 16];
-        let used = output.slices(&mut slices);
-        let bytes: Vec<u8> = slices[..used]
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect();
-        let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
+        let text = String::from_utf8_lossy(&output.into_vec()).replace("\r\n", " ");
         text.strip_suffix(' ').unwrap_or(&text).to_owned()
     }
 
@@ -126,7 +119,7 @@ impl LocalClient {
         let mut request = Output::default();
         let words: Vec<_> = line.split(' ').collect();
         Reply::new(&mut request, Protocol::Resp2).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         let text = String::from_utf8_lossy(&reply);
         text.strip_suffix("\r\n").unwrap_or(&text).to_owned()
     }

@@ -20,6 +20,7 @@ use super::stream::Stream;
 use crate::command::dispatch::{self, Next, Plan};
 use crate::engine::Turn;
 use crate::error::Error;
+use crate::resp::output::CHUNK;
 use crate::resp::request::{Batch, Decoder, Limits};
 use crate::resp::{Output, Reply};
 use crate::server::{self, Server};
@@ -37,7 +38,7 @@ const SLICES_MAX: usize = 64;
 /// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
-const OUTPUT_KEEP: usize = 256 * 1024;
+const OUTPUT_KEEP: usize = CHUNK;
 /// A busy outbox keeps a buffer of this many bytes, a burst of small messages;
 /// housekeeping takes it from those that have become idle.
 const OUTBOX_KEEP: usize = 4096;
