@@ -65,7 +65,7 @@ impl Monitors {
         let line = Bytes::from(line);
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         for client in clients.iter() {
-            delivery.hand(client, b"", |inner| inner.output.share(&line));
+            delivery.hand(client, b"", |pending| pending.output.share(&line));
         }
     }
 }

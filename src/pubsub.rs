@@ -81,9 +81,9 @@ impl<'a> Message<'a> {
         let words = self.words;
         let encoded =
             self.encoded[usize::from(resp3)].get_or_insert_with(|| Encoded::new(words, resp3));
-        delivery.hand(subscriber, words[1], |inner| match encoded {
-            Encoded::Small(bytes) => inner.output.extend(bytes),
-            Encoded::Large(bytes) => inner.output.share(bytes),
+        delivery.hand(subscriber, words[1], |pending| match encoded {
+            Encoded::Small(bytes) => pending.output.extend(bytes),
+            Encoded::Large(bytes) => pending.output.share(bytes),
         });
     }
 }

@@ -29,7 +29,7 @@ mod slowlog;
 mod spec;
 mod string;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod transaction;
 pub mod usage;
 

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use super::{Args, Argv, Handler, TABLE};
 use crate::LocalClient;
 use crate::config::Config;
-use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::db::{ChunkLimit, Db, Keyspace, Kind, Limits};
+use crate::engine::{Attempt, Null, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Protocol, Reply};
 use crate::server::Server;
+use crate::session::Session;
+use crate::session::client::Peer;
 
 /// A keyspace at a time that stands still.
 pub struct Data {
@@ -110,6 +113,22 @@ pub fn server() -> Arc<Server> {
 /// A client of it.
 pub fn client(server: &Arc<Server>) -> LocalClient {
     LocalClient::new(server.clone())
+}
+
+/// A client without a task that waits for a list under `key`, which `attempt`
+/// is to take from.
+pub fn blocked(server: &Server, key: &str, attempt: Attempt) -> Session {
+    let mut session = server.connect(-1, Peer::Local);
+    let key_only = 0..key.len() as u32;
+    let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only)).to_owned();
+    let wait = Wait {
+        keys: 0..1,
+        kind: Kind::List,
+        timeout_ms: 0,
+        null: Null::Array,
+    };
+    Turn::new(server).block(&mut session, 0, attempt, argv, wait);
+    session
 }
 
 impl LocalClient {

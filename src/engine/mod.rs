@@ -20,7 +20,7 @@ use watchers::Watchers;
 
 use crate::db::{Db, Keyspace};
 use crate::error::Error;
-use crate::resp::{Output, OwnedArgv, Reply};
+use crate::resp::{Output, OwnedArgv, Reply, Reused};
 use crate::server::Server;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
 
@@ -52,7 +52,7 @@ pub struct State {
 #[derive(Default)]
 struct Scratch {
     key: Vec<u8>,
-    reply: Output,
+    reply: Reused<{ settle::KEEP }>,
 }
 
 /// What one client does at one go.

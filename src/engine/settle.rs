@@ -14,9 +14,10 @@ use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
+use crate::session::outbox::Pending;
 
 /// The buffers for a key and a reply keep this many bytes each.
-const KEEP: usize = 4096;
+pub const KEEP: usize = 4096;
 
 /// Settles the journal until it is empty; answers whether anybody has been
 /// handed something.
@@ -106,8 +107,8 @@ fn serve(
         let Some(found) = view.peek(key) else {
             break;
         };
-        let output = &mut state.scratch.reply;
-        let mut reply = Reply::new(output, waiter.protocol);
+        let mut output = state.scratch.reply.lend();
+        let mut reply = Reply::new(&mut output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
         let served = view.database().kind(found) == waiter.wait.kind
@@ -116,7 +117,7 @@ fn serve(
         let client = waiter.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
             Some(waiter) => {
-                resume(server, &waiter, output, uptime);
+                resume(server, &waiter, &mut output, uptime);
                 count += 1;
             }
             None => ahead += 1,
@@ -149,13 +150,11 @@ fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_
 pub fn resume(server: &Server, waiter: &Waiter, reply: &mut Output, uptime: Duration) {
     waiter.client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.output_limit(&waiter.client);
-    let add = |inner: &mut crate::session::outbox::Inner| {
-        if waiter.silent {
-            reply.clear(KEEP);
-        } else {
-            reply.drain_into(&mut inner.output, KEEP);
+    let add = |pending: &mut Pending| {
+        if !waiter.silent {
+            reply.drain_into(&mut pending.output, KEEP);
         }
-        inner.resumed = true;
+        pending.resumed = true;
     };
     if waiter.client.outbox.push(limit, uptime, add) {
         server.note_overflow(&waiter.client, b"");
@@ -175,4 +174,41 @@ fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event, uptime: Durati
         receivers += server.publish(channel.as_bytes(), &event.key, uptime);
     }
     receivers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::{self, blocked};
+    use crate::engine::Wait;
+    use crate::error::Result;
+    use crate::resp::Argv;
+    use crate::session::outbox::OutputLimit;
+
+    /// Answers the key that it waits for.
+    fn name_the_key(_: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+        reply.bulk(argv.get(0).unwrap());
+        Ok(None)
+    }
+
+    #[test]
+    fn the_reply_to_a_client_that_has_just_been_cut_off_reaches_nobody_else() {
+        let server = testing::server();
+        let cut = blocked(&server, "jobs1", name_the_key);
+        let next = blocked(&server, "jobs2", name_the_key);
+        // Housekeeping finds it above its limit, and has not said so yet.
+        let mut outbox = cut.client.outbox.lock();
+        outbox.output.extend(b"not read");
+        let limit = OutputLimit {
+            hard: 1,
+            ..OutputLimit::default()
+        };
+        assert!(outbox.exceeds(limit, Duration::ZERO));
+        drop(outbox);
+        let mut pusher = testing::client(&server);
+        assert_eq!(pusher.line("RPUSH jobs1 a"), ":1");
+        assert_eq!(pusher.line("RPUSH jobs2 a"), ":1");
+        let received = next.client.outbox.lock().output.only().unwrap().to_vec();
+        assert_eq!(String::from_utf8_lossy(&received), "$5\r\njobs2\r\n");
+    }
 }
