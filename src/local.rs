@@ -1,6 +1,5 @@
 //! A client without a socket: the same path as over TCP, from the checks on.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
@@ -33,7 +32,6 @@ pub struct LocalClient {
     engine: Arc<Engine>,
     session: Session,
     requests: Requests,
-    output: Output,
 }
 
 /// Wakes the thread that waits for a blocked command.
@@ -54,7 +52,6 @@ impl LocalClient {
             engine,
             session,
             requests: Requests::default(),
-            output: Output::default(),
         }
     }
 
@@ -67,7 +64,7 @@ impl LocalClient {
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
         let mut request = Output::default();
         Reply::new(&mut request, self.session.protocol).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         match value::decode(&reply) {
             Ok(Some((value, _))) => value,
             // CLIENT REPLY has silenced it.
@@ -86,41 +83,32 @@ impl LocalClient {
         let mut decoder = Decoder::default();
         let batch = &mut self.requests.batch;
         let (_, error) = decoder.decode(requests, limits, usize::MAX, batch);
+        let mut output = Output::default();
         let mut index = 0;
         while index < self.requests.batch.len() && !self.is_closed() {
-            index = self.run_from(index, requests);
+            index = self.run_from(index, requests, &mut output);
         }
         if let Some(error) = error {
             let error = Error::protocol(error.text());
-            Reply::new(&mut self.output, self.session.protocol).error(&error);
+            Reply::new(&mut output, self.session.protocol).error(&error);
         }
-        let mut bytes = Vec::with_capacity(self.output.len());
-        while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let used = self.output.slices(&mut slices);
-            let before = bytes.len();
-            slices[..used]
-                .iter()
-                .for_each(|slice| bytes.extend_from_slice(slice));
-            self.output.advance(bytes.len() - before);
-        }
-        bytes
+        output.into_vec()
     }
 
     /// Runs the requests from `index` on under one lock, up to one that has to
     /// wait; answers which one is next.
-    fn run_from(&mut self, index: usize, requests: &[u8]) -> usize {
+    fn run_from(&mut self, index: usize, requests: &[u8], output: &mut Output) -> usize {
         let progress = self.requests.run(
             &self.engine,
             &TABLE,
             &mut self.session,
             (index, requests),
-            &mut self.output,
+            output,
             usize::MAX,
         );
         match progress.stopped {
             Some(Stopped::Held) => self.wait_for_pause(),
-            Some(Stopped::Blocked(deadline)) => self.wait_for_reply(deadline),
+            Some(Stopped::Blocked(deadline)) => self.wait_for_reply(deadline, output),
             Some(Stopped::Ended | Stopped::OutputFull) | None => {}
         }
         progress.next
@@ -143,13 +131,13 @@ impl LocalClient {
 
     /// Waits until a blocked command has its reply, which comes at `deadline`
     /// at the latest, in time since the broker's start.
-    fn wait_for_reply(&mut self, deadline: Option<Duration>) {
+    fn wait_for_reply(&mut self, deadline: Option<Duration>, output: &mut Output) {
         self.listen();
         let client = &self.session.client;
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);
-            outbox.output.drain_into(&mut self.output, 0);
+            outbox.output.drain_into(output, 0);
             drop(outbox);
             if resumed || self.is_closed() {
                 return;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::resp::Argv;
@@ -62,9 +63,10 @@ impl Monitors {
             line.extend(quote(word));
         }
         line.extend(b"\r\n");
+        let line = Bytes::from(line);
         let clients = self.clients.lock();
         for client in clients.iter() {
-            delivery.hand(client, b"", |inner| inner.output.extend(&line));
+            delivery.hand(client, b"", |pending| pending.output.share(&line));
         }
     }
 }

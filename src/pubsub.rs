@@ -116,9 +116,9 @@ impl<'a> Message<'a> {
         let words = self.words;
         let encoded =
             self.encoded[usize::from(resp3)].get_or_insert_with(|| Encoded::new(words, resp3));
-        delivery.hand(subscriber, words[1], |inner| match encoded {
-            Encoded::Small(bytes) => inner.output.extend(bytes),
-            Encoded::Large(bytes) => inner.output.share(bytes),
+        delivery.hand(subscriber, words[1], |pending| match encoded {
+            Encoded::Small(bytes) => pending.output.extend(bytes),
+            Encoded::Large(bytes) => pending.output.share(bytes),
         });
     }
 }
@@ -132,13 +132,12 @@ impl Encoded {
         } else {
             Protocol::Resp2
         };
-        let mut output = Output::default();
         let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
-        output.buffer().reserve(len + HEADER_MAX);
+        let mut output = Output::with_capacity(len + HEADER_MAX);
         let mut reply = Reply::new(&mut output, protocol);
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
-        let bytes = std::mem::take(output.buffer());
+        let bytes = output.into_vec();
         if bytes.len() < SHARE_MIN {
             Encoded::Small(bytes)
         } else {

@@ -1,17 +1,18 @@
 //! Runs commands without a socket, for the tests of families: on data alone,
 //! or on a server that listens nowhere.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::LocalClient;
 use crate::command::TABLE;
 use crate::config::Config;
-use crate::db::{ChunkLimit, Db, Keyspace, Limits};
-use crate::engine::Engine;
+use crate::db::{ChunkLimit, Db, Keyspace, Kind, Limits};
+use crate::engine::{Attempt, Engine, Null, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
+use crate::session::Session;
+use crate::session::client::Peer;
 use crate::table::{Args, Handler};
 
 /// A keyspace at a time that stands still.
@@ -75,13 +76,7 @@ impl Data {
             reply.output().rewind(mark);
             reply.error(&error);
         }
-        let mut slices = [IoSlice::new(&[]); 16];
-        let used = output.slices(&mut slices);
-        let bytes: Vec<u8> = slices[..used]
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect();
-        let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
+        let text = String::from_utf8_lossy(&output.into_vec()).replace("\r\n", " ");
         text.strip_suffix(' ').unwrap_or(&text).to_owned()
     }
 
@@ -123,6 +118,22 @@ pub fn client(engine: &Arc<Engine>) -> LocalClient {
     LocalClient::new(engine.clone())
 }
 
+/// A client without a task that waits for a list under `key`, which `attempt`
+/// is to take from.
+pub fn blocked(engine: &Engine, key: &str, attempt: Attempt) -> Session {
+    let mut session = engine.server.connect(-1, Peer::Local);
+    let key_only = 0..key.len() as u32;
+    let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only)).to_owned();
+    let wait = Wait {
+        kind: Kind::List,
+        timeout: None,
+        null: Null::Array,
+    };
+    let keys = (0..1).step_by(1);
+    Turn::new(engine).block(&mut session, 0, attempt, argv, keys, wait);
+    session
+}
+
 impl LocalClient {
     /// Runs a line of words that spaces part; answers the reply without its
     /// last line end.
@@ -130,7 +141,7 @@ impl LocalClient {
         let mut request = Output::default();
         let words: Vec<_> = line.split(' ').collect();
         Reply::new(&mut request, Protocol::Resp2).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         let text = String::from_utf8_lossy(&reply);
         text.strip_suffix("\r\n").unwrap_or(&text).to_owned()
     }

@@ -255,7 +255,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
     let (waiting, pieces, capacity) = {
         let outbox = client.outbox.lock();
         let output = &outbox.output;
-        (output.len(), output.shared_pieces(), output.memory())
+        (output.len(), output.pieces(), output.memory())
     };
     let command = client.last_command.load(Relaxed);
     let command = context.server.metrics.command_name(command);

@@ -291,7 +291,7 @@ mod tests {
     fn written(protocol: Protocol, write: impl FnOnce(&mut Reply<'_>)) -> String {
         let mut output = Output::default();
         write(&mut Reply::new(&mut output, protocol));
-        String::from_utf8_lossy(output.buffer()).replace("\r\n", "~")
+        String::from_utf8_lossy(&output.into_vec()).replace("\r\n", "~")
     }
 
     /// Words of one request, in one buffer.

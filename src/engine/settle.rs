@@ -8,16 +8,14 @@
 
 use std::time::Duration;
 
-use super::state::State;
+use super::state::{KEEP, State};
 use super::waiters::{Released, Waiter};
 use crate::db::{Change, Db, Event};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Reply};
 use crate::server::Server;
-use crate::session::{ClientFlags, outbox};
-
-/// The buffers for a key and a reply keep this many bytes each.
-const KEEP: usize = 4096;
+use crate::session::ClientFlags;
+use crate::session::outbox::Pending;
 
 /// Publishes the events, and marks the clients that watch what has changed;
 /// answers whether anybody has been handed something.
@@ -118,8 +116,8 @@ fn serve(
         let Some(found) = view.peek(key) else {
             break;
         };
-        let output = &mut state.scratch.reply;
-        let mut reply = Reply::new(output, waiter.protocol);
+        let mut output = state.scratch.reply.lend();
+        let mut reply = Reply::new(&mut output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
         let served = view.database().kind(found) == waiter.wait.kind
@@ -128,7 +126,7 @@ fn serve(
         let client = waiter.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
             Some(released) => {
-                resume(server, &released, output, uptime);
+                resume(server, &released, &mut output, uptime);
                 served_any = true;
             }
             None => from = at + 1,
@@ -160,13 +158,11 @@ pub fn resume(server: &Server, released: &Released, reply: &mut Output, uptime: 
     let client = &*released.client;
     client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.live.output_limit(client.flags());
-    let add = |inner: &mut outbox::Inner| {
-        if released.silent {
-            reply.clear(KEEP);
-        } else {
-            reply.drain_into(&mut inner.output, KEEP);
+    let add = |pending: &mut Pending| {
+        if !released.silent {
+            reply.drain_into(&mut pending.output, KEEP);
         }
-        inner.resumed = true;
+        pending.resumed = true;
     };
     if client.outbox.push(limit, uptime, add) {
         server.note_overflow(client, b"");
@@ -186,4 +182,41 @@ fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event, uptime: Durati
         receivers += server.publish(channel.as_bytes(), &event.key, uptime);
     }
     receivers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Wait;
+    use crate::error::Result;
+    use crate::resp::Argv;
+    use crate::session::outbox::OutputLimit;
+    use crate::testing::{self, blocked};
+
+    /// Answers the key that it waits for.
+    fn name_the_key(_: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+        reply.bulk(argv.get(0).unwrap());
+        Ok(None)
+    }
+
+    #[test]
+    fn the_reply_to_a_client_that_has_just_been_cut_off_reaches_nobody_else() {
+        let engine = testing::engine();
+        let cut = blocked(&engine, "jobs1", name_the_key);
+        let next = blocked(&engine, "jobs2", name_the_key);
+        // Housekeeping finds it above its limit, and has not said so yet.
+        let mut outbox = cut.client.outbox.lock();
+        outbox.output.extend(b"not read");
+        let limit = OutputLimit {
+            hard: 1,
+            ..OutputLimit::default()
+        };
+        assert!(outbox.exceeds(limit, Duration::ZERO));
+        drop(outbox);
+        let mut pusher = testing::client(&engine);
+        assert_eq!(pusher.line("RPUSH jobs1 a"), ":1");
+        assert_eq!(pusher.line("RPUSH jobs2 a"), ":1");
+        let received = next.client.outbox.lock().output.only().unwrap().to_vec();
+        assert_eq!(String::from_utf8_lossy(&received), "$5\r\njobs2\r\n");
+    }
 }

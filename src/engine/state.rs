@@ -4,7 +4,7 @@ use super::waiters::Waiters;
 use super::watchers::Watchers;
 use crate::config::Config;
 use crate::db::Keyspace;
-use crate::resp::Output;
+use crate::resp::Reused;
 use crate::server::data_limits;
 
 /// The data, who waits for it and who watches it.
@@ -20,11 +20,14 @@ pub struct State {
     pub(super) scratch: Scratch,
 }
 
+/// These buffers keep so many bytes each.
+pub(super) const KEEP: usize = 4096;
+
 /// Buffers that are used again, so that serving a client allocates nothing.
 #[derive(Default)]
 pub(super) struct Scratch {
     pub key: Vec<u8>,
-    pub reply: Output,
+    pub reply: Reused<KEEP>,
 }
 
 impl State {

@@ -8,12 +8,13 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use parking_lot::MutexGuard;
 
 use super::stream::Stream;
 use crate::clock::Timer;
@@ -21,9 +22,10 @@ use crate::command::TABLE;
 use crate::dispatch::batch::{Requests, Stopped};
 use crate::engine::{Engine, Turn};
 use crate::error::Error;
+use crate::resp::output::CHUNK;
 use crate::resp::request::{Decoder, Limits};
-use crate::resp::{Output, Reply};
-use crate::session::outbox::{self, OutputLimit};
+use crate::resp::{Lent, Output, Reply, Reused};
+use crate::session::outbox::{OutputLimit, Pending};
 use crate::session::{ClientFlags, Ending, Session};
 
 /// What one read takes, and about what one turn runs at most: large enough
@@ -37,7 +39,7 @@ const SLICES_MAX: usize = 64;
 /// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
-const OUTPUT_KEEP: usize = 256 * 1024;
+const OUTPUT_KEEP: usize = CHUNK;
 /// A busy outbox keeps a buffer of this many bytes, a burst of small messages;
 /// housekeeping takes it from those that have become idle.
 const OUTBOX_KEEP: usize = 4096;
@@ -53,17 +55,24 @@ const UNAUTHENTICATED_OUTPUT: OutputLimit = OutputLimit {
 };
 
 /// What the connections of a worker share, because one runs at a time.
-struct Scratch {
+struct Shared {
     read: Box<[u8]>,
     requests: Requests,
-    output: Output,
+    output: Reused<OUTPUT_KEEP>,
+}
+
+/// What a connection borrows of it for one poll.
+struct Scratch<'a> {
+    read: &'a mut [u8],
+    requests: &'a mut Requests,
+    output: Lent<'a, OUTPUT_KEEP>,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+    static SHARED: RefCell<Shared> = RefCell::new(Shared {
         read: vec![0; READ_MAX].into(),
         requests: Requests::default(),
-        output: Output::default(),
+        output: Reused::default(),
     });
 }
 
@@ -135,9 +144,13 @@ impl Future for Connection {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.register(cx);
-        SCRATCH.with_borrow_mut(|scratch| {
-            let poll = this.advance(cx, scratch);
-            scratch.output.clear(OUTPUT_KEEP);
+        SHARED.with_borrow_mut(|shared| {
+            let mut scratch = Scratch {
+                read: &mut shared.read,
+                requests: &mut shared.requests,
+                output: shared.output.lend(),
+            };
+            let poll = this.advance(cx, &mut scratch);
             // An error of the socket says that nobody is there any more.
             poll.map(|_: io::Result<()>| ())
         })
@@ -146,7 +159,7 @@ impl Future for Connection {
 
 impl Connection {
     /// Goes on until there is nothing to do or the connection is to close.
-    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<()>> {
+    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.killed() {
                 return Poll::Ready(Ok(()));
@@ -252,7 +265,7 @@ impl Connection {
 
     /// Reads what has come and, unless the client is blocked or held, runs it.
     /// Answers whether more is likely to be there.
-    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
+    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<bool>> {
         let Scratch {
             read,
             requests,
@@ -301,9 +314,9 @@ impl Connection {
     }
 
     /// Runs what waits in our own buffer, one turn's worth of it.
-    fn run_input(&mut self, scratch: &mut Scratch) {
+    fn run_input(&mut self, scratch: &mut Scratch<'_>) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.run_buffer(&input, &mut scratch.requests, &mut scratch.output);
+        let used = self.run_buffer(&input, scratch.requests, &mut scratch.output);
         input.advance(used);
         self.input = input;
         self.check_input();
@@ -451,13 +464,9 @@ impl Connection {
 
     /// Puts what has not left into the outbox, before what others have put
     /// there since.
-    fn set_aside(&self, output: &mut Output) -> MutexGuard<'_, outbox::Inner> {
+    fn set_aside(&self, output: &mut Output) -> MutexGuard<'_, Pending> {
         let mut outbox = self.session.client.outbox.lock();
-        let newer = (!outbox.output.is_empty()).then(|| std::mem::take(&mut outbox.output));
-        output.drain_into(&mut outbox.output, OUTPUT_KEEP);
-        if let Some(mut newer) = newer {
-            outbox.output.append(&mut newer);
-        }
+        outbox.put_back(output, OUTPUT_KEEP);
         outbox
     }
 
@@ -478,5 +487,61 @@ impl Connection {
         if overflowed {
             self.engine.server.note_overflow(client, b"");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::db::Db;
+    use crate::engine::Wait;
+    use crate::error::Result;
+    use crate::resp::Argv;
+    use crate::session::client::Peer;
+    use crate::testing;
+
+    /// A client over a socket whose connection runs on this thread.
+    fn connect(engine: &Arc<Engine>) -> UnixStream {
+        let (near, far) = UnixStream::pair().unwrap();
+        let session = engine.server.connect(-1, Peer::Unix("".into()));
+        let connection = Connection::new(engine.clone(), Stream::Unix(near), session);
+        tokio::spawn(connection);
+        far
+    }
+
+    async fn exchange(client: &mut UnixStream, requests: &str) -> String {
+        client.write_all(requests.as_bytes()).await.unwrap();
+        let mut replies = vec![0; 1024];
+        let len = client.read(&mut replies).await.unwrap();
+        String::from_utf8_lossy(&replies[..len]).into_owned()
+    }
+
+    fn break_off(_: &mut Db<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+        reply.bulk(b"half of a reply");
+        panic!("a defect that a test has put here");
+    }
+
+    #[tokio::test]
+    async fn what_a_turn_that_panics_has_written_reaches_nobody() {
+        let engine = testing::engine();
+        // Who is served in the turn of a push has it panic.
+        let trap = testing::blocked(&engine, "trap", break_off);
+        let [mut first, mut second, mut third] = [(); 3].map(|()| connect(&engine));
+        let others = engine.server.clients.len() - 1;
+        let requests = "ECHO first\r\nWATCH trap\r\nRPUSH trap a\r\n";
+        assert_eq!(exchange(&mut first, requests).await, "");
+        // Its session is taken down, and the others go on.
+        assert_eq!(engine.server.clients.len(), others);
+        assert!(Turn::new(&engine).unblock(trap.client.id));
+        second.write_all(b"BLPOP queue 0\r\n").await.unwrap();
+        assert_eq!(exchange(&mut third, "PING\r\n").await, "+PONG\r\n");
+        assert_eq!(exchange(&mut third, "RPUSH queue a\r\n").await, ":1\r\n");
+        let mut item = [0; 64];
+        let len = second.read(&mut item).await.unwrap();
+        let item = String::from_utf8_lossy(&item[..len]);
+        assert_eq!(item, "*2\r\n$5\r\nqueue\r\n$1\r\na\r\n");
     }
 }

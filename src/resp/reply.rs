@@ -15,6 +15,12 @@ pub enum Protocol {
     Resp3,
 }
 
+/// More than the line of a number is long, and than is written at once for it.
+const LINE_MAX: usize = 32;
+
+/// So much of a text is written at once.
+const TEXT_MAX: usize = 256;
+
 /// Writes the reply of one command. A number or a null that RESP2 does not
 /// have is written as RESP2 clients expect it.
 pub struct Reply<'a> {
@@ -99,22 +105,30 @@ impl<'a> Reply<'a> {
         if width > WIDTH_MAX || bytes.len() <= width {
             return bytes.chunks_exact(width).for_each(|bytes| self.bulk(bytes));
         }
-        let start = self.out.buffer().len();
-        self.number(b'$', width as i64);
-        let out = self.out.buffer();
-        let header = out.len() - start;
-        out.resize(out.len() + width, 0);
-        out.extend_from_slice(b"\r\n");
-        let size = out.len() - start;
-        let end = start + bytes.len() / width * size;
-        out.reserve(end - out.len());
-        while out.len() < end {
-            let more = (out.len() - start).min(end - out.len());
-            out.extend_from_within(start..start + more);
-        }
-        let strings = out[start..].chunks_exact_mut(size);
-        for (string, bytes) in strings.zip(bytes.chunks_exact(width)) {
-            string[header..header + width].copy_from_slice(bytes);
+        let room = LINE_MAX + width + 2;
+        self.out.reserve(bytes.len() / width * room);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let out = self.out.buffer(room);
+            let start = out.len();
+            number(out, b'$', width as i64);
+            let header = out.len() - start;
+            out.resize(out.len() + width, 0);
+            out.extend_from_slice(b"\r\n");
+            let size = out.len() - start;
+            // As many as the buffer takes: more go into the next one.
+            let count = ((out.capacity() - start) / size).min(rest.len() / width);
+            let (now, later) = rest.split_at(count * width);
+            let end = start + count * size;
+            while out.len() < end {
+                let more = (out.len() - start).min(end - out.len());
+                out.extend_from_within(start..start + more);
+            }
+            let strings = out[start..].chunks_exact_mut(size);
+            for (string, bytes) in strings.zip(now.chunks_exact(width)) {
+                string[header..header + width].copy_from_slice(bytes);
+            }
+            rest = later;
         }
     }
 
@@ -207,28 +221,37 @@ impl<'a> Reply<'a> {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
-        let out = self.out.buffer();
-        out.push(kind);
         // One line is one reply: what a client put into a text cannot forge another.
-        out.extend(
-            text.iter()
-                .map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
-        );
-        out.extend_from_slice(b"\r\n");
+        let plain = |&byte: &u8| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                byte
+            }
+        };
+        self.out.extend(&[kind]);
+        for part in text.chunks(TEXT_MAX) {
+            self.out.buffer(TEXT_MAX).extend(part.iter().map(plain));
+        }
+        self.out.extend(b"\r\n");
     }
 
     /// `kind`, a number and a line end.
     #[inline]
     fn number(&mut self, kind: u8, value: i64) {
-        let out = self.out.buffer();
-        match value {
-            0..10 => out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
-            10..100 => {
-                let (tens, ones) = (value as u8 / 10, value as u8 % 10);
-                out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
-            }
-            _ => long_number(out, kind, value),
+        number(self.out.buffer(LINE_MAX), kind, value);
+    }
+}
+
+#[inline]
+fn number(out: &mut Vec<u8>, kind: u8, value: i64) {
+    match value {
+        0..10 => out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (value as u8 / 10, value as u8 % 10);
+            out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
         }
+        _ => long_number(out, kind, value),
     }
 }
 
@@ -278,7 +301,7 @@ mod tests {
     fn written(protocol: Protocol, write: impl Fn(&mut Reply<'_>)) -> String {
         let mut out = Output::default();
         write(&mut Reply::new(&mut out, protocol));
-        String::from_utf8(out.buffer().clone()).unwrap()
+        String::from_utf8(out.into_vec()).unwrap()
     }
 
     #[test]

@@ -177,6 +177,9 @@ impl Server {
 
     /// A client that does not read has been cut off.
     pub fn note_overflow(&self, client: &Client, channel: &[u8]) {
+        // Before the log, which may take its time: nobody is to serve it, and
+        // so lose what it is given, from here on.
+        client.kill();
         self.metrics
             .output_limit_disconnections
             .fetch_add(1, Relaxed);
@@ -188,7 +191,6 @@ impl Server {
             client.id,
             client.peer.remote(),
         );
-        client.kill();
     }
 
     /// The slow log.
