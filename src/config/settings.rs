@@ -541,9 +541,14 @@ impl Setting {
     /// is unchanged.
     pub fn set(&self, config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {
         if self.takes_words() {
+            // As in Redis, all of them may be one argument: `--save "900 1"`.
+            let split = match words {
+                [one] if !one.is_empty() => &self.split(one)[..],
+                _ => words,
+            };
             return match self.kind {
-                Kind::Words { set, .. } => set(config, words),
-                _ => self.check_fixed(words),
+                Kind::Words { set, .. } => set(config, split),
+                _ => self.check_fixed(split),
             };
         }
         let &[word] = words else {

@@ -456,6 +456,25 @@ fn flags_are_lines_of_a_file() {
     assert_eq!(load(&[]).unwrap().config, Config::default());
 }
 
+#[test]
+fn one_argument_may_hold_several_words() {
+    let loaded = load(&["--save", "900 1", "--bind", "127.0.0.1 -::1"]).unwrap();
+    assert_eq!(loaded.config.bind, ["127.0.0.1", "-::1"]);
+    let [warning] = &loaded.warnings[..] else {
+        panic!("{:?}", loaded.warnings);
+    };
+    assert!(warning.starts_with("command line: 'save' has no effect: "));
+    let config = load_text("client-output-buffer-limit \"pubsub 1mb 1k 5\"")
+        .unwrap()
+        .config;
+    assert_eq!(config.client_output_buffer_limit.pubsub.soft, 1000);
+    // It says what holds, so a rewrite leaves it alone.
+    let line = "latency-tracking-info-percentiles \"50 99\"\n";
+    let config = load_text(line).unwrap().config;
+    assert_eq!(config.latency_tracking_info_percentiles, [50.0, 99.0]);
+    assert_eq!(config.rewritten(line.as_bytes()), line.as_bytes());
+}
+
 /// The last two lines are what redis-server 7.0.15 prints for the same arguments.
 #[test]
 fn bad_flags_are_quoted_like_redis_does() {
