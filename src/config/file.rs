@@ -11,8 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directives::{self, Absent};
-use super::value::{describe, path_from_bytes};
-use super::{Config, Refusal, lookup};
+use super::fields::Config;
+use super::settings::lookup;
+use super::value::{Refusal, describe, path_from_bytes};
 use crate::glob;
 use crate::words::{self, quote};
 
