@@ -25,7 +25,7 @@ impl Config {
     /// CONFIG GET: name and value of the settings that match one of `patterns`.
     ///
     /// A name without glob characters is looked up and answered as it was written, a pattern
-    /// answers proper names and aliases; nothing is answered twice. Redis answers in no
+    /// answers proper names and aliases, but hidden ones; nothing is answered twice. Redis answers in no
     /// particular order, this in the order of the request and then of the table.
     pub fn get<P: AsRef<[u8]>>(&self, patterns: &[P]) -> Vec<(String, Vec<u8>)> {
         let mut found: Vec<(String, Vec<u8>)> = Vec::new();
@@ -39,7 +39,7 @@ impl Config {
         };
         for pattern in patterns.iter().map(AsRef::as_ref) {
             if pattern.iter().any(|byte| b"[*?".contains(byte)) {
-                for setting in SETTINGS {
+                for setting in SETTINGS.iter().filter(|setting| !setting.is_hidden()) {
                     for name in setting
                         .names()
                         .filter(|n| glob::matches(pattern, n.as_bytes(), true))
@@ -101,11 +101,13 @@ impl Config {
     }
 }
 
-/// Shows every setting under its name, and of a password only whether there is one.
+/// Shows every setting that has an effect or was set in vain, and of a password only whether
+/// there is one.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for setting in SETTINGS {
+        let tells = |setting: &&Setting| setting.has_effect() || setting.is_set_in_vain(self);
+        for setting in SETTINGS.iter().filter(tells) {
             let value = setting.get(self);
             let shown = if setting.is_sensitive() && !value.is_empty() {
                 "(redacted)".into()

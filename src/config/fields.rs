@@ -1,5 +1,6 @@
 //! The settings as plain data, with the defaults.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::events::KeyspaceEvents;
@@ -77,6 +78,8 @@ pub struct Config {
     /// Directory that relative paths in the configuration refer to. The process does not
     /// change into it, since it may belong to an embedder.
     pub dir: PathBuf,
+    /// What the settings without effect have been set to.
+    pub inert: InertValues,
 }
 
 impl Default for Config {
@@ -111,6 +114,30 @@ impl Default for Config {
             always_show_logo: false,
             pidfile: None,
             dir: PathBuf::from("."),
+            inert: InertValues::default(),
+        }
+    }
+}
+
+/// Values of settings that change nothing here, remembered for CONFIG GET and CONFIG REWRITE.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InertValues {
+    /// By the name of the setting; defaults are left out.
+    values: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl InertValues {
+    pub(super) fn get<'a>(&'a self, name: &str, default: &'a str) -> &'a [u8] {
+        self.values
+            .get(name)
+            .map_or(default.as_bytes(), Vec::as_slice)
+    }
+
+    pub(super) fn set(&mut self, name: &'static str, value: Vec<u8>, default: &str) {
+        if value == default.as_bytes() {
+            self.values.remove(name);
+        } else {
+            self.values.insert(name, value);
         }
     }
 }

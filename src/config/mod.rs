@@ -11,6 +11,7 @@ mod directives;
 mod fields;
 mod file;
 mod form;
+mod inert;
 mod rewrite;
 mod row;
 mod settings;
@@ -18,11 +19,13 @@ mod value;
 
 pub use crate::events::KeyspaceEvents;
 pub use access::ConfigSetError;
-pub use fields::{Config, DebugCommand, LogLevel, OutputBufferLimit, OutputBufferLimits};
+pub use fields::{
+    Config, DebugCommand, InertValues, LogLevel, OutputBufferLimit, OutputBufferLimits,
+};
 pub use file::{ConfigError, Loaded, Origin};
 pub use form::Form;
 pub use row::{Change, Kind, Setting};
-pub use settings::{HelpEntry, SETTINGS, help, lookup};
+pub use settings::{HelpEntry, SETTINGS, help, lookup, without_effect};
 pub use value::Refusal;
 pub(crate) use value::describe;
 

@@ -19,6 +19,7 @@ pub struct Setting {
     help: &'static str,
     change: Change,
     sensitive: bool,
+    hidden: bool,
     heading: Option<&'static str>,
     kind: Kind,
 }
@@ -123,6 +124,13 @@ pub enum Kind {
         /// The reason why.
         why: &'static str,
     },
+    /// A setting that is remembered and changes nothing here.
+    Inert {
+        /// What Redis takes.
+        form: Form,
+        /// The value until another is set.
+        default: &'static str,
+    },
 }
 
 impl std::fmt::Debug for Kind {
@@ -198,6 +206,7 @@ impl Setting {
             Kind::Text { get, .. } => get(config),
             Kind::Words { get, .. } => get(config).join(" ").into_bytes(),
             Kind::Fixed { value, .. } => value.into(),
+            Kind::Inert { default, .. } => config.inert.get(self.name, default).into(),
         }
     }
 
@@ -233,6 +242,9 @@ impl Setting {
                     return Err(refuse(why.to_owned()));
                 }
             }
+            Kind::Inert { form, default } => {
+                config.inert.set(self.name, form.parse(words)?, default);
+            }
         }
         Ok(())
     }
@@ -261,13 +273,33 @@ impl Setting {
                     .map(|line| line.join(" ").into_bytes())
                     .collect(),
             },
+            Kind::Inert { form, .. } => vec![form.written(&self.get(config))],
             _ => vec![self.get(config)],
         }
     }
 
-    /// Whether there is a field at all.
+    /// Whether something here depends on its value: not on one that has a single value, nor on
+    /// one that is only remembered.
+    pub fn has_effect(&self) -> bool {
+        !matches!(self.kind, Kind::Fixed { .. } | Kind::Inert { .. })
+    }
+
+    /// Whether CONFIG GET shows it only to who asks for its very name, as one for Redis's tests.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// Whether there is one value only.
     pub(super) fn is_fixed(&self) -> bool {
         matches!(self.kind, Kind::Fixed { .. })
+    }
+
+    /// Whether it has been set to something, which changes nothing here.
+    pub(super) fn is_set_in_vain(&self, config: &Config) -> bool {
+        match self.kind {
+            Kind::Inert { default, .. } => self.get(config) != default.as_bytes(),
+            _ => false,
+        }
     }
 
     /// The name out of [`Setting::names`] that `asked` is a spelling of.
@@ -278,14 +310,11 @@ impl Setting {
     }
 
     fn takes_words(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Words { .. }
-                | Kind::Fixed {
-                    form: Form::Words(_),
-                    ..
-                }
-        )
+        match self.kind {
+            Kind::Words { .. } => true,
+            Kind::Fixed { form, .. } | Kind::Inert { form, .. } => matches!(form, Form::Words(_)),
+            _ => false,
+        }
     }
 
     pub(super) const fn startup(mut self) -> Setting {
@@ -300,6 +329,11 @@ impl Setting {
 
     pub(super) const fn sensitive(mut self) -> Setting {
         self.sensitive = true;
+        self
+    }
+
+    pub(super) const fn hidden(mut self) -> Setting {
+        self.hidden = true;
         self
     }
 
@@ -328,6 +362,7 @@ impl Kind {
             Kind::Text { hint, .. } | Kind::Words { hint, .. } => (*hint).to_owned(),
             Kind::Fixed { value: "", .. } => "\"\"".to_owned(),
             Kind::Fixed { value, .. } => (*value).to_owned(),
+            Kind::Inert { .. } => "VALUE".to_owned(),
         }
     }
 }
@@ -340,6 +375,7 @@ pub(super) const fn row(name: &'static str, help: &'static str, kind: Kind) -> S
         help,
         change: Change::Live,
         sensitive: false,
+        hidden: false,
         heading: None,
         kind,
     }

@@ -7,9 +7,12 @@
 //! to its field and default in [`Config`].
 
 use super::fields::{Config, DebugCommand, LogLevel, OutputBufferLimit, OutputBufferLimits};
-use super::form::Form;
+use super::form::{Form, Parsed};
+use super::inert;
 use super::row::{Kind, Setting, row};
-use super::value::{Refusal, describe, format_percentile, invalid, path_bytes, path_from_bytes};
+use super::value::{
+    Refusal, describe, format_percentile, invalid, parse_lax_integer, path_bytes, path_from_bytes,
+};
 use crate::events::KeyspaceEvents;
 use crate::number::{parse_i64, parse_memory};
 
@@ -60,8 +63,24 @@ macro_rules! path {
     };
 }
 
-/// All settings, related ones next to each other.
-pub static SETTINGS: &[Setting] = &[
+/// All settings: those that stand here, and those without effect.
+pub static SETTINGS: &[Setting] = &joined::<{ ROWS.len() + inert::ROWS.len() }>();
+
+const fn joined<const N: usize>() -> [Setting; N] {
+    let mut all = [ROWS[0]; N];
+    let mut at = 1;
+    while at < N {
+        all[at] = match at.checked_sub(ROWS.len()) {
+            Some(at) => inert::ROWS[at],
+            None => ROWS[at],
+        };
+        at += 1;
+    }
+    all
+}
+
+/// Related ones next to each other.
+const ROWS: &[Setting] = &[
     row("port", "TCP port to listen on; 0 lets the system choose one.", integer!(port, 0, 65535))
         .startup()
         .headed("Network"),
@@ -95,6 +114,27 @@ pub static SETTINGS: &[Setting] = &[
     )
     .startup(),
     row(
+        "socket-mark-id",
+        "Mark of the sockets for the system's routing; respd sets none, so only 0 is accepted.",
+        one("0", Form::Integer(0, u32::MAX as i64), "respd does not mark its sockets"),
+    )
+    .startup(),
+    row(
+        "tls-port",
+        "Port for TLS; respd does not speak it, so only 0 is accepted.",
+        one("0", Form::Integer(0, 65535), NO_TLS),
+    ),
+    row(
+        "tls-replication",
+        "TLS towards the master; respd does not speak it, so only no is accepted.",
+        one("no", Form::Flag, NO_TLS),
+    ),
+    row(
+        "tls-cluster",
+        "TLS between nodes; respd does not speak it, so only no is accepted.",
+        one("no", Form::Flag, NO_TLS),
+    ),
+    row(
         "requirepass",
         "Password that clients must give with AUTH or HELLO.",
         Kind::Text {
@@ -108,6 +148,12 @@ pub static SETTINGS: &[Setting] = &[
     )
     .sensitive()
     .headed("Clients"),
+    row(
+        "aclfile",
+        "File of users; respd has one user, so only \"\" is accepted.",
+        one("", Form::Text, NOT_RESTRICTING),
+    )
+    .startup(),
     row(
         "maxclients",
         "Clients that may be connected at once.",
@@ -181,6 +227,36 @@ pub static SETTINGS: &[Setting] = &[
         "What to evict at the limit; respd evicts nothing, so only noeviction is accepted.",
         one("noeviction", Form::Choice(EVICTION_POLICIES), NOT_EVICTING),
     ),
+    row(
+        "maxmemory-clients",
+        "Limit of what clients need; respd evicts none, so only 0 is accepted.",
+        one("0", Form::Word(parse_memory_or_percent), NOT_EVICTING),
+    ),
+    row(
+        "locale-collate",
+        "Order of strings in SORT and scripts; respd knows that of bytes, so only \"\" is accepted.",
+        one("", Form::Text, "respd compares bytes, whatever the locale"),
+    ),
+    row(
+        "replicaof",
+        "Master to follow; respd follows none.",
+        one("", Form::Words(parse_master), NOT_REPLICATING),
+    )
+    .alias(&["slaveof"])
+    .startup()
+    .headed("Other servers"),
+    row(
+        "min-replicas-to-write",
+        "Replicas without which writes are refused; respd has none, so only 0 is accepted.",
+        one("0", Form::Integer(0, INT_MAX), NOT_REPLICATING),
+    )
+    .alias(&["min-slaves-to-write"]),
+    row(
+        "cluster-enabled",
+        "Be a node of a cluster; respd is none, so only no is accepted.",
+        one("no", Form::Flag, "respd is a server of its own and in no cluster"),
+    )
+    .startup(),
     row("workers", "Threads that serve connections.", integer!(workers, 1, 64))
         .startup()
         .headed("Work"),
@@ -221,10 +297,22 @@ pub static SETTINGS: &[Setting] = &[
         "enable-debug-command",
         "Who may use DEBUG: nobody, everybody, or clients on this host.",
         Kind::Choice {
-            names: &["no", "yes", "local"],
+            names: WHO,
             get: |c| c.enable_debug_command as usize,
             set: |c, index| c.enable_debug_command = DebugCommand::ALL[index],
         },
+    )
+    .startup(),
+    row(
+        "enable-protected-configs",
+        "Who may change dir while the server runs; respd lets nobody, so only no is accepted.",
+        one("no", Form::Choice(WHO), "respd lets nobody change a protected setting while it runs"),
+    )
+    .startup(),
+    row(
+        "enable-module-command",
+        "Who may load modules; respd loads none, so only no is accepted.",
+        one("no", Form::Choice(WHO), "respd loads no modules"),
     )
     .startup(),
     row(
@@ -272,10 +360,28 @@ pub static SETTINGS: &[Setting] = &[
         ),
     )
     .startup(),
+    row(
+        "syslog-enabled",
+        "Log to syslog; respd does not, so only no is accepted.",
+        one("no", Form::Flag, "respd does not log to syslog; let a supervisor pass its output on"),
+    )
+    .startup(),
+    row(
+        "oom-score-adj",
+        "Adjust whom the kernel kills when memory is short; respd does not, so only no is accepted.",
+        one("no", Form::Choice(&["no", "yes", "relative", "absolute"]), "respd leaves the kernel's choice of whom to kill alone"),
+    ),
 ];
 
 const NOT_PERSISTENT: &str = "respd keeps data in memory only and writes none to disk";
 const NOT_EVICTING: &str = "respd has no memory limit and evicts nothing";
+const NOT_REPLICATING: &str = "respd follows no master and has no replicas";
+const NO_TLS: &str = "respd does not speak TLS";
+/// Also what is said of directives that are no settings.
+pub(super) const NOT_RESTRICTING: &str =
+    "respd cannot restrict access this way, so it is NOT restricted";
+
+const WHO: &[&str] = &["no", "yes", "local"];
 
 const EVICTION_POLICIES: &[&str] = &[
     "volatile-lru",
@@ -325,10 +431,10 @@ pub struct HelpEntry {
     pub heading: Option<&'static str>,
 }
 
-/// What `--help` shows, setting by setting.
+/// What `--help` shows, setting by setting, but for those without effect.
 pub fn help() -> impl Iterator<Item = HelpEntry> {
     let defaults = Config::default();
-    SETTINGS.iter().map(move |setting| HelpEntry {
+    ROWS.iter().map(move |setting| HelpEntry {
         name: setting.name(),
         aliases: setting.aliases(),
         value_hint: setting.kind().hint(),
@@ -340,6 +446,11 @@ pub fn help() -> impl Iterator<Item = HelpEntry> {
         help: setting.help(),
         heading: setting.heading(),
     })
+}
+
+/// Settings that are accepted and change nothing, but for those that are hidden.
+pub fn without_effect() -> impl Iterator<Item = &'static Setting> {
+    inert::ROWS.iter().filter(|setting| !setting.is_hidden())
 }
 
 // ---- bind, client-output-buffer-limit, percentiles, dir ----------------------------------
@@ -407,12 +518,7 @@ fn parse_output_buffer_limit(
     soft: &[u8],
     seconds: &[u8],
 ) -> Option<OutputBufferLimit> {
-    // Redis reads the seconds with C's `strtoll`, which is laxer than it is elsewhere: no
-    // digits are zero, and a plus sign or leading zeros do no harm.
-    let seconds = match str::from_utf8(seconds).ok()? {
-        "" => 0,
-        text => text.parse::<i32>().ok()?,
-    };
+    let seconds = parse_lax_integer(seconds).filter(|seconds| *seconds <= INT_MAX)?;
     Some(OutputBufferLimit {
         hard: parse_memory(hard)?,
         soft: parse_memory(soft)?,
@@ -460,7 +566,7 @@ fn set_dir(config: &mut Config, path: &[u8]) -> Result<(), Refusal> {
 // ---- settings with one value ---------------------------------------------------------------
 
 /// Points at which Redis writes a snapshot: seconds and changes.
-fn parse_save(words: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
+fn parse_save(words: &[&[u8]]) -> Parsed {
     if words == [b""] {
         return Ok(Vec::new());
     }
@@ -470,6 +576,33 @@ fn parse_save(words: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
     };
     if !rest.is_empty() || !points.iter().all(is_point) {
         return Err(invalid("Invalid save parameters"));
+    }
+    Ok(words.join(&b' '))
+}
+
+fn parse_memory_or_percent(word: &[u8]) -> Parsed {
+    let bad = || invalid("argument must be a memory or percent value");
+    let Some(percent) = word.strip_suffix(b"%") else {
+        return Ok(parse_memory(word).ok_or_else(bad)?.to_string().into());
+    };
+    let percent = parse_i64(percent).filter(|percent| *percent >= 0);
+    match percent.ok_or_else(bad)? {
+        0 => Ok("0".into()),
+        1..=100 => Ok(word.to_vec()),
+        _ => Err(invalid("percentage argument must be less or equal to 100")),
+    }
+}
+
+/// Host and port, or `no one`.
+fn parse_master(words: &[&[u8]]) -> Parsed {
+    let [host, port] = words else {
+        return Err(invalid("wrong number of arguments"));
+    };
+    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        return Ok(Vec::new());
+    }
+    if !parse_lax_integer(port).is_some_and(|port| (0..=65535).contains(&port)) {
+        return Err(invalid("Invalid master port"));
     }
     Ok(words.join(&b' '))
 }

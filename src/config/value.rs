@@ -72,6 +72,15 @@ pub(super) fn parse_integer(word: &[u8], min: i64, max: i64) -> Result<i64, Refu
     within(number, min, max)
 }
 
+/// A decimal integer as C's `strtoll` reads a whole word, which is laxer than Redis is elsewhere:
+/// no digits are zero, and a plus sign or leading zeros do no harm.
+pub(super) fn parse_lax_integer(word: &[u8]) -> Option<i64> {
+    match str::from_utf8(word).ok()? {
+        "" => Some(0),
+        digits => digits.parse().ok(),
+    }
+}
+
 /// An octal integer, such as a file mode. Redis reads the empty string as zero.
 pub(super) fn parse_octal(word: &[u8], max: u32) -> Result<u32, Refusal> {
     let digits = if word.is_empty() { b"0" } else { word };
