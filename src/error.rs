@@ -90,6 +90,14 @@ texts! {
     INVALID_ARGUMENT_COUNT = "ERR Invalid number of arguments specified for command";
     INVALID_ARGUMENTS = "ERR Invalid arguments specified for command";
     PACKED_THRESHOLD = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
+    NO_PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
+    NO_RESP2 = "ERR RESP2 is not supported by this command";
+    NO_DATABASE = "ERR Out of range database";
+    NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
+    NO_LISTPACK = "ERR Not a listpack encoded object.";
+    RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+    NOTHING_TO_RELOAD = "ERR DEBUG RELOAD needs snapshots, and this server writes none: it keeps its data in memory only.";
+    NO_AOF_TO_LOAD = "ERR DEBUG LOADAOF needs an append-only file, and this server writes none: it keeps its data in memory only.";
 }
 
 impl Error {

@@ -5,6 +5,7 @@
 //! notifications) is not drawn here; [`Journal`] notes what happened.
 
 mod database;
+mod digest;
 mod entry;
 mod expires;
 mod index;
@@ -16,6 +17,7 @@ mod slots;
 use std::time::Duration;
 
 pub use database::{Database, Encoding, Handle, Kind, Object, Str};
+pub use digest::Digest;
 pub use journal::{Change, Event, Journal};
 pub use list::{ChunkLimit, List};
 pub use packed::End;

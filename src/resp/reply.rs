@@ -212,6 +212,22 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A whole number of any size, in decimal digits.
+    pub fn big_number(&mut self, digits: &str) {
+        if self.is_resp3() {
+            self.line(b'(', digits.as_bytes());
+        } else {
+            self.bulk(digits.as_bytes());
+        }
+    }
+
+    /// Begins what a client may know beside the reply that follows, as a map of `pairs` pairs.
+    /// RESP2 has no such thing: nobody writes it there.
+    pub fn attributes(&mut self, pairs: usize) {
+        debug_assert!(self.is_resp3());
+        self.number(b'|', pairs as i64);
+    }
+
     /// An array of strings.
     pub fn bulks<T: AsRef<[u8]>>(&mut self, items: impl ExactSizeIterator<Item = T>) {
         self.array(items.len());
@@ -346,7 +362,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_form_in_both_protocols() {
         type Write = fn(&mut Reply<'_>);
-        let cases: [(Write, &str, &str); 13] = [
+        let cases: [(Write, &str, &str); 14] = [
             (|r| r.double(99.5), "$4\r\n99.5\r\n", ",99.5\r\n"),
             (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
             (|r| r.int(9), ":9\r\n", ":9\r\n"),
@@ -361,6 +377,7 @@ mod tests {
             (|r| r.set(2), "*2\r\n", "~2\r\n"),
             (|r| r.push(3), "*3\r\n", ">3\r\n"),
             (|r| r.bool(true), ":1\r\n", "#t\r\n"),
+            (|r| r.big_number("12"), "$2\r\n12\r\n", "(12\r\n"),
             (
                 |r| r.verbatim("txt", b"hi"),
                 "$2\r\nhi\r\n",

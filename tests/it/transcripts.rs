@@ -41,6 +41,7 @@ transcripts! {
     command
     config
     connection
+    debug
     expire
     increments
     keys
