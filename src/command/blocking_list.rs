@@ -6,7 +6,7 @@
 use super::list::{self, PopFirst};
 use super::spec::{GROW, INSERT_KEY, TAKE_KEY, WRITE};
 use super::{Args, Argv, Command, Flags, Group, Handler};
-use crate::db::{Db, End, Kind};
+use crate::db::{Db, End, List};
 use crate::engine::{Null, Wait};
 use crate::error::Result;
 use crate::resp::Reply;
@@ -100,7 +100,7 @@ fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Resu
 fn wait(first: usize, keys: Argv<'_>, timeout_ms: u64, null: Null) -> Wait {
     Wait {
         keys: first..first + keys.len(),
-        kind: Kind::List,
+        kind: List::KIND,
         timeout_ms,
         null,
     }

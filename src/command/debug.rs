@@ -6,10 +6,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::keys::encoding_name;
 use super::spec::ADMIN;
 use super::{Args, Command, Flags, Group, Handler};
-use crate::db::{Db, Handle, Object};
 use crate::error::{Error, Result};
 use crate::long_double::LongDouble;
 use crate::number;
@@ -121,29 +119,16 @@ fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) 
     let key = args.next()?;
     let mut db = context.db();
     let handle = db.peek(key).ok_or(Error::NO_SUCH_KEY)?;
+    let value = db.database().value(handle);
     // Values have no address that would mean something, and one owner.
     reply.simple(&format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        encoding_name(&db, handle),
-        serialized_len(&db, handle),
+        value.encoding_name(),
+        value.serialized_len(),
         db.database().accessed(handle),
         db.idle(handle).as_secs(),
     ));
     Ok(())
-}
-
-/// About the bytes that the value has in Redis's file format: each string
-/// behind its length. It does not compress.
-fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
-    let written = |len: usize| match len {
-        0..64 => len + 1,
-        64..16_384 => len + 2,
-        _ => len + 5,
-    };
-    match db.database().object(handle) {
-        Some(Object::List(list)) => list.iter().map(|element| written(element.len())).sum(),
-        _ => db.string(handle).map_or(0, |string| written(string.len())),
-    }
 }
 
 #[cfg(test)]

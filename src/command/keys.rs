@@ -9,10 +9,9 @@ use super::spec::{
     STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
 };
 use super::{Args, Command, Group, Handler};
-use crate::db::{Db, Encoding, Handle, Kind, Object};
+use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
-use crate::number;
 use crate::resp::Reply;
 
 const KEYS: Command = Command {
@@ -161,8 +160,8 @@ fn exists(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
 
 fn type_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let found = db.stat(args.next()?);
-    let kind = found.map(|handle| db.database().kind(handle));
-    reply.simple(kind.map_or("none", Kind::name));
+    let name = found.map(|handle| db.database().value(handle).kind().name);
+    reply.simple(name.unwrap_or("none"));
     Ok(())
 }
 
@@ -300,8 +299,8 @@ fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 
 fn object_encoding(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let found = inspect(db, args.next()?);
-    let name = found.map(|handle| encoding_name(db, handle).as_bytes());
-    reply.bulk_or_null(name);
+    let name = found.map(|handle| db.database().value(handle).encoding_name());
+    reply.bulk_or_null(name.map(str::as_bytes));
     Ok(())
 }
 
@@ -314,33 +313,6 @@ fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
         None => db.keyspace.stats.misses += 1,
     }
     found
-}
-
-/// Redis's longest string that shares an allocation with its header.
-const EMBSTR_MAX: usize = 44;
-
-/// The name that OBJECT ENCODING answers.
-pub fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
-    match db.database().object(handle) {
-        Some(Object::List(list)) if list.is_packed() => return "listpack",
-        Some(Object::List(_)) => return "quicklist",
-        Some(Object::String(_)) | None => {}
-    }
-    if integer(db, handle).is_some() {
-        return "int";
-    }
-    let len = db.string(handle).map_or(0, |string| string.len());
-    match db.database().encoding(handle) {
-        Encoding::Natural | Encoding::Text if len <= EMBSTR_MAX => "embstr",
-        _ => "raw",
-    }
-}
-
-/// The integer that Redis would keep instead of the string.
-fn integer(db: &Db<'_>, handle: Handle) -> Option<i64> {
-    let natural = db.database().encoding(handle) == Encoding::Natural;
-    let string = db.string(handle).ok().filter(|_| natural)?;
-    number::parse_i64(&string)
 }
 
 fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -364,12 +336,7 @@ fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 
 fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     match inspect(db, args.next()?) {
-        // Redis has one object for each of these numbers, which all keys
-        // share and which is never freed.
-        Some(handle) if integer(db, handle).is_some_and(|n| (0..10_000).contains(&n)) => {
-            reply.int(i64::from(i32::MAX));
-        }
-        Some(_) => reply.int(1),
+        Some(handle) => reply.int(db.database().value(handle).refcount().into()),
         None => reply.null(),
     }
     Ok(())

@@ -78,7 +78,7 @@ fn bytes<'a>(db: &'a Db<'_>, found: Option<Handle>) -> Result<&'a [u8]> {
     let Some(handle) = found else {
         return Ok(&[]);
     };
-    match db.database().string(handle).ok_or(Error::LCS_WRONG_TYPE)? {
+    match db.string(handle).map_err(|_| Error::LCS_WRONG_TYPE)? {
         Str::Inline(bytes) => Ok(bytes),
         Str::Shared(bytes) => Ok(bytes),
     }

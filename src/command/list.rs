@@ -7,7 +7,7 @@ use super::spec::{
     UPDATE_KEY, WRITE, WRITE_FAST,
 };
 use super::{Args, Argv, Command, Group, Handler};
-use crate::db::{Db, End, Expiry, Handle, List, Object};
+use crate::db::{Db, End, Expiry, Handle, List};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
@@ -229,7 +229,7 @@ fn push_all<'a>(
         let mut list = List::default();
         elements.for_each(|element| list.push(end, element, limit));
         len = list.len();
-        db.set_object(key, Object::List(list), Expiry::Clear);
+        db.set_value(key, list.into(), Expiry::Clear);
     }
     let event = match end {
         End::Left => "lpush",

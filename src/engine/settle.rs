@@ -110,7 +110,7 @@ fn serve(
         let mut reply = Reply::new(output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
-        let served = view.database().kind(found) == waiter.wait.kind
+        let served = view.database().value(found).kind() == waiter.wait.kind
             && !waiter.client.flags().contains(ClientFlags::KILLED)
             && run(server, waiter, &mut view, &mut reply);
         let client = waiter.client.id;

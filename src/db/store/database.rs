@@ -3,99 +3,14 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags};
-use super::expires::Expires;
+use super::expiries::Expiries;
 use super::index::Index;
-use super::list::List;
 use super::slots::{self, SLOT_MAX, Slots};
-
-/// A value that does not stand in a slot.
-#[derive(Clone, Debug)]
-pub enum Object {
-    /// A string too long for a slot.
-    String(Bytes),
-    /// A list, never empty.
-    List(List),
-}
-
-/// The type of a value, as TYPE names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// `string`
-    String,
-    /// `list`
-    List,
-}
-
-impl Kind {
-    /// The name that TYPE answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-            Kind::List => "list",
-        }
-    }
-}
-
-impl Object {
-    fn kind(&self) -> Kind {
-        match self {
-            Object::String(_) => Kind::String,
-            Object::List(_) => Kind::List,
-        }
-    }
-
-    fn memory(&self) -> usize {
-        match self {
-            Object::String(bytes) => bytes.len(),
-            Object::List(list) => list.memory(),
-        }
-    }
-}
-
-/// A string as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Str<'a> {
-    /// In a slot.
-    Inline(&'a [u8]),
-    /// In an allocation that a reply can share.
-    Shared(&'a Bytes),
-}
-
-impl std::ops::Deref for Str<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Str::Inline(bytes) => bytes,
-            Str::Shared(bytes) => bytes,
-        }
-    }
-}
-
-/// How OBJECT ENCODING is to name a string.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Encoding {
-    /// By what it looks like: `int`, `embstr`, `raw`.
-    Natural,
-    /// `raw`: it was modified in place.
-    Raw,
-    /// `embstr` or `raw`, never `int`.
-    Text,
-}
-
-impl Encoding {
-    fn flags(self) -> EntryFlags {
-        match self {
-            Encoding::Natural => EntryFlags::empty(),
-            Encoding::Raw => EntryFlags::RAW,
-            Encoding::Text => EntryFlags::EMBEDDED,
-        }
-    }
-}
+use crate::db::value::{Encoding, OfKind, Value, ValueRef, modify};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,9 +24,9 @@ pub struct Handle {
 pub struct Database {
     index: Index,
     slots: Slots,
-    objects: Slab<Object>,
+    values: Slab<Value>,
     long_keys: Slab<Box<[u8]>>,
-    expires: Expires,
+    expiries: Expiries,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -136,7 +51,7 @@ fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
 /// What an entry is to hold.
 enum Content<'a> {
     Inline(&'a [u8], Encoding),
-    Object(Object, Encoding),
+    Value(Value),
 }
 
 impl Database {
@@ -153,7 +68,7 @@ impl Database {
 
     /// How many keys have an expiry.
     pub fn expiring(&self) -> usize {
-        self.expires.len()
+        self.expiries.len()
     }
 
     /// The entry of a key, expired or not.
@@ -234,54 +149,24 @@ impl Database {
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 
-    /// The type of the value.
-    pub fn kind(&self, handle: Handle) -> Kind {
-        self.object(handle).map_or(Kind::String, Object::kind)
-    }
-
-    /// The value, if it is a string.
+    /// The value.
     #[inline]
-    pub fn string(&self, handle: Handle) -> Option<Str<'_>> {
+    pub fn value(&self, handle: Handle) -> ValueRef<'_> {
         let entry = self.entry(handle);
-        if !entry.flags().contains(EntryFlags::OBJECT) {
-            return Some(Str::Inline(entry.value()));
-        }
-        match &self.objects[entry::number(entry.value())] {
-            Object::String(bytes) => Some(Str::Shared(bytes)),
-            Object::List(_) => None,
-        }
-    }
-
-    /// How the string is to be named by OBJECT ENCODING.
-    pub fn encoding(&self, handle: Handle) -> Encoding {
-        match self.entry(handle).flags() {
-            flags if flags.contains(EntryFlags::RAW) => Encoding::Raw,
-            flags if flags.contains(EntryFlags::EMBEDDED) => Encoding::Text,
-            _ => Encoding::Natural,
+        if entry.flags().contains(EntryFlags::VALUE) {
+            ValueRef::Value(&self.values[entry::number(entry.value())])
+        } else {
+            let encoding = Encoding::from_bits(entry.flags().encoding());
+            ValueRef::Inline(entry.value(), encoding)
         }
     }
 
-    /// The value, if it is not a string in a slot.
-    pub fn object(&self, handle: Handle) -> Option<&Object> {
+    /// The value, unless it is a string in a slot.
+    pub fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
-        let is_object = entry.flags().contains(EntryFlags::OBJECT);
-        is_object.then(|| &self.objects[entry::number(entry.value())])
-    }
-
-    /// The value, if it is not a string in a slot.
-    pub fn object_mut(&mut self, handle: Handle) -> Option<&mut Object> {
-        let entry = self.entry(handle);
-        let is_object = entry.flags().contains(EntryFlags::OBJECT);
-        let number = is_object.then(|| entry::number(entry.value()))?;
-        Some(&mut self.objects[number])
-    }
-
-    /// A copy of the value. The bytes of a long string are shared.
-    pub fn copy(&self, handle: Handle) -> Object {
-        match self.object(handle) {
-            Some(object) => object.clone(),
-            None => Object::String(Bytes::copy_from_slice(self.entry(handle).value())),
-        }
+        let is_value = entry.flags().contains(EntryFlags::VALUE);
+        let number = is_value.then(|| entry::number(entry.value()))?;
+        Some(&mut self.values[number])
     }
 
     /// Bytes of memory that the key takes: an estimate that counts the slot,
@@ -293,39 +178,40 @@ impl Database {
         } else {
             0
         };
-        let object = self
-            .object(handle)
-            .map_or(0, |object| object.memory() + size_of::<Object>());
+        let value = match self.value(handle) {
+            ValueRef::Inline(..) => 0,
+            ValueRef::Value(value) => value.held().memory() + size_of::<Value>(),
+        };
         let expiry = if entry.expires_at().is_some() {
             size_of::<(i64, u32)>()
         } else {
             0
         };
         // An entry of the index, at four fifths of its capacity.
-        self.slots.get(handle.slot).len() + 10 + long_key + object + expiry
+        self.slots.get(handle.slot).len() + 10 + long_key + value + expiry
     }
 
-    /// Bytes of memory that keys and values hold. Objects beyond
+    /// Bytes of memory that keys and values hold. Values beyond
     /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
     pub fn dataset(&self) -> usize {
-        let objects = total(&self.objects, Object::memory);
+        let values = total(&self.values, |value| value.held().memory());
         let long_keys = total(&self.long_keys, |key| key.len() + size_of::<Box<[u8]>>());
-        self.slots.memory() + objects + long_keys
+        self.slots.memory() + values + long_keys
     }
 
     /// Bytes of memory that expiries hold.
     pub fn expires_memory(&self) -> usize {
-        self.expires.memory()
+        self.expiries.memory()
     }
 
     /// The average of the times at which keys expire, in milliseconds since 1970.
     pub fn average_expiry(&self) -> Option<i64> {
-        self.expires.average()
+        self.expiries.average()
     }
 
     /// Bytes of memory held without what the values themselves hold.
     pub fn overhead(&self) -> usize {
-        self.index.memory() + self.objects.capacity() * size_of::<Object>()
+        self.index.memory() + self.values.capacity() * size_of::<Value>()
     }
 
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
@@ -341,8 +227,14 @@ impl Database {
         clock: u32,
     ) {
         if let Some(handle) = found
-            && !self.entry(handle).flags().contains(EntryFlags::OBJECT)
-            && self.rewrite_in_place(handle, encoding.flags(), clock, expires_at, value)
+            && !self.entry(handle).flags().contains(EntryFlags::VALUE)
+            && self.rewrite_in_place(
+                handle,
+                EntryFlags::of_string(encoding.bits()),
+                clock,
+                expires_at,
+                value,
+            )
         {
             return;
         }
@@ -367,52 +259,39 @@ impl Database {
         };
         let needed = Entry::len(stored_key, value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
-            let object = Object::String(Bytes::copy_from_slice(value));
-            let content = Content::Object(object, encoding);
-            return self.put(found, key, content, expires_at, clock);
+            let value = Value::from(Bytes::copy_from_slice(value));
+            return self.set_value(found, key, value, expires_at, clock);
         }
         let content = Content::Inline(value, encoding);
         self.put(found, key, content, expires_at, clock);
     }
 
-    /// Stores an object under `key`, whose entry is `found`.
-    pub fn set_object(
+    /// Stores a value under `key`, whose entry is `found`.
+    pub fn set_value(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
-        object: Object,
+        value: Value,
         expires_at: Option<i64>,
         clock: u32,
     ) {
-        self.put(
-            found,
-            key,
-            Content::Object(object, Encoding::Natural),
-            expires_at,
-            clock,
-        );
+        self.put(found, key, Content::Value(value), expires_at, clock);
     }
 
-    /// Lets `change` modify the bytes of a string that is an object already,
-    /// without a copy if nobody else reads them. False if it is no such string.
+    /// Lets `change` modify the bytes of a string that does not stand in a
+    /// slot, without a copy if nobody else reads them. False if it is no such
+    /// string.
     pub fn modify_long_string(
         &mut self,
         handle: Handle,
-        change: impl FnOnce(&mut bytes::BytesMut),
+        change: impl FnOnce(&mut BytesMut),
     ) -> bool {
-        let Some(Object::String(bytes)) = self.object_mut(handle) else {
-            return false;
-        };
-        let taken = std::mem::take(bytes);
-        let mut buffer = taken
-            .try_into_mut()
-            .unwrap_or_else(|shared| bytes::BytesMut::from(&shared[..]));
-        change(&mut buffer);
-        *bytes = buffer.freeze();
-        let slot = self.slots.get_mut(handle.slot);
-        slot[0] |= EntryFlags::RAW.bits();
-        slot[0] &= !EntryFlags::EMBEDDED.bits();
-        true
+        let string = self.value_mut(handle).and_then(Bytes::of_mut);
+        let is_long = string.is_some();
+        if let Some(string) = string {
+            modify(string, change);
+        }
+        is_long
     }
 
     /// Gives the key another expiry, or none.
@@ -423,9 +302,9 @@ impl Database {
         let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
             // The expiry's eight bytes push the string out of the slot.
-            let object = Object::String(Bytes::copy_from_slice(value));
-            let number = (self.objects.insert(object) as u32).to_le_bytes();
-            let flags = flags | EntryFlags::OBJECT;
+            let value = Value::from(Bytes::copy_from_slice(value));
+            let number = (self.values.insert(value) as u32).to_le_bytes();
+            let flags = flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
             return self.rewrite(handle, flags, accessed, expires_at, &number);
         }
         let mut slot = handle.slot;
@@ -451,26 +330,25 @@ impl Database {
         drop(self.take(handle));
     }
 
-    /// Takes the key out and answers an object that it held, so that dropping
-    /// it can be left to somebody else.
-    pub fn take(&mut self, handle: Handle) -> Option<Object> {
+    /// Takes the key out and answers its value, unless that stood in the slot.
+    pub fn take(&mut self, handle: Handle) -> Option<Value> {
         let entry = self.entry(handle);
         let flags = entry.flags();
         let long_key = flags
             .contains(EntryFlags::LONG_KEY)
             .then(|| entry::number(entry.key()));
-        let object = flags
-            .contains(EntryFlags::OBJECT)
+        let value = flags
+            .contains(EntryFlags::VALUE)
             .then(|| entry::number(entry.value()));
         if let Some(at) = entry.expires_at() {
-            self.expires.remove(at);
+            self.expiries.remove(at);
         }
         self.index.remove(handle.hash, handle.slot);
         self.slots.free(handle.slot);
         if let Some(number) = long_key {
             self.long_keys.remove(number);
         }
-        let object = object.map(|number| self.objects.remove(number));
+        let value = value.map(|number| self.values.remove(number));
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
@@ -478,19 +356,19 @@ impl Database {
                 ..Database::default()
             };
         }
-        object
+        value
     }
 
     /// When the first key is due, or earlier.
     pub fn first_expiry(&self) -> Option<i64> {
-        self.expires.first()
+        self.expiries.first()
     }
 
     /// A key that is due at `now`. It is removed before another is asked for.
     pub fn take_due(&mut self, now: i64) -> Option<Handle> {
         let slots = &self.slots;
         let slot = self
-            .expires
+            .expiries
             .take_due(now, |(at, slot)| expires(slots, at, slot))?;
         let hash = self.hash(self.key_in(slot));
         Some(Handle { hash, slot })
@@ -575,12 +453,12 @@ impl Database {
         let number;
         let value = match content {
             Content::Inline(value, encoding) => {
-                flags |= encoding.flags();
+                flags |= EntryFlags::of_string(encoding.bits());
                 value
             }
-            Content::Object(object, encoding) => {
-                flags |= EntryFlags::OBJECT | encoding.flags();
-                number = (self.objects.insert(object) as u32).to_le_bytes();
+            Content::Value(value) => {
+                flags |= EntryFlags::VALUE;
+                number = (self.values.insert(value) as u32).to_le_bytes();
                 &number[..]
             }
         };
@@ -605,29 +483,29 @@ impl Database {
         clock: u32,
     ) {
         let entry = self.entry(handle);
-        let old_object = entry
+        let old_value = entry
             .flags()
-            .contains(EntryFlags::OBJECT)
+            .contains(EntryFlags::VALUE)
             .then(|| entry::number(entry.value()));
         let mut flags = EntryFlags::empty();
         let number;
         let value = match content {
             Content::Inline(value, encoding) => {
-                if let Some(number) = old_object {
-                    self.objects.remove(number);
+                if let Some(number) = old_value {
+                    self.values.remove(number);
                 }
-                flags |= encoding.flags();
+                flags |= EntryFlags::of_string(encoding.bits());
                 value
             }
-            Content::Object(object, encoding) => {
-                let place = match old_object {
+            Content::Value(value) => {
+                let place = match old_value {
                     Some(number) => {
-                        self.objects[number] = object;
+                        self.values[number] = value;
                         number
                     }
-                    None => self.objects.insert(object),
+                    None => self.values.insert(value),
                 };
-                flags |= EntryFlags::OBJECT | encoding.flags();
+                flags |= EntryFlags::VALUE;
                 number = (place as u32).to_le_bytes();
                 &number[..]
             }
@@ -706,11 +584,11 @@ impl Database {
     fn note_expiry(&mut self, old: Option<i64>, (new, slot): (Option<i64>, u32)) {
         if let Some(at) = new {
             let slots = &self.slots;
-            self.expires
+            self.expiries
                 .insert((at, slot), |(at, slot)| expires(slots, at, slot));
         }
         if let Some(at) = old {
-            self.expires.remove(at);
+            self.expiries.remove(at);
         }
     }
 
@@ -721,7 +599,7 @@ impl Database {
     }
 }
 
-/// How many objects are looked at to tell what all of them hold.
+/// How many values are looked at to tell what all of them hold.
 const SAMPLE: usize = 10_000;
 
 /// The sum over all entries; of very many, every so many is looked at.
@@ -743,7 +621,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_very_many_objects_hold_is_told_from_some() {
+    fn what_very_many_values_hold_is_told_from_some() {
         let mut database = Database::default();
         let value = [b'x'; 5000];
         for index in 0..3 * SAMPLE {

@@ -1,0 +1,38 @@
+//! What every kind of value tells of itself.
+
+use crate::events::KeyspaceEvents;
+
+/// A kind of value, of which a key has one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// The name that TYPE answers.
+    pub name: &'static str,
+    /// The class of the events that tell of its changes.
+    pub events: KeyspaceEvents,
+}
+
+/// What a key can hold, whatever its kind.
+pub trait Held {
+    /// Its kind.
+    fn kind(&self) -> Kind;
+
+    /// The name that OBJECT ENCODING answers.
+    fn encoding_name(&self) -> &'static str;
+
+    /// Bytes of memory held.
+    fn memory(&self) -> usize;
+
+    /// About the bytes that it takes in Redis's file format, without
+    /// compression.
+    fn serialized_len(&self) -> usize;
+}
+
+/// About the bytes that a string of so many takes in Redis's file format: it
+/// stands behind its length.
+pub fn serialized_string_len(len: usize) -> usize {
+    match len {
+        0..64 => len + 1,
+        64..16_384 => len + 2,
+        _ => len + 5,
+    }
+}
