@@ -9,9 +9,8 @@ use super::spec::{
     STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
 };
 use super::{Args, Command, Group, Handler};
-use crate::db::{Db, Handle};
+use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
 
 const KEYS: Command = Command {
@@ -144,8 +143,7 @@ fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut removed = 0;
     for key in args.rest() {
         if let Some(handle) = db.peek(key) {
-            db.remove(key, handle);
-            db.event(KeyspaceEvents::GENERIC, "del", key);
+            db.delete(key, handle);
             removed += 1;
         }
     }
@@ -198,28 +196,21 @@ enum Target {
     Kept,
 }
 
-/// Makes sure that nothing is in the way at `key`; false if something is and
-/// is to be kept.
-fn make_way(db: &mut Db<'_>, key: &[u8], target: Target) -> bool {
-    match db.lookup(key) {
-        Some(_) if target == Target::Kept => return false,
-        Some(handle) => db.remove(key, handle),
-        None => {}
+impl Target {
+    /// Whether nothing is in the way at `key`.
+    fn is_free(self, db: &mut Db<'_>, key: &[u8]) -> bool {
+        self == Target::Replaced || db.lookup(key).is_none()
     }
-    true
 }
 
 /// Renames one key; answers whether anything has changed.
 fn rename_key(db: &mut Db<'_>, mut args: Args<'_>, target: Target) -> Result<bool> {
     let (from, to) = (args.next()?, args.next()?);
     let handle = db.lookup(from).ok_or(Error::NO_SUCH_KEY)?;
-    if from == to || !make_way(db, to, target) {
+    if from == to || !target.is_free(db, to) {
         return Ok(false);
     }
-    let value = db.take(from, handle);
-    db.put(to, value);
-    db.event(KeyspaceEvents::GENERIC, "rename_from", from);
-    db.event(KeyspaceEvents::GENERIC, "rename_to", to);
+    db.rename(from, handle, to)?;
     Ok(true)
 }
 
@@ -227,7 +218,7 @@ fn rename_key(db: &mut Db<'_>, mut args: Args<'_>, target: Target) -> Result<boo
 fn database_index(db: &Db<'_>, args: &mut Args<'_>) -> Result<usize> {
     let index = usize::try_from(args.int32()?).ok();
     index
-        .filter(|&index| index < db.keyspace.databases.len())
+        .filter(|&index| index < db.database_count())
         .ok_or(Error::DB_OUT_OF_RANGE)
 }
 
@@ -263,11 +254,8 @@ fn copy(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
         return Err(Error::SAME_OBJECT);
     }
     let copied = match db.read(from) {
-        Some(handle) if make_way(&mut db.select(index), to, target) => {
-            let value = db.copy(handle);
-            let mut db = db.select(index);
-            db.put(to, value);
-            db.event(KeyspaceEvents::GENERIC, "copy_to", to);
+        Some(handle) if target.is_free(&mut db.select(index), to) => {
+            db.copy(handle, index, to)?;
             true
         }
         _ => false,
@@ -283,12 +271,8 @@ fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
         return Err(Error::SAME_OBJECT);
     }
     let moved = match db.lookup(key) {
-        Some(handle) if make_way(&mut db.select(index), key, Target::Kept) => {
-            let value = db.take(key, handle);
-            db.select(index).put(key, value);
-            db.event(KeyspaceEvents::GENERIC, "move_from", key);
-            let mut db = db.select(index);
-            db.event(KeyspaceEvents::GENERIC, "move_to", key);
+        Some(handle) if db.select(index).lookup(key).is_none() => {
+            db.move_to(index, key, handle)?;
             true
         }
         _ => false,
@@ -298,25 +282,14 @@ fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 }
 
 fn object_encoding(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let found = inspect(db, args.next()?);
+    let found = db.inspect(args.next()?);
     let name = found.map(|handle| db.database().value(handle).encoding_name());
     reply.bulk_or_null(name.map(str::as_bytes));
     Ok(())
 }
 
-/// The entry of a key that OBJECT asks about: a hit or a miss, but neither a
-/// use of the key nor an event.
-fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
-    let found = db.peek(key);
-    match found {
-        Some(_) => db.keyspace.stats.hits += 1,
-        None => db.keyspace.stats.misses += 1,
-    }
-    found
-}
-
 fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
+    match db.inspect(args.next()?) {
         // Nothing is ever evicted, so how often keys are used is not counted.
         Some(_) => Err(Error::NO_LFU_POLICY),
         None => {
@@ -327,7 +300,7 @@ fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Re
 }
 
 fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
+    match db.inspect(args.next()?) {
         Some(handle) => reply.int(db.idle(handle).as_secs() as i64),
         None => reply.null(),
     }
@@ -335,7 +308,7 @@ fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 }
 
 fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
+    match db.inspect(args.next()?) {
         Some(handle) => reply.int(db.database().value(handle).refcount().into()),
         None => reply.null(),
     }

@@ -38,7 +38,7 @@ fn lcs(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
     let (a, b) = (db.read(a), db.read(b));
     let (a, b) = (bytes(db, a)?, bytes(db, b)?);
     let wanted = Wanted::parse(args)?;
-    let table = Table::new(a, b, db.keyspace.limits.string, wanted != Wanted::Length)?;
+    let table = Table::new(a, b, db.limits().string, wanted != Wanted::Length)?;
     match wanted {
         Wanted::Length => reply.len(table.length),
         Wanted::Subsequence => {

@@ -42,12 +42,7 @@ impl Data {
 
     /// What a handler gets.
     pub fn db(&mut self) -> Db<'_> {
-        Db {
-            keyspace: &mut self.keyspace,
-            index: self.index,
-            now: self.now,
-            touch: self.touch,
-        }
+        Db::new(&mut self.keyspace, self.index, self.now, self.touch)
     }
 
     /// The reply to a line of words without quotes (`""` is an empty one), with

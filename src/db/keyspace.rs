@@ -83,21 +83,20 @@ impl Keyspace {
 
     /// Exchanges two databases, which may be the same one.
     pub fn swap(&mut self, a: usize, b: usize) {
-        if a != b {
-            self.databases.swap(a, b);
-            self.journal.swapped(a, b);
-        }
+        self.databases.swap(a, b);
+        self.journal.swapped(a, b);
     }
 
     /// Removes a key because its time has come.
     #[cold]
-    pub fn expire(&mut self, index: usize, handle: Handle) {
+    pub(super) fn expire(&mut self, index: usize, handle: Handle) {
         let database = &mut self.databases[index];
         let key: Box<[u8]> = database.key(handle).into();
         database.remove(handle);
         self.stats.expired += 1;
         self.journal
             .event(index, KeyspaceEvents::EXPIRED, "expired", &key);
-        self.journal.changed(index, &key);
+        // Redis does not count it.
+        self.journal.changed(index, &key, 0);
     }
 }

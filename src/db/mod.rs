@@ -17,4 +17,4 @@ pub use journal::{Change, Event};
 pub use keyspace::{Keyspace, Limits, Stats};
 pub use store::{Database, Handle};
 pub use value::{ChunkLimit, Encoding, End, Kind, List, Str};
-pub use view::{Db, Expiry};
+pub use view::{Db, Edited, Expiry};

@@ -206,12 +206,7 @@ impl<'a> Turn<'a> {
     /// A handler's view of a database.
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
         let now = self.now;
-        Db {
-            keyspace: &mut self.state().keyspace,
-            index,
-            now,
-            touch,
-        }
+        Db::new(&mut self.state().keyspace, index, now, touch)
     }
 
     /// Draws the consequences of what has happened in this turn so far.

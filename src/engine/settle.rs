@@ -97,12 +97,7 @@ fn serve(
     // How many of those who wait are passed over.
     let mut ahead = 0;
     while let Some(waiter) = state.waiters.waiting_for(db, key, ahead) {
-        let mut view = Db {
-            keyspace: &mut state.keyspace,
-            index: db,
-            now,
-            touch: true,
-        };
+        let mut view = Db::new(&mut state.keyspace, db, now, true);
         let Some(found) = view.peek(key) else {
             break;
         };

@@ -3,14 +3,14 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags};
 use super::expiries::Expiries;
 use super::index::Index;
 use super::slots::{self, SLOT_MAX, Slots};
-use crate::db::value::{Encoding, OfKind, Value, ValueRef, modify};
+use crate::db::value::{Encoding, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +145,7 @@ impl Database {
 
     /// Notes that the key is used now.
     #[inline]
-    pub fn access(&mut self, handle: Handle, clock: u32) {
+    pub(in crate::db) fn access(&mut self, handle: Handle, clock: u32) {
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 
@@ -162,7 +162,7 @@ impl Database {
     }
 
     /// The value, unless it is a string in a slot.
-    pub fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
+    pub(in crate::db) fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
         let number = is_value.then(|| entry::number(entry.value()))?;
@@ -217,7 +217,7 @@ impl Database {
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
     /// the key's expiry from now on.
     #[inline(always)]
-    pub fn set_string(
+    pub(in crate::db) fn set_string(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
@@ -267,7 +267,7 @@ impl Database {
     }
 
     /// Stores a value under `key`, whose entry is `found`.
-    pub fn set_value(
+    pub(in crate::db) fn set_value(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
@@ -278,24 +278,20 @@ impl Database {
         self.put(found, key, Content::Value(value), expires_at, clock);
     }
 
-    /// Lets `change` modify the bytes of a string that does not stand in a
-    /// slot, without a copy if nobody else reads them. False if it is no such
-    /// string.
-    pub fn modify_long_string(
-        &mut self,
-        handle: Handle,
-        change: impl FnOnce(&mut BytesMut),
-    ) -> bool {
-        let string = self.value_mut(handle).and_then(Bytes::of_mut);
-        let is_long = string.is_some();
-        if let Some(string) = string {
-            modify(string, change);
+    /// Takes the value out, and how it is to be named; the key is to go. What
+    /// stands in a slot is copied.
+    pub(in crate::db) fn lend(&mut self, handle: Handle) -> (Value, Encoding) {
+        match self.value_mut(handle) {
+            Some(value) => {
+                let nothing = Bytes::new().into();
+                (std::mem::replace(value, nothing), Encoding::Natural)
+            }
+            None => self.value(handle).copied(),
         }
-        is_long
     }
 
     /// Gives the key another expiry, or none.
-    pub fn set_expiry(&mut self, handle: Handle, expires_at: Option<i64>) {
+    pub(in crate::db) fn set_expiry(&mut self, handle: Handle, expires_at: Option<i64>) {
         let entry = self.entry(handle);
         let (old, flags, accessed) = (entry.expires_at(), entry.flags(), entry.accessed());
         let (key, value) = (entry.key(), entry.value());
@@ -326,12 +322,7 @@ impl Database {
     }
 
     /// Takes the key out and drops its value.
-    pub fn remove(&mut self, handle: Handle) {
-        drop(self.take(handle));
-    }
-
-    /// Takes the key out and answers its value, unless that stood in the slot.
-    pub fn take(&mut self, handle: Handle) -> Option<Value> {
+    pub(in crate::db) fn remove(&mut self, handle: Handle) {
         let entry = self.entry(handle);
         let flags = entry.flags();
         let long_key = flags
@@ -348,7 +339,9 @@ impl Database {
         if let Some(number) = long_key {
             self.long_keys.remove(number);
         }
-        let value = value.map(|number| self.values.remove(number));
+        if let Some(number) = value {
+            self.values.remove(number);
+        }
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
@@ -356,7 +349,6 @@ impl Database {
                 ..Database::default()
             };
         }
-        value
     }
 
     /// When the first key is due, or earlier.
@@ -365,7 +357,7 @@ impl Database {
     }
 
     /// A key that is due at `now`. It is removed before another is asked for.
-    pub fn take_due(&mut self, now: i64) -> Option<Handle> {
+    pub(in crate::db) fn take_due(&mut self, now: i64) -> Option<Handle> {
         let slots = &self.slots;
         let slot = self
             .expiries

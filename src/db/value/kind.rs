@@ -19,6 +19,10 @@ pub trait Held {
     /// The name that OBJECT ENCODING answers.
     fn encoding_name(&self) -> &'static str;
 
+    /// Whether nothing is left of it, so that its key goes. A string is never
+    /// so, however short.
+    fn is_used_up(&self) -> bool;
+
     /// Bytes of memory held.
     fn memory(&self) -> usize;
 

@@ -114,6 +114,10 @@ impl Held for List {
         }
     }
 
+    fn is_used_up(&self) -> bool {
+        self.is_empty()
+    }
+
     fn memory(&self) -> usize {
         match self {
             List::Packed(packed) => packed.memory(),

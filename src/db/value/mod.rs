@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 pub use kind::{Held, Kind};
 pub use list::{ChunkLimit, End, List};
-pub use string::{Encoding, Str, modify};
+pub use string::{Encoding, STRING, Str, modify};
 
 /// A value that does not stand in a slot.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl<'a> ValueRef<'a> {
     /// Its kind.
     pub fn kind(self) -> Kind {
         match self {
-            ValueRef::Inline(..) => string::STRING,
+            ValueRef::Inline(..) => STRING,
             ValueRef::Value(value) => value.held().kind(),
         }
     }

@@ -102,6 +102,10 @@ impl Held for Bytes {
         "raw"
     }
 
+    fn is_used_up(&self) -> bool {
+        false
+    }
+
     fn memory(&self) -> usize {
         self.len()
     }
