@@ -478,6 +478,104 @@ mod tests {
         }
     }
 
+    /// Everything that a client sees of the keys.
+    fn shown(data: &mut Data, keys: &[&str]) -> Vec<String> {
+        let lines = keys.iter().flat_map(|key| {
+            ["GET", "LRANGE", "PTTL", "OBJECT ENCODING"].map(|name| match name {
+                "LRANGE" => format!("LRANGE {key} 0 -1"),
+                _ => format!("{name} {key}"),
+            })
+        });
+        lines.map(|line| data.run(&line)).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_in_any_more_is_refused_and_leaves_everything_as_it_was() {
+        let (name, value) = ("n".repeat(200), "v".repeat(300));
+        let refused = [
+            format!("SET k {value}"),
+            format!("SET list {value}"),
+            format!("SET {name} v"),
+            format!("SETEX k 100 {value}"),
+            format!("SET number {value} KEEPTTL GET"),
+            format!("GETSET k {value}"),
+            format!("SETNX {name} v"),
+            format!("MSET k w number 6 k {value}"),
+            format!("MSETNX a 1 {name} 1"),
+            format!("APPEND k {value}"),
+            "SETRANGE k 2000 x".to_owned(),
+            "SETRANGE missing 2000 x".to_owned(),
+            "INCRBY number 1000000000000000000".to_owned(),
+            "INCRBYFLOAT number 0.0000000000000001".to_owned(),
+            "EXPIRE k 100".to_owned(),
+            "GETEX k EX 100".to_owned(),
+            format!("RENAME k {name}"),
+            format!("RENAME list {name}"),
+            format!("RENAME {name}2 list"),
+            format!("RENAMENX k {name}"),
+            format!("COPY k {name}"),
+            format!("COPY list {name}"),
+            "COPY list list DB 1".to_owned(),
+            "MOVE k 1".to_owned(),
+            "MOVE list 1".to_owned(),
+            format!("LPUSH {name} a b"),
+            format!("LMOVE list {name} LEFT RIGHT"),
+        ];
+        for line in refused {
+            let mut data = Data::new();
+            data.given(&["SET k v", "RPUSH list 1 2 3", "SET number 5"]);
+            data.given(&[&format!("SET {name}2 {value}")]);
+            let keys = ["k", "list", "number", "missing", "a", &name];
+            let before = shown(&mut data, &keys);
+            data.events();
+            let dirty = data.keyspace.journal.dirty;
+            for database in &mut data.keyspace.databases {
+                database.add_no_page();
+            }
+            let reply = data.run(&line);
+            assert!(
+                reply.starts_with("-OOM command not allowed"),
+                "{line}: {reply}"
+            );
+            let said = data.events().replace("keymiss", "");
+            assert_eq!(
+                (said.trim(), data.keyspace.journal.dirty),
+                ("", dirty),
+                "{line}"
+            );
+            assert_eq!(shown(&mut data, &keys), before, "{line}");
+            data.index = 1;
+            assert_eq!(data.run("DBSIZE"), ":0", "{line}");
+        }
+    }
+
+    #[test]
+    fn what_takes_less_fits_in_even_when_nothing_else_does() {
+        let mut data = Data::new();
+        let (value, long) = ("v".repeat(1_000), "v".repeat(10_000));
+        data.given(&[&format!("SET k {value} EX 100"), "RPUSH list 1 2"]);
+        // No slot is large enough for this one with an expiry.
+        data.given(&[&format!("SET edge {}", "e".repeat(4096 - 7 - 4))]);
+        data.keyspace.databases[0].add_no_page();
+        assert_eq!(data.run("EXPIRE edge 100"), ":1");
+        assert_eq!(data.run("STRLEN edge"), ":4085");
+        for line in [
+            "PERSIST k",
+            "APPEND k x",
+            "LPOP list",
+            "SET k v",
+            "SET list v",
+        ] {
+            let reply = data.run(line);
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+        assert_eq!(data.run("MGET k list"), "*2 $1 v $1 v");
+        // Long strings and lists take no more of a slot than their number.
+        data.run(&format!("SET k {long}"));
+        assert_eq!(data.run("STRLEN k"), ":10000");
+        assert_eq!(data.run("DEL k list"), ":2");
+    }
+
     #[test]
     fn a_random_key_is_never_an_expired_one() {
         let mut data = Data::new();

@@ -350,10 +350,12 @@ fn pairs<'a>(
     Ok(keys.zip(values))
 }
 
+/// Stores all of them or, if there is no room, none.
 fn store_pairs<'a>(
     db: &mut Db<'_>,
-    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
 ) -> Result<()> {
+    db.reserve(pairs.clone().map(|(key, value)| (key, value.len())))?;
     for (key, value) in pairs {
         let found = db.peek(key);
         store(db, key, found, value, Expiry::Clear)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::keyspace::{Keyspace, Limits};
-use super::store::{Database, Handle, SLOT_MAX};
+use super::store::{Database, Full, Handle, SLOT_MAX};
 use super::value::{self, Encoding, OfKind, STRING, Str, Value};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
@@ -259,7 +259,8 @@ impl Db<'_> {
             Edited::Changed(event, changes, answer) => {
                 debug_assert!(!value.is_used_up(), "{event} leaves nothing to store");
                 let events = value.kind().events;
-                self.store_value(key, None, value.into(), Encoding::Natural, None);
+                let stored = self.store_value(key, None, value.into(), Encoding::Natural, None);
+                stored.map_err(|_| Error::OUT_OF_MEMORY)?;
                 self.changed(key, changes);
                 self.event(KeyspaceEvents::NEW, "new", key);
                 self.event(events, event, key);
@@ -281,8 +282,10 @@ impl Db<'_> {
     ) -> Result<()> {
         let expires_at = self.resolve(found, expiry);
         let clock = access_clock(self.now);
-        self.database_mut()
+        let stored = self
+            .database_mut()
             .set_string(found, key, value, encoding, expires_at, clock);
+        stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
         self.string_changed(key, found, event);
         if let Expiry::At(_) = expiry {
             self.event(KeyspaceEvents::GENERIC, "expire", key);
@@ -329,7 +332,8 @@ impl Db<'_> {
         }
         let expires_at = self.resolve(found, Expiry::Keep);
         let value = Bytes::from(long).into();
-        self.store_value(key, found, value, Encoding::Raw, expires_at);
+        let stored = self.store_value(key, found, value, Encoding::Raw, expires_at);
+        stored.map_err(|_| Error::OUT_OF_MEMORY)?;
         self.string_changed(key, found, event);
         Ok(())
     }
@@ -345,6 +349,7 @@ impl Db<'_> {
     }
 
     /// Stores a value under `key`, whose entry is `found`, and notes nothing.
+    /// If there is no room, nothing has changed, and the value comes back.
     fn store_value(
         &mut self,
         key: &[u8],
@@ -352,15 +357,20 @@ impl Db<'_> {
         value: Value,
         encoding: Encoding,
         expires_at: Option<i64>,
-    ) {
+    ) -> std::result::Result<(), Value> {
         let clock = access_clock(self.now);
         let database = self.database_mut();
-        match Bytes::of(&value) {
-            Some(string) if string.len() < SLOT_MAX => {
-                database.set_string(found, key, string, encoding, expires_at, clock);
-            }
-            _ => database.set_value(found, key, value, expires_at, clock),
+        if let Some(string) = Bytes::of(&value)
+            && string.len() < SLOT_MAX
+        {
+            return match database.set_string(found, key, string, encoding, expires_at, clock) {
+                Ok(_) => Ok(()),
+                Err(Full) => Err(value),
+            };
         }
+        database
+            .set_value(found, key, value, expires_at, clock)
+            .map(|_| ())
     }
 
     /// The expiry that a key whose entry is `found` has from now on.
@@ -383,7 +393,8 @@ impl Db<'_> {
             self.delete(key, handle);
             return Ok(());
         }
-        self.database_mut().set_expiry(handle, Some(at));
+        let set = self.database_mut().set_expiry(handle, Some(at));
+        set.map_err(|Full| Error::OUT_OF_MEMORY)?;
         self.keyspace.journal.expires(at);
         self.changed(key, 1);
         self.event(KeyspaceEvents::GENERIC, "expire", key);
@@ -394,7 +405,8 @@ impl Db<'_> {
     pub fn persist(&mut self, key: &[u8], handle: Handle) -> bool {
         let expires = self.database().expires_at(handle).is_some();
         if expires {
-            self.database_mut().set_expiry(handle, None);
+            let set = self.database_mut().set_expiry(handle, None);
+            set.expect("what becomes smaller has room");
             self.changed(key, 1);
             self.event(KeyspaceEvents::GENERIC, "persist", key);
         }
@@ -414,7 +426,7 @@ impl Db<'_> {
 
     /// Gives the key another name, and replaces what was there.
     pub fn rename(&mut self, from: &[u8], handle: Handle, to: &[u8]) -> Result<()> {
-        self.transfer(from, handle, self.index, to);
+        self.transfer(from, handle, self.index, to)?;
         self.event(KeyspaceEvents::GENERIC, "rename_from", from);
         self.event(KeyspaceEvents::GENERIC, "rename_to", to);
         Ok(())
@@ -422,7 +434,7 @@ impl Db<'_> {
 
     /// Moves the key to the database `index`, and replaces what was there.
     pub fn move_to(&mut self, index: usize, key: &[u8], handle: Handle) -> Result<()> {
-        self.transfer(key, handle, index, key);
+        self.transfer(key, handle, index, key)?;
         self.event(KeyspaceEvents::GENERIC, "move_from", key);
         let mut db = self.select(index);
         db.event(KeyspaceEvents::GENERIC, "move_to", key);
@@ -435,28 +447,53 @@ impl Db<'_> {
         let (value, encoding) = self.database().value(handle).copied();
         let expires_at = self.database().expires_at(handle);
         let mut db = self.select(index);
-        db.put(to, value, encoding, expires_at);
+        let put = db.put(to, value, encoding, expires_at);
+        put.map_err(|_| Error::OUT_OF_MEMORY)?;
         db.event(KeyspaceEvents::GENERIC, "copy_to", to);
         Ok(())
     }
 
     /// Moves what a key has to the key `to` of the database `index`.
-    fn transfer(&mut self, from: &[u8], handle: Handle, index: usize, to: &[u8]) {
+    fn transfer(&mut self, from: &[u8], handle: Handle, index: usize, to: &[u8]) -> Result<()> {
         let expires_at = self.database().expires_at(handle);
         let (value, encoding) = self.database_mut().lend(handle);
-        self.select(index).put(to, value, encoding, expires_at);
+        if let Err(value) = self.select(index).put(to, value, encoding, expires_at) {
+            self.database_mut().give_back(handle, value);
+            return Err(Error::OUT_OF_MEMORY);
+        }
         self.database_mut().remove(handle);
         self.changed(from, 0);
+        Ok(())
     }
 
     /// Stores what another key has had. It is a new key, whatever was there.
-    fn put(&mut self, key: &[u8], value: Value, encoding: Encoding, expires_at: Option<i64>) {
+    /// If there is no room, nothing has changed, and the value comes back.
+    fn put(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        encoding: Encoding,
+        expires_at: Option<i64>,
+    ) -> std::result::Result<(), Value> {
         let found = self.peek(key);
         let expiry = expires_at.map_or(Expiry::Clear, Expiry::At);
         let expires_at = self.resolve(found, expiry);
-        self.store_value(key, found, value, encoding, expires_at);
+        self.store_value(key, found, value, encoding, expires_at)?;
         self.changed(key, 1);
         self.event(KeyspaceEvents::NEW, "new", key);
+        Ok(())
+    }
+
+    /// Makes sure that strings of these keys and lengths can be stored, so
+    /// that either all of them are or none is.
+    pub fn reserve<'k>(
+        &self,
+        strings: impl Iterator<Item = (&'k [u8], usize)> + Clone,
+    ) -> Result<()> {
+        match self.database().has_room(strings) {
+            true => Ok(()),
+            false => Err(Error::OUT_OF_MEMORY),
+        }
     }
 
     /// Removes every key of this database.

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::entry::{self, Entry, EntryFlags};
 use super::expiries::Expiries;
 use super::index::Index;
-use super::slots::{self, SLOT_MAX, Slots};
+use super::slots::{self, Full, SLOT_MAX, Slots};
 use crate::db::value::{Encoding, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
@@ -52,6 +52,24 @@ fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
 enum Content<'a> {
     Inline(&'a [u8], Encoding),
     Value(Value),
+}
+
+impl Content<'_> {
+    /// How many bytes of the slot it takes.
+    fn len(&self) -> usize {
+        match self {
+            Content::Inline(string, _) => string.len(),
+            Content::Value(_) => entry::NUMBER_LEN,
+        }
+    }
+}
+
+/// How many bytes of its slot a key takes.
+fn stored_len(key: &[u8]) -> usize {
+    match key.len() {
+        len @ ..=entry::KEY_MAX => len,
+        _ => entry::NUMBER_LEN,
+    }
 }
 
 impl Database {
@@ -215,7 +233,8 @@ impl Database {
     }
 
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
-    /// the key's expiry from now on.
+    /// the key's expiry from now on. Answers the value that was there, unless
+    /// it stood in the slot. If there is no room, nothing has changed.
     #[inline(always)]
     pub(in crate::db) fn set_string(
         &mut self,
@@ -225,7 +244,7 @@ impl Database {
         encoding: Encoding,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Full> {
         if let Some(handle) = found
             && !self.entry(handle).flags().contains(EntryFlags::VALUE)
             && self.rewrite_in_place(
@@ -236,9 +255,9 @@ impl Database {
                 value,
             )
         {
-            return;
+            return Ok(None);
         }
-        self.put_string(found, key, value, encoding, expires_at, clock);
+        self.put_string(found, key, value, encoding, expires_at, clock)
     }
 
     /// [`set_string`](Self::set_string) where the string that is there does
@@ -251,22 +270,20 @@ impl Database {
         encoding: Encoding,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
-        let stored_key = if key.len() > entry::KEY_MAX {
-            entry::NUMBER_LEN
+    ) -> Result<Option<Value>, Full> {
+        let needed = Entry::len(stored_len(key), value.len(), expires_at.is_some());
+        let content = if needed > SLOT_MAX {
+            Content::Value(Bytes::copy_from_slice(value).into())
         } else {
-            key.len()
+            Content::Inline(value, encoding)
         };
-        let needed = Entry::len(stored_key, value.len(), expires_at.is_some());
-        if needed > SLOT_MAX {
-            let value = Value::from(Bytes::copy_from_slice(value));
-            return self.set_value(found, key, value, expires_at, clock);
-        }
-        let content = Content::Inline(value, encoding);
-        self.put(found, key, content, expires_at, clock);
+        let put = self.put(found, key, content, expires_at, clock);
+        put.map_err(|_| Full)
     }
 
-    /// Stores a value under `key`, whose entry is `found`.
+    /// Stores a value under `key`, whose entry is `found`. Answers the one
+    /// that was there, unless it stood in the slot. If there is no room,
+    /// nothing has changed, and the value comes back.
     pub(in crate::db) fn set_value(
         &mut self,
         found: Option<Handle>,
@@ -274,12 +291,28 @@ impl Database {
         value: Value,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
-        self.put(found, key, Content::Value(value), expires_at, clock);
+    ) -> Result<Option<Value>, Value> {
+        let put = self.put(found, key, Content::Value(value), expires_at, clock);
+        put.map_err(|content| match content {
+            Content::Value(value) => value,
+            Content::Inline(string, _) => Bytes::copy_from_slice(string).into(),
+        })
     }
 
-    /// Takes the value out, and how it is to be named; the key is to go. What
-    /// stands in a slot is copied.
+    /// Whether strings of these keys and lengths can be stored, all of them.
+    pub(in crate::db) fn has_room<'k>(
+        &self,
+        strings: impl Iterator<Item = (&'k [u8], usize)> + Clone,
+    ) -> bool {
+        let needed = strings.map(|(key, len)| match Entry::len(stored_len(key), len, false) {
+            needed @ ..=SLOT_MAX => needed,
+            _ => Entry::len(stored_len(key), entry::NUMBER_LEN, false),
+        });
+        self.slots.have_room(needed)
+    }
+
+    /// Takes the value out, and how it is to be named; the key is to go, or
+    /// [gets it back](Self::give_back). What stands in a slot is copied.
     pub(in crate::db) fn lend(&mut self, handle: Handle) -> (Value, Encoding) {
         match self.value_mut(handle) {
             Some(value) => {
@@ -290,35 +323,46 @@ impl Database {
         }
     }
 
-    /// Gives the key another expiry, or none.
-    pub(in crate::db) fn set_expiry(&mut self, handle: Handle, expires_at: Option<i64>) {
+    /// Puts a value that was [lent](Self::lend) back.
+    pub(in crate::db) fn give_back(&mut self, handle: Handle, value: Value) {
+        if let Some(place) = self.value_mut(handle) {
+            *place = value;
+        }
+    }
+
+    /// Gives the key another expiry, or none. If there is no room, nothing has
+    /// changed; there always is for none.
+    pub(in crate::db) fn set_expiry(
+        &mut self,
+        handle: Handle,
+        expires_at: Option<i64>,
+    ) -> Result<(), Full> {
         let entry = self.entry(handle);
-        let (old, flags, accessed) = (entry.expires_at(), entry.flags(), entry.accessed());
+        let (flags, accessed) = (entry.flags(), entry.accessed());
         let (key, value) = (entry.key(), entry.value());
         let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
             // The expiry's eight bytes push the string out of the slot.
             let value = Value::from(Bytes::copy_from_slice(value));
+            let needed = Entry::len(key.len(), entry::NUMBER_LEN, true);
+            let slot = self.place_for(handle, needed)?;
             let number = (self.values.insert(value) as u32).to_le_bytes();
             let flags = flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
-            return self.rewrite(handle, flags, accessed, expires_at, &number);
+            self.rewrite(handle, slot, flags, accessed, expires_at, &number);
+            return Ok(());
         }
-        let mut slot = handle.slot;
-        if entry.0.len() == slots::size(needed) {
+        let slot = self.place_for(handle, needed)?;
+        let old = self.expires_at(handle);
+        if slot == handle.slot {
             entry::change_expiry(self.slots.get_mut(slot), expires_at);
         } else {
-            slot = self.relocate(handle, needed, |entry, slot| {
-                entry::write(
-                    slot,
-                    flags,
-                    accessed,
-                    expires_at,
-                    entry.key(),
-                    entry.value(),
-                );
+            self.relocate(handle, slot, |entry, slot| {
+                let (key, value) = (entry.key(), entry.value());
+                entry::write(slot, flags, accessed, expires_at, key, value);
             });
         }
         self.move_expiry((old, handle.slot), (expires_at, slot));
+        Ok(())
     }
 
     /// Takes the key out and drops its value.
@@ -395,6 +439,12 @@ impl Database {
         })
     }
 
+    /// Has nothing fit in that would need another page.
+    #[cfg(test)]
+    pub fn add_no_page(&mut self) {
+        self.slots.add_no_page();
+    }
+
     #[inline]
     fn hash(&self, key: &[u8]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
@@ -421,17 +471,25 @@ impl Database {
         }
     }
 
-    fn put(
+    /// Stores `content` under `key`, whose entry is `found`. If there is no
+    /// room, nothing has changed, and it comes back.
+    fn put<'v>(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
-        content: Content<'_>,
+        content: Content<'v>,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Content<'v>> {
         if let Some(handle) = found {
             return self.overwrite(handle, content, expires_at, clock);
         }
+        let needed = Entry::len(stored_len(key), content.len(), expires_at.is_some());
+        let Ok(slot) = self.slots.allocate(needed) else {
+            return Err(content);
+        };
+        // Nothing fails from here on: there are more numbers for values and
+        // long keys than slots that could hold one.
         let hash = self.hash(key);
         let mut flags = EntryFlags::empty();
         let long_key;
@@ -454,7 +512,6 @@ impl Database {
                 &number[..]
             }
         };
-        let slot = self.allocate(Entry::len(key.len(), value.len(), expires_at.is_some()));
         entry::write(
             self.slots.get_mut(slot),
             flags,
@@ -465,65 +522,77 @@ impl Database {
         );
         self.index.insert(hash, slot);
         self.move_expiry((None, slot), (expires_at, slot));
+        Ok(None)
     }
 
-    fn overwrite(
+    fn overwrite<'v>(
         &mut self,
         handle: Handle,
-        content: Content<'_>,
+        content: Content<'v>,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Content<'v>> {
         let entry = self.entry(handle);
-        let old_value = entry
-            .flags()
-            .contains(EntryFlags::VALUE)
-            .then(|| entry::number(entry.value()));
-        let mut flags = EntryFlags::empty();
+        let is_value = entry.flags().contains(EntryFlags::VALUE);
+        let old_number = is_value.then(|| entry::number(entry.value()));
+        let needed = Entry::len(entry.key().len(), content.len(), expires_at.is_some());
+        let Ok(slot) = self.place_for(handle, needed) else {
+            return Err(content);
+        };
         let number;
-        let value = match content {
-            Content::Inline(value, encoding) => {
-                if let Some(number) = old_value {
-                    self.values.remove(number);
-                }
-                flags |= EntryFlags::of_string(encoding.bits());
-                value
+        let (flags, value, old) = match (content, old_number) {
+            (Content::Inline(value, encoding), old) => {
+                let old = old.map(|number| self.values.remove(number));
+                (EntryFlags::of_string(encoding.bits()), value, old)
             }
-            Content::Value(value) => {
-                let place = match old_value {
-                    Some(number) => {
-                        self.values[number] = value;
-                        number
-                    }
-                    None => self.values.insert(value),
-                };
-                flags |= EntryFlags::VALUE;
+            (Content::Value(value), Some(place)) => {
+                let old = std::mem::replace(&mut self.values[place], value);
                 number = (place as u32).to_le_bytes();
-                &number[..]
+                (EntryFlags::VALUE, &number[..], Some(old))
+            }
+            (Content::Value(value), None) => {
+                number = (self.values.insert(value) as u32).to_le_bytes();
+                (EntryFlags::VALUE, &number[..], None)
             }
         };
-        self.rewrite(handle, flags, clock, expires_at, value);
+        self.rewrite(handle, slot, flags, clock, expires_at, value);
+        Ok(old)
     }
 
-    /// Writes all of an entry but the key, into its slot or one of another size.
+    /// A slot for an entry that is to take `needed` bytes: its own if the size
+    /// is right. What becomes smaller stays where it is rather than fail.
+    fn place_for(&mut self, handle: Handle, needed: usize) -> Result<u32, Full> {
+        let len = self.slots.get(handle.slot).len();
+        if len == slots::size(needed) {
+            return Ok(handle.slot);
+        }
+        match self.slots.allocate(needed) {
+            Err(Full) if needed <= len => Ok(handle.slot),
+            place => place,
+        }
+    }
+
+    /// Writes all of an entry but the key, into its own slot or another one,
+    /// which is large enough.
     fn rewrite(
         &mut self,
         handle: Handle,
+        slot: u32,
         flags: EntryFlags,
         accessed: u32,
         expires_at: Option<i64>,
         value: &[u8],
     ) {
-        if self.rewrite_in_place(handle, flags, accessed, expires_at, value) {
-            return;
+        let old = self.expires_at(handle);
+        if slot == handle.slot {
+            let slot = self.slots.get_mut(slot);
+            entry::overwrite(slot, flags, accessed, expires_at, value);
+        } else {
+            self.relocate(handle, slot, |entry, slot| {
+                let flags = flags | entry.flags() & EntryFlags::LONG_KEY;
+                entry::write(slot, flags, accessed, expires_at, entry.key(), value);
+            });
         }
-        let entry = self.entry(handle);
-        let old = entry.expires_at();
-        let needed = Entry::len(entry.key().len(), value.len(), expires_at.is_some());
-        let slot = self.relocate(handle, needed, |entry, slot| {
-            let flags = flags | entry.flags() & EntryFlags::LONG_KEY;
-            entry::write(slot, flags, accessed, expires_at, entry.key(), value);
-        });
         self.move_expiry((old, handle.slot), (expires_at, slot));
     }
 
@@ -549,19 +618,12 @@ impl Database {
         fits
     }
 
-    /// Gives an entry a slot of another size, into which `write` writes it.
-    fn relocate(
-        &mut self,
-        handle: Handle,
-        needed: usize,
-        write: impl FnOnce(Entry<'_>, &mut [u8]),
-    ) -> u32 {
-        let slot = self.allocate(needed);
+    /// Moves an entry to another slot, into which `write` writes it.
+    fn relocate(&mut self, handle: Handle, slot: u32, write: impl FnOnce(Entry<'_>, &mut [u8])) {
         let (old, new) = self.slots.get_pair(handle.slot, slot);
         write(Entry(old), new);
         self.slots.free(handle.slot);
         self.index.replace(handle.hash, handle.slot, slot);
-        slot
     }
 
     /// Notes that a key, with the expiry and in the slot that `old` tells, has
@@ -582,12 +644,6 @@ impl Database {
         if let Some(at) = old {
             self.expiries.remove(at);
         }
-    }
-
-    fn allocate(&mut self, len: usize) -> u32 {
-        self.slots
-            .allocate(len)
-            .expect("a database holds no more than 64 GiB of small entries")
     }
 }
 
@@ -619,7 +675,9 @@ mod tests {
         for index in 0..3 * SAMPLE {
             let key = index.to_string();
             let found = database.find(key.as_bytes());
-            database.set_string(found, key.as_bytes(), &value, Encoding::Natural, None, 0);
+            let key = key.as_bytes();
+            let stored = database.set_string(found, key, &value, Encoding::Natural, None, 0);
+            assert!(stored.is_ok());
         }
         let expected = 3 * SAMPLE * value.len() + database.slots.memory();
         assert_eq!(database.dataset(), expected);

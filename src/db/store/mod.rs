@@ -8,4 +8,4 @@ mod index;
 mod slots;
 
 pub use database::{Database, Handle};
-pub use slots::SLOT_MAX;
+pub use slots::{Full, SLOT_MAX};
