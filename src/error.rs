@@ -27,6 +27,7 @@ texts! {
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     NOT_A_32_BIT_INTEGER = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NOT_A_FLOAT = "ERR value is not a valid float";
+    OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
     NO_SUCH_KEY = "ERR no such key";
     OVERFLOW = "ERR increment or decrement would overflow";
     DECR_OVERFLOW = "ERR decrement would overflow";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::LocalClient;
 use crate::command::TABLE;
 use crate::config::Config;
-use crate::db::{ChunkLimit, Db, Keyspace, Kind, Limits};
+use crate::db::{ChunkLimit, Db, Keyspace, Limits, List};
 use crate::engine::{Attempt, Engine, Null, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Output, Protocol, Reply};
@@ -45,12 +45,7 @@ impl Data {
 
     /// What a handler gets.
     pub fn db(&mut self) -> Db<'_> {
-        Db {
-            keyspace: &mut self.keyspace,
-            index: self.index,
-            now: self.now,
-            touch: self.touch,
-        }
+        Db::new(&mut self.keyspace, self.index, self.now, self.touch)
     }
 
     /// The reply to a line of words without quotes (`""` is an empty one), with
@@ -125,7 +120,7 @@ pub fn blocked(engine: &Engine, key: &str, attempt: Attempt) -> Session {
     let key_only = 0..key.len() as u32;
     let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only)).to_owned();
     let wait = Wait {
-        kind: Kind::List,
+        kind: List::KIND,
         timeout: None,
         null: Null::Array,
     };

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::list::{self, PopFirst};
-use crate::db::{Db, End, Kind};
+use crate::db::{Db, End, List};
 use crate::engine::{Null, Wait};
 use crate::error::Result;
 use crate::resp::{Argv, Reply};
@@ -95,7 +95,7 @@ fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Resu
 
 fn wait(timeout: Option<Duration>, null: Null) -> Wait {
     Wait {
-        kind: Kind::List,
+        kind: List::KIND,
         timeout,
         null,
     }

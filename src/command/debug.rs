@@ -7,8 +7,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::keys::encoding_name;
-use crate::db::{Db, Digest, Handle, Object};
+use crate::db::{Database, Db, Digest, Handle, Held, List};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::server::Server;
@@ -130,8 +129,35 @@ fn peek(db: &mut Db<'_>, key: &[u8]) -> Result<Handle> {
 
 fn digest(context: &mut Context<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let databases = &context.turn.state().keyspace.databases;
-    reply.simple(&Digest::of_all(databases.iter()).to_string());
+    reply.simple(&digest_of_all(databases).to_string());
     Ok(())
+}
+
+/// Of all keys and what they hold, those included that have expired and are not
+/// removed yet.
+fn digest_of_all(databases: &[Database]) -> Digest {
+    let mut all = Digest::default();
+    for (number, database) in (0u32..).zip(databases) {
+        if database.is_empty() {
+            continue;
+        }
+        all.append(&number.to_be_bytes());
+        for handle in database.iter() {
+            let mut one = Digest::default();
+            one.append(database.key(handle));
+            digest_value_into(&mut one, database, handle);
+            all.add_digest(one);
+        }
+    }
+    all
+}
+
+/// Of what one key holds. Of its expiry Redis tells only that there is one.
+fn digest_value_into(digest: &mut Digest, database: &Database, handle: Handle) {
+    database.value(handle).digest(digest);
+    if database.expires_at(handle).is_some() {
+        digest.add(b"!!expire!!");
+    }
 }
 
 /// Of keys that are not there, the digest of nothing. One that has expired and was not removed
@@ -143,8 +169,11 @@ fn digest_value(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>
     reply.array(keys.len());
     for key in keys {
         let found = database.find(key);
-        let digest = found.map(|handle| Digest::of_value(database, handle));
-        reply.simple(&digest.unwrap_or_default().to_string());
+        let mut digest = Digest::default();
+        if let Some(handle) = found {
+            digest_value_into(&mut digest, database, handle);
+        }
+        reply.simple(&digest.to_string());
     }
     Ok(())
 }
@@ -173,10 +202,10 @@ fn htstats(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>)
 fn listpack(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut db = context.db();
     let handle = peek(&mut db, args.next()?)?;
-    if encoding_name(&db, handle) != "listpack" {
+    if db.database().value(handle).encoding_name() != "listpack" {
         return Err(Error::NO_LISTPACK);
     }
-    let list = db.list(handle)?;
+    let list: &List = db.value(handle)?;
     tracing::info!(
         "DEBUG LISTPACK: {} elements, {} bytes",
         list.len(),
@@ -290,29 +319,16 @@ fn leading_integer(word: &[u8]) -> i64 {
 fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut db = context.db();
     let handle = peek(&mut db, args.next()?)?;
+    let value = db.database().value(handle);
     // Values have no address that would mean something, and one owner.
     reply.simple(&format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        encoding_name(&db, handle),
-        serialized_len(&db, handle),
+        value.encoding_name(),
+        value.serialized_len(),
         db.database().accessed(handle),
         db.idle(handle).as_secs(),
     ));
     Ok(())
-}
-
-/// About the bytes that the value has in Redis's file format: each string
-/// behind its length. It does not compress.
-fn serialized_len(db: &Db<'_>, handle: Handle) -> usize {
-    let written = |len: usize| match len {
-        0..64 => len + 1,
-        64..16_384 => len + 2,
-        _ => len + 5,
-    };
-    match db.database().object(handle) {
-        Some(Object::List(list)) => list.iter().map(|element| written(element.len())).sum(),
-        _ => db.string(handle).map_or(0, |string| written(string.len())),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
 use crate::table::vocabulary::{GENERIC, READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
 use crate::table::{Args, Handler, Row};
@@ -165,13 +164,7 @@ fn set_expiry(
     let at = point_in_time(time, unit, since, db.now).ok_or_else(|| Error::invalid_expire(name))?;
     let set = match db.lookup(key) {
         Some(handle) if conditions.admit(at, db.database().expires_at(handle)) => {
-            if at <= db.now {
-                db.remove(key, handle);
-                db.event(KeyspaceEvents::GENERIC, "del", key);
-            } else {
-                db.set_expiry(key, handle, Some(at));
-                db.event(KeyspaceEvents::GENERIC, "expire", key);
-            }
+            db.expire(key, handle, at)?;
             true
         }
         _ => false,
@@ -239,14 +232,11 @@ fn in_unit(milliseconds: i64, unit: Unit) -> i64 {
 
 fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let key = args.next()?;
-    let expiring = db
-        .lookup(key)
-        .filter(|&handle| db.database().expires_at(handle).is_some());
-    if let Some(handle) = expiring {
-        db.set_expiry(key, handle, None);
-        db.event(KeyspaceEvents::GENERIC, "persist", key);
-    }
-    reply.int(i64::from(expiring.is_some()));
+    let persisted = match db.lookup(key) {
+        Some(handle) => db.persist(key, handle),
+        None => false,
+    };
+    reply.int(i64::from(persisted));
     Ok(())
 }
 

@@ -3,16 +3,14 @@
 //! How long they live is in [`super::expire`], how to find them in
 //! [`super::scan`].
 
-use crate::db::{Db, Encoding, Handle, Kind, Object};
+use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::events::KeyspaceEvents;
 use crate::resp::Reply;
 use crate::table::vocabulary::{
     CONTAINER, CREATE_KEY, DELETE_KEY, GENERIC, GROW, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST,
     READ_KEY, STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
 };
 use crate::table::{Args, Group, HELP, Handler, Row};
-use crate::text::number;
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -139,8 +137,7 @@ fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut removed = 0;
     for key in args.rest() {
         if let Some(handle) = db.peek(key) {
-            db.remove(key, handle);
-            db.event(KeyspaceEvents::GENERIC, "del", key);
+            db.delete(key, handle);
             removed += 1;
         }
     }
@@ -155,8 +152,8 @@ fn exists(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
 
 fn type_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let found = db.stat(args.next()?);
-    let kind = found.map(|handle| db.database().kind(handle));
-    reply.simple(kind.map_or("none", Kind::name));
+    let name = found.map(|handle| db.database().value(handle).kind().name);
+    reply.simple(name.unwrap_or("none"));
     Ok(())
 }
 
@@ -193,28 +190,21 @@ enum Target {
     Kept,
 }
 
-/// Makes sure that nothing is in the way at `key`; false if something is and
-/// is to be kept.
-fn make_way(db: &mut Db<'_>, key: &[u8], target: Target) -> bool {
-    match db.lookup(key) {
-        Some(_) if target == Target::Kept => return false,
-        Some(handle) => db.remove(key, handle),
-        None => {}
+impl Target {
+    /// Whether nothing is in the way at `key`.
+    fn is_free(self, db: &mut Db<'_>, key: &[u8]) -> bool {
+        self == Target::Replaced || db.lookup(key).is_none()
     }
-    true
 }
 
 /// Renames one key; answers whether anything has changed.
 fn rename_key(db: &mut Db<'_>, mut args: Args<'_>, target: Target) -> Result<bool> {
     let (from, to) = (args.next()?, args.next()?);
     let handle = db.lookup(from).ok_or(Error::NO_SUCH_KEY)?;
-    if from == to || !make_way(db, to, target) {
+    if from == to || !target.is_free(db, to) {
         return Ok(false);
     }
-    let value = db.take(from, handle);
-    db.put(to, value);
-    db.event(KeyspaceEvents::GENERIC, "rename_from", from);
-    db.event(KeyspaceEvents::GENERIC, "rename_to", to);
+    db.rename(from, handle, to)?;
     Ok(true)
 }
 
@@ -222,7 +212,7 @@ fn rename_key(db: &mut Db<'_>, mut args: Args<'_>, target: Target) -> Result<boo
 fn database_index(db: &Db<'_>, args: &mut Args<'_>) -> Result<usize> {
     let index = usize::try_from(args.int32()?).ok();
     index
-        .filter(|&index| index < db.keyspace.databases.len())
+        .filter(|&index| index < db.database_count())
         .ok_or(Error::DB_OUT_OF_RANGE)
 }
 
@@ -258,11 +248,8 @@ fn copy(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
         return Err(Error::SAME_OBJECT);
     }
     let copied = match db.read(from) {
-        Some(handle) if make_way(&mut db.select(index), to, target) => {
-            let value = db.copy(handle);
-            let mut db = db.select(index);
-            db.put(to, value);
-            db.event(KeyspaceEvents::GENERIC, "copy_to", to);
+        Some(handle) if target.is_free(&mut db.select(index), to) => {
+            db.copy(handle, index, to)?;
             true
         }
         _ => false,
@@ -278,12 +265,8 @@ fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
         return Err(Error::SAME_OBJECT);
     }
     let moved = match db.lookup(key) {
-        Some(handle) if make_way(&mut db.select(index), key, Target::Kept) => {
-            let value = db.take(key, handle);
-            db.select(index).put(key, value);
-            db.event(KeyspaceEvents::GENERIC, "move_from", key);
-            let mut db = db.select(index);
-            db.event(KeyspaceEvents::GENERIC, "move_to", key);
+        Some(handle) if db.select(index).lookup(key).is_none() => {
+            db.move_to(index, key, handle)?;
             true
         }
         _ => false,
@@ -293,52 +276,14 @@ fn move_(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 }
 
 fn object_encoding(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let found = inspect(db, args.next()?);
-    let name = found.map(|handle| encoding_name(db, handle).as_bytes());
-    reply.bulk_or_null(name);
+    let found = db.inspect(args.next()?);
+    let name = found.map(|handle| db.database().value(handle).encoding_name());
+    reply.bulk_or_null(name.map(str::as_bytes));
     Ok(())
 }
 
-/// The entry of a key that OBJECT asks about: a hit or a miss, but neither a
-/// use of the key nor an event.
-fn inspect(db: &mut Db<'_>, key: &[u8]) -> Option<Handle> {
-    let found = db.peek(key);
-    match found {
-        Some(_) => db.keyspace.stats.hits += 1,
-        None => db.keyspace.stats.misses += 1,
-    }
-    found
-}
-
-/// Redis's longest string that shares an allocation with its header.
-const EMBSTR_MAX: usize = 44;
-
-/// The name that OBJECT ENCODING answers.
-pub fn encoding_name(db: &Db<'_>, handle: Handle) -> &'static str {
-    match db.database().object(handle) {
-        Some(Object::List(list)) if list.is_packed() => return "listpack",
-        Some(Object::List(_)) => return "quicklist",
-        Some(Object::String(_)) | None => {}
-    }
-    if integer(db, handle).is_some() {
-        return "int";
-    }
-    let len = db.string(handle).map_or(0, |string| string.len());
-    match db.database().encoding(handle) {
-        Encoding::Natural | Encoding::Text if len <= EMBSTR_MAX => "embstr",
-        _ => "raw",
-    }
-}
-
-/// The integer that Redis would keep instead of the string.
-fn integer(db: &Db<'_>, handle: Handle) -> Option<i64> {
-    let natural = db.database().encoding(handle) == Encoding::Natural;
-    let string = db.string(handle).ok().filter(|_| natural)?;
-    number::parse_i64(&string)
-}
-
 fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
+    match db.inspect(args.next()?) {
         // Nothing is ever evicted, so how often keys are used is not counted.
         Some(_) => Err(Error::NO_LFU_POLICY),
         None => {
@@ -349,7 +294,7 @@ fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Re
 }
 
 fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
+    match db.inspect(args.next()?) {
         Some(handle) => reply.int(db.idle(handle).as_secs() as i64),
         None => reply.null(),
     }
@@ -357,13 +302,8 @@ fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 }
 
 fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    match inspect(db, args.next()?) {
-        // Redis has one object for each of these numbers, which all keys
-        // share and which is never freed.
-        Some(handle) if integer(db, handle).is_some_and(|n| (0..10_000).contains(&n)) => {
-            reply.int(i64::from(i32::MAX));
-        }
-        Some(_) => reply.int(1),
+    match db.inspect(args.next()?) {
+        Some(handle) => reply.int(db.database().value(handle).refcount().into()),
         None => reply.null(),
     }
     Ok(())
@@ -530,6 +470,104 @@ mod tests {
             data.run(line);
             assert_eq!(data.events_of_keys(), [""; 0], "{line}");
         }
+    }
+
+    /// Everything that a client sees of the keys.
+    fn shown(data: &mut Data, keys: &[&str]) -> Vec<String> {
+        let lines = keys.iter().flat_map(|key| {
+            ["GET", "LRANGE", "PTTL", "OBJECT ENCODING"].map(|name| match name {
+                "LRANGE" => format!("LRANGE {key} 0 -1"),
+                _ => format!("{name} {key}"),
+            })
+        });
+        lines.map(|line| data.run(&line)).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_in_any_more_is_refused_and_leaves_everything_as_it_was() {
+        let (name, value) = ("n".repeat(200), "v".repeat(300));
+        let refused = [
+            format!("SET k {value}"),
+            format!("SET list {value}"),
+            format!("SET {name} v"),
+            format!("SETEX k 100 {value}"),
+            format!("SET number {value} KEEPTTL GET"),
+            format!("GETSET k {value}"),
+            format!("SETNX {name} v"),
+            format!("MSET k w number 6 k {value}"),
+            format!("MSETNX a 1 {name} 1"),
+            format!("APPEND k {value}"),
+            "SETRANGE k 2000 x".to_owned(),
+            "SETRANGE missing 2000 x".to_owned(),
+            "INCRBY number 1000000000000000000".to_owned(),
+            "INCRBYFLOAT number 0.0000000000000001".to_owned(),
+            "EXPIRE k 100".to_owned(),
+            "GETEX k EX 100".to_owned(),
+            format!("RENAME k {name}"),
+            format!("RENAME list {name}"),
+            format!("RENAME {name}2 list"),
+            format!("RENAMENX k {name}"),
+            format!("COPY k {name}"),
+            format!("COPY list {name}"),
+            "COPY list list DB 1".to_owned(),
+            "MOVE k 1".to_owned(),
+            "MOVE list 1".to_owned(),
+            format!("LPUSH {name} a b"),
+            format!("LMOVE list {name} LEFT RIGHT"),
+        ];
+        for line in refused {
+            let mut data = Data::new();
+            data.given(&["SET k v", "RPUSH list 1 2 3", "SET number 5"]);
+            data.given(&[&format!("SET {name}2 {value}")]);
+            let keys = ["k", "list", "number", "missing", "a", &name];
+            let before = shown(&mut data, &keys);
+            data.events();
+            let dirty = data.keyspace.journal.dirty;
+            for database in &mut data.keyspace.databases {
+                database.add_no_page();
+            }
+            let reply = data.run(&line);
+            assert!(
+                reply.starts_with("-OOM command not allowed"),
+                "{line}: {reply}"
+            );
+            let said = data.events().replace("keymiss", "");
+            assert_eq!(
+                (said.trim(), data.keyspace.journal.dirty),
+                ("", dirty),
+                "{line}"
+            );
+            assert_eq!(shown(&mut data, &keys), before, "{line}");
+            data.index = 1;
+            assert_eq!(data.run("DBSIZE"), ":0", "{line}");
+        }
+    }
+
+    #[test]
+    fn what_takes_less_fits_in_even_when_nothing_else_does() {
+        let mut data = Data::new();
+        let (value, long) = ("v".repeat(1_000), "v".repeat(10_000));
+        data.given(&[&format!("SET k {value} EX 100"), "RPUSH list 1 2"]);
+        // No slot is large enough for this one with an expiry.
+        data.given(&[&format!("SET edge {}", "e".repeat(4096 - 7 - 4))]);
+        data.keyspace.databases[0].add_no_page();
+        assert_eq!(data.run("EXPIRE edge 100"), ":1");
+        assert_eq!(data.run("STRLEN edge"), ":4085");
+        for line in [
+            "PERSIST k",
+            "APPEND k x",
+            "LPOP list",
+            "SET k v",
+            "SET list v",
+        ] {
+            let reply = data.run(line);
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+        assert_eq!(data.run("MGET k list"), "*2 $1 v $1 v");
+        // Long strings and lists take no more of a slot than their number.
+        data.run(&format!("SET k {long}"));
+        assert_eq!(data.run("STRLEN k"), ":10000");
+        assert_eq!(data.run("DEL k list"), ":2");
     }
 
     #[test]

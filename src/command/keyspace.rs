@@ -57,16 +57,14 @@ fn dbsize(db: &mut Db<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
 
 fn flushdb(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     flush_type(args)?;
-    db.keyspace.flush(db.index);
+    db.flush();
     reply.ok();
     Ok(())
 }
 
 fn flushall(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     flush_type(args)?;
-    for index in 0..db.keyspace.databases.len() {
-        db.keyspace.flush(index);
-    }
+    (0..db.database_count()).for_each(|index| db.select(index).flush());
     reply.ok();
     Ok(())
 }
@@ -85,12 +83,12 @@ fn swapdb(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     let ints = i64::from(i32::MIN)..=i64::from(i32::MAX);
     let first = args.int_in(ints.clone(), Error::INVALID_FIRST_DB)?;
     let second = args.int_in(ints, Error::INVALID_SECOND_DB)?;
-    let count = db.keyspace.databases.len();
+    let count = db.database_count();
     let index = |n: i64| usize::try_from(n).ok().filter(|&index| index < count);
     let (Some(first), Some(second)) = (index(first), index(second)) else {
         return Err(Error::DB_OUT_OF_RANGE);
     };
-    db.keyspace.swap(first, second);
+    db.swap(first, second);
     reply.ok();
     Ok(())
 }

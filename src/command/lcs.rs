@@ -33,7 +33,7 @@ fn lcs(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
     let (a, b) = (db.read(a), db.read(b));
     let (a, b) = (bytes(db, a)?, bytes(db, b)?);
     let wanted = Wanted::parse(args)?;
-    let table = Table::new(a, b, db.keyspace.limits.string, wanted != Wanted::Length)?;
+    let table = Table::new(a, b, db.limits().string, wanted != Wanted::Length)?;
     match wanted {
         Wanted::Length => reply.len(table.length),
         Wanted::Subsequence => {
@@ -73,7 +73,7 @@ fn bytes<'a>(db: &'a Db<'_>, found: Option<Handle>) -> Result<&'a [u8]> {
     let Some(handle) = found else {
         return Ok(&[]);
     };
-    match db.database().string(handle).ok_or(Error::LCS_WRONG_TYPE)? {
+    match db.string(handle).map_err(|_| Error::LCS_WRONG_TYPE)? {
         Str::Inline(bytes) => Ok(bytes),
         Str::Shared(bytes) => Ok(bytes),
     }

@@ -2,9 +2,8 @@
 //!
 //! Commands that wait for an element are in [`super::blocking_list`].
 
-use crate::db::{Db, End, Expiry, Handle, List, Object};
+use crate::db::{Db, Edited, End, Handle, List};
 use crate::error::{Error, Result};
-use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Reply};
 use crate::table::vocabulary::{
     GROW, GROW_FAST, INSERT_KEY, LIST, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY, TAKE_KEY,
@@ -198,40 +197,43 @@ fn push(
     let found = db.lookup(key);
     let len = match (found, missing) {
         (None, Missing::Ignore) => 0,
-        _ => push_all(db, key, found, end, args.rest())?,
+        _ => push_all(db, key, found, end, args.rest(), args.remaining())?,
     };
     reply.len(len);
     Ok(())
 }
 
 /// Pushes elements one after the other onto the list under `key`, whose entry
-/// is `found`; answers how long it is then.
+/// is `found`; answers how long it is then. That counts as so many changes.
 fn push_all<'a>(
     db: &mut Db<'_>,
     key: &[u8],
     found: Option<Handle>,
     end: End,
     elements: impl Iterator<Item = &'a [u8]>,
+    changes: usize,
 ) -> Result<usize> {
-    let limit = db.keyspace.limits.list_chunk;
-    let len;
-    if let Some(handle) = found {
-        let list = db.list_mut(handle)?;
+    let limit = db.limits().list_chunk;
+    db.edit_or_create(key, found, |list: &mut List| {
         elements.for_each(|element| list.push(end, element, limit));
-        len = list.len();
-        db.changed(key);
-    } else {
-        let mut list = List::default();
-        elements.for_each(|element| list.push(end, element, limit));
-        len = list.len();
-        db.set_object(key, Object::List(list), Expiry::Clear);
-    }
-    let event = match end {
+        Ok(Edited::Changed(pushed(end), changes, list.len()))
+    })
+}
+
+/// The event of a push.
+fn pushed(end: End) -> &'static str {
+    match end {
         End::Left => "lpush",
         End::Right => "rpush",
-    };
-    db.event(KeyspaceEvents::LIST, event, key);
-    Ok(len)
+    }
+}
+
+/// The event of a pop.
+fn popped(end: End) -> &'static str {
+    match end {
+        End::Left => "lpop",
+        End::Right => "rpop",
+    }
 }
 
 fn lpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -274,13 +276,12 @@ pub fn take_one(
     end: End,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
-    let list = db.list_mut(handle)?;
-    reply.bulk_or_null(list.peek(end));
-    list.drop_end(end, 1, limit);
-    let left = list.len();
-    taken(db, key, handle, end, left);
-    Ok(())
+    let limit = db.limits().list_chunk;
+    db.edit(key, handle, |list: &mut List| {
+        reply.bulk_or_null(list.peek(end));
+        list.drop_end(end, 1, limit);
+        Ok(Edited::Changed(popped(end), 1, ()))
+    })
 }
 
 /// Takes up to `count` elements at `end` and writes them as an array, the
@@ -293,37 +294,24 @@ pub fn take(
     count: usize,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
-    let list = db.list_mut(handle)?;
-    let count = count.min(list.len());
-    reply.array(count);
-    if count == 0 {
-        return Ok(());
-    }
-    match end {
-        End::Left => write(list, 0..count, reply),
-        End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
-    }
-    list.drop_end(end, count, limit);
-    let left = list.len();
-    taken(db, key, handle, end, left);
-    Ok(())
-}
-
-/// Notes that elements were taken from a list, where some are `left`.
-fn taken(db: &mut Db<'_>, key: &[u8], handle: Handle, end: End, left: usize) {
-    let event = match end {
-        End::Left => "lpop",
-        End::Right => "rpop",
-    };
-    db.event(KeyspaceEvents::LIST, event, key);
-    if left > 0 || !db.remove_if_empty(key, handle) {
-        db.changed(key);
-    }
+    let limit = db.limits().list_chunk;
+    db.edit(key, handle, |list: &mut List| {
+        let count = count.min(list.len());
+        reply.array(count);
+        if count == 0 {
+            return Ok(Edited::Unchanged(()));
+        }
+        match end {
+            End::Left => write(list, 0..count, reply),
+            End::Right => list.iter_rev().take(count).for_each(|e| reply.bulk(e)),
+        }
+        list.drop_end(end, count, limit);
+        Ok(Edited::Changed(popped(end), count, ()))
+    })
 }
 
 fn llen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let list = db.read_list(args.next()?)?;
+    let list = db.read_value(args.next()?)?;
     reply.len(list.map_or(0, List::len));
     Ok(())
 }
@@ -331,7 +319,7 @@ fn llen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
 fn lrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let key = args.next()?;
     let (start, stop) = (args.int()?, args.int()?);
-    let Some(list) = db.read_list(key)? else {
+    let Some(list) = db.read_value::<List>(key)? else {
         reply.array(0);
         return Ok(());
     };
@@ -372,7 +360,7 @@ fn index(index: i64, len: usize) -> Option<usize> {
 }
 
 fn lindex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let Some(list) = db.read_list(args.next()?)? else {
+    let Some(list) = db.read_value::<List>(args.next()?)? else {
         reply.null();
         return Ok(());
     };
@@ -382,22 +370,22 @@ fn lindex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
 }
 
 fn lset(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
+    let limit = db.limits().list_chunk;
     let key = args.next()?;
     let handle = db.lookup(key).ok_or(Error::NO_SUCH_KEY)?;
-    let list = db.list_mut(handle)?;
-    let at = index(args.int()?, list.len()).ok_or(Error::INDEX_OUT_OF_RANGE)?;
-    if !list.set(at, args.next()?, limit) {
-        return Err(Error::INDEX_OUT_OF_RANGE);
-    }
-    db.changed(key);
-    db.event(KeyspaceEvents::LIST, "lset", key);
+    db.edit(key, handle, |list: &mut List| {
+        let at = index(args.int()?, list.len()).ok_or(Error::INDEX_OUT_OF_RANGE)?;
+        match list.set(at, args.next()?, limit) {
+            true => Ok(Edited::Changed("lset", 1, ())),
+            false => Err(Error::INDEX_OUT_OF_RANGE),
+        }
+    })?;
     reply.ok();
     Ok(())
 }
 
 fn linsert(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
+    let limit = db.limits().list_chunk;
     let key = args.next()?;
     let after = if args.keyword("after") {
         1
@@ -411,25 +399,24 @@ fn linsert(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
         reply.int(0);
         return Ok(());
     };
-    let list = db.list_mut(handle)?;
-    let mut found = None;
-    list.search(End::Left, pivot, usize::MAX, |at| {
-        found = Some(at);
-        false
-    });
-    let Some(at) = found else {
-        reply.int(-1);
-        return Ok(());
-    };
-    list.insert(at + after, element, limit);
-    reply.len(list.len());
-    db.changed(key);
-    db.event(KeyspaceEvents::LIST, "linsert", key);
+    let len = db.edit(key, handle, |list: &mut List| {
+        let mut found = None;
+        list.search(End::Left, pivot, usize::MAX, |at| {
+            found = Some(at);
+            false
+        });
+        let Some(at) = found else {
+            return Ok(Edited::Unchanged(-1));
+        };
+        list.insert(at + after, element, limit);
+        Ok(Edited::Changed("linsert", 1, list.len() as i64))
+    })?;
+    reply.int(len);
     Ok(())
 }
 
 fn lrem(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
+    let limit = db.limits().list_chunk;
     let (key, count, element) = (args.next()?, args.int()?, args.next()?);
     let Some(handle) = db.lookup(key) else {
         reply.int(0);
@@ -440,33 +427,28 @@ fn lrem(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
         1.. => (End::Left, count as usize),
         _ => (End::Right, count.unsigned_abs() as usize),
     };
-    let removed = db
-        .list_mut(handle)?
-        .remove_equal(end, count, element, limit);
-    if removed > 0 {
-        db.event(KeyspaceEvents::LIST, "lrem", key);
-        if !db.remove_if_empty(key, handle) {
-            db.changed(key);
-        }
-    }
+    let removed = db.edit(key, handle, |list: &mut List| {
+        Ok(match list.remove_equal(end, count, element, limit) {
+            0 => Edited::Unchanged(0),
+            removed => Edited::Changed("lrem", removed, removed),
+        })
+    })?;
     reply.len(removed);
     Ok(())
 }
 
 fn ltrim(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
+    let limit = db.limits().list_chunk;
     let key = args.next()?;
     let (start, stop) = (args.int()?, args.int()?);
     if let Some(handle) = db.lookup(key) {
-        let list = db.list_mut(handle)?;
-        let (len, kept) = (list.len(), range(start, stop, list.len()));
-        list.drop_end(End::Right, len - kept.end, limit);
-        list.drop_end(End::Left, kept.start, limit);
-        // Redis notifies even if nothing was cut off.
-        db.event(KeyspaceEvents::LIST, "ltrim", key);
-        if !db.remove_if_empty(key, handle) {
-            db.changed(key);
-        }
+        db.edit(key, handle, |list: &mut List| {
+            let (len, kept) = (list.len(), range(start, stop, list.len()));
+            list.drop_end(End::Right, len - kept.end, limit);
+            list.drop_end(End::Left, kept.start, limit);
+            // Redis notifies even if nothing was cut off.
+            Ok(Edited::Changed("ltrim", len - list.len(), ()))
+        })?;
     }
     reply.ok();
     Ok(())
@@ -523,7 +505,7 @@ fn lpos(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     let search = Search::parse(args)?;
     let wanted = search.count.unwrap_or(1);
     let (mut skip, mut found) = (search.skip, Vec::new());
-    if let Some(list) = db.read_list(key)? {
+    if let Some(list) = db.read_value::<List>(key)? {
         let len = list.len();
         list.search(search.end, element, search.within, |at| {
             if skip > 0 {
@@ -595,21 +577,31 @@ pub fn move_one(
     ends: (End, End),
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let limit = db.keyspace.limits.list_chunk;
+    let limit = db.limits().list_chunk;
     // The source's type counts first.
-    db.list(handle)?;
+    let element = db.value::<List>(handle)?.peek(ends.0);
+    let element = element.unwrap_or_default().to_vec();
     let target = db.lookup(to);
     if let Some(target) = target {
-        db.list(target)?;
+        db.value::<List>(target)?;
     }
-    let list = db.list_mut(handle)?;
-    let element = list.peek(ends.0).unwrap_or_default().to_vec();
-    list.drop_end(ends.0, 1, limit);
-    // The push comes first among the events; a list whose only element goes
-    // round never becomes empty.
-    push_all(db, to, target, ends.1, std::iter::once(&element[..]))?;
-    let left = db.list(handle)?.len();
-    taken(db, from, handle, ends.0, left);
+    // The push comes first among the events, and does not count as a change of
+    // its own. A list whose only element goes round never becomes empty.
+    if from == to {
+        db.edit(from, handle, |list: &mut List| {
+            list.drop_end(ends.0, 1, limit);
+            list.push(ends.1, &element, limit);
+            Ok(Edited::Changed(pushed(ends.1), 0, ()))
+        })?;
+    } else {
+        push_all(db, to, target, ends.1, std::iter::once(&element[..]), 0)?;
+    }
+    db.edit(from, handle, |list: &mut List| {
+        if from != to {
+            list.drop_end(ends.0, 1, limit);
+        }
+        Ok(Edited::Changed(popped(ends.0), 1, ()))
+    })?;
     reply.bulk(&element);
     Ok(())
 }
@@ -660,7 +652,7 @@ impl<'a> PopFirst<'a> {
 pub fn first_list<'a>(db: &mut Db<'_>, keys: Argv<'a>) -> Result<Option<(&'a [u8], Handle)>> {
     for key in keys.iter() {
         if let Some(handle) = db.lookup(key) {
-            db.list(handle)?;
+            db.value::<List>(handle)?;
             return Ok(Some((key, handle)));
         }
     }

@@ -133,8 +133,8 @@ fn scan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     found.retain(|&handle| {
         !db.expire_if_due(handle)
             && kind.is_none_or(|kind| {
-                let name = db.database().kind(handle).name();
-                name.as_bytes().eq_ignore_ascii_case(kind)
+                let of = db.database().value(handle).kind();
+                of.name.as_bytes().eq_ignore_ascii_case(kind)
             })
     });
     reply.array(2);

@@ -9,7 +9,6 @@ use std::ops::Range;
 
 use crate::db::{Db, Encoding, Expiry, Handle, Str};
 use crate::error::{Error, Result};
-use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Reply};
 use crate::table::keys::KeyFlags;
 use crate::table::vocabulary::{
@@ -218,7 +217,7 @@ fn set(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
     }
     // To store a value notes the access.
     let found = db.peek(key);
-    store(db, key, found, value, Expiry::Clear);
+    store(db, key, found, value, Expiry::Clear)?;
     reply.ok();
     Ok(())
 }
@@ -251,7 +250,7 @@ fn set_with_options(
         }
         return Ok(());
     }
-    store(db, key, found, value, expiry);
+    store(db, key, found, value, expiry)?;
     if !options.get {
         reply.ok();
     }
@@ -276,7 +275,7 @@ fn set_lifetime(
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
     let expiry = Expiry::At(Lifetime { unit, number }.end(command, db.now)?);
     let found = db.peek(key);
-    store(db, key, found, value, expiry);
+    store(db, key, found, value, expiry)?;
     reply.ok();
     Ok(())
 }
@@ -285,7 +284,7 @@ fn setnx(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     let (key, value) = (args.next()?, args.next()?);
     let found = db.lookup(key);
     if found.is_none() {
-        store(db, key, found, value, Expiry::Clear);
+        store(db, key, found, value, Expiry::Clear)?;
     }
     reply.int(i64::from(found.is_none()));
     Ok(())
@@ -294,14 +293,13 @@ fn setnx(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 fn getset(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, value) = (args.next()?, args.next()?);
     let found = read_reply(db, key, reply)?;
-    store(db, key, found, value, Expiry::Clear);
-    Ok(())
+    store(db, key, found, value, Expiry::Clear)
 }
 
 fn getdel(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let key = args.next()?;
     if let Some(handle) = read_reply(db, key, reply)? {
-        delete(db, key, handle);
+        db.delete(key, handle);
     }
     Ok(())
 }
@@ -314,21 +312,8 @@ fn getex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     };
     match change {
         ExpiryChange::None => {}
-        ExpiryChange::Persist => {
-            if db.database().expires_at(handle).is_some() {
-                db.set_expiry(key, handle, None);
-                db.event(KeyspaceEvents::GENERIC, "persist", key);
-            }
-        }
-        ExpiryChange::To(lifetime) => {
-            let end = lifetime.end("getex", db.now)?;
-            if lifetime.unit.is_absolute() && end <= db.now {
-                delete(db, key, handle);
-            } else {
-                db.set_expiry(key, handle, Some(end));
-                db.event(KeyspaceEvents::GENERIC, "expire", key);
-            }
-        }
+        ExpiryChange::Persist => _ = db.persist(key, handle),
+        ExpiryChange::To(lifetime) => db.expire(key, handle, lifetime.end("getex", db.now)?)?,
     }
     Ok(())
 }
@@ -346,7 +331,7 @@ fn mget(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
 }
 
 fn mset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    store_pairs(db, pairs(args, "mset")?);
+    store_pairs(db, pairs(args, "mset")?)?;
     reply.ok();
     Ok(())
 }
@@ -355,7 +340,7 @@ fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
     let pairs = pairs(args, "msetnx")?;
     let free = pairs.clone().all(|(key, _)| db.lookup(key).is_none());
     if free {
-        store_pairs(db, pairs);
+        store_pairs(db, pairs)?;
     }
     reply.int(i64::from(free));
     Ok(())
@@ -373,11 +358,17 @@ fn pairs<'a>(
     Ok(keys.zip(values))
 }
 
-fn store_pairs<'a>(db: &mut Db<'_>, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+/// Stores all of them or, if there is no room, none.
+fn store_pairs<'a>(
+    db: &mut Db<'_>,
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+) -> Result<()> {
+    db.reserve(pairs.clone().map(|(key, value)| (key, value.len())))?;
     for (key, value) in pairs {
         let found = db.peek(key);
-        store(db, key, found, value, Expiry::Clear);
+        store(db, key, found, value, Expiry::Clear)?;
     }
+    Ok(())
 }
 
 fn append(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -390,11 +381,12 @@ fn append(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     let len = old + value.len();
     if found.is_some() {
         check_len(db, old as u64, value.len())?;
-        db.modify_string(key, found, len, |bytes| bytes[old..].copy_from_slice(value))?;
+        db.modify_string(key, found, len, "append", |bytes| {
+            bytes[old..].copy_from_slice(value);
+        })?;
     } else {
-        db.put_string(key, None, value, Encoding::Natural, Expiry::Clear);
+        db.set_string(key, None, value, Encoding::Natural, Expiry::Clear, "append")?;
     }
-    db.event(KeyspaceEvents::STRING, "append", key);
     reply.len(len);
     Ok(())
 }
@@ -451,10 +443,9 @@ fn setrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
         return Ok(());
     }
     let len = check_len(db, offset, value.len())?;
-    db.modify_string(key, found, len, |bytes| {
-        bytes[len - value.len()..len].copy_from_slice(value)
+    db.modify_string(key, found, len, "setrange", |bytes| {
+        bytes[len - value.len()..len].copy_from_slice(value);
     })?;
-    db.event(KeyspaceEvents::STRING, "setrange", key);
     reply.len(old.max(len));
     Ok(())
 }
@@ -464,7 +455,7 @@ fn setrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
 fn check_len(db: &Db<'_>, offset: u64, more: usize) -> Result<usize> {
     let len = offset.saturating_add(more as u64);
     let len = usize::try_from(len).map_err(|_| Error::STRING_TOO_LONG)?;
-    if len > db.keyspace.limits.string {
+    if len > db.limits().string {
         return Err(Error::STRING_TOO_LONG);
     }
     Ok(len)
@@ -498,8 +489,7 @@ fn add(db: &mut Db<'_>, key: &[u8], increment: i64, reply: &mut Reply<'_>) -> Re
     let sum = old.checked_add(increment).ok_or(Error::OVERFLOW)?;
     let mut text = itoa::Buffer::new();
     let text = text.format(sum).as_bytes();
-    db.put_string(key, found, text, Encoding::Natural, Expiry::Keep);
-    db.event(KeyspaceEvents::STRING, "incrby", key);
+    db.set_string(key, found, text, Encoding::Natural, Expiry::Keep, "incrby")?;
     reply.int(sum);
     Ok(())
 }
@@ -514,9 +504,16 @@ fn incrbyfloat(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Re
     let increment = LongDouble::parse(increment).ok_or(Error::NOT_A_FLOAT)?;
     let sum = old.add(increment).ok_or(Error::NAN_OR_INFINITY)?;
     let text = sum.to_string();
-    db.put_string(key, found, text.as_bytes(), Encoding::Text, Expiry::Keep);
-    db.event(KeyspaceEvents::STRING, "incrbyfloat", key);
-    reply.bulk(text.as_bytes());
+    let text = text.as_bytes();
+    db.set_string(
+        key,
+        found,
+        text,
+        Encoding::Text,
+        Expiry::Keep,
+        "incrbyfloat",
+    )?;
+    reply.bulk(text);
     Ok(())
 }
 
@@ -538,18 +535,15 @@ fn read_reply(db: &mut Db<'_>, key: &[u8], reply: &mut Reply<'_>) -> Result<Opti
     Ok(found)
 }
 
-/// Stores a string as SET does, with its events.
-fn store(db: &mut Db<'_>, key: &[u8], found: Option<Handle>, value: &[u8], expiry: Expiry) {
-    db.put_string(key, found, value, Encoding::Natural, expiry);
-    db.event(KeyspaceEvents::STRING, "set", key);
-    if matches!(expiry, Expiry::At(_)) {
-        db.event(KeyspaceEvents::GENERIC, "expire", key);
-    }
-}
-
-fn delete(db: &mut Db<'_>, key: &[u8], handle: Handle) {
-    db.remove(key, handle);
-    db.event(KeyspaceEvents::GENERIC, "del", key);
+/// Stores a string as SET does.
+fn store(
+    db: &mut Db<'_>,
+    key: &[u8],
+    found: Option<Handle>,
+    value: &[u8],
+    expiry: Expiry,
+) -> Result<()> {
+    db.set_string(key, found, value, Encoding::Natural, expiry, "set")
 }
 
 /// What SET is told beside the key and the value.
@@ -739,24 +733,23 @@ mod tests {
     #[test]
     fn strings_remember_how_they_were_made() {
         let cases = [
-            ("set k 12", Encoding::Natural),
-            ("append k 3", Encoding::Raw),
-            ("incr k", Encoding::Natural),
-            ("setrange k 0 5", Encoding::Raw),
-            ("set k 5 keepttl", Encoding::Natural),
-            ("incrbyfloat k 1", Encoding::Text),
-            ("append k 1", Encoding::Raw),
-            ("getset k 1", Encoding::Natural),
-            ("append fresh 12", Encoding::Natural),
-            ("setrange range 0 12", Encoding::Raw),
+            ("set k 12", "int"),
+            ("append k 3", "raw"),
+            ("incr k", "int"),
+            ("setrange k 0 5", "raw"),
+            ("set k 5 keepttl", "int"),
+            ("incrbyfloat k 1", "embstr"),
+            ("append k 1", "raw"),
+            ("getset k 1", "int"),
+            ("append fresh 12", "int"),
+            ("setrange range 0 12", "raw"),
         ];
         let mut data = Data::new();
         for (line, encoding) in cases {
             data.run(line);
             let key = line.split(' ').nth(1).unwrap();
-            let mut db = data.db();
-            let handle = db.peek(key.as_bytes()).unwrap();
-            assert_eq!(db.database().encoding(handle), encoding, "{line}");
+            let name = data.run(&format!("object encoding {key}"));
+            assert_eq!(name.split(' ').nth(1), Some(encoding), "{line}");
         }
     }
 

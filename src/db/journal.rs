@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Database;
+use super::store::Database;
 use crate::events::KeyspaceEvents;
 
 /// What happened since it was settled last.
@@ -15,7 +15,8 @@ pub struct Journal {
     pub observed: bool,
     /// The events that `notify-keyspace-events` asks for.
     pub notify: KeyspaceEvents,
-    /// How often data has changed, ever.
+    /// How many changes there have been, as Redis counts them:
+    /// `rdb_changes_since_last_save`.
     pub dirty: u64,
     /// What has changed, in order, if somebody observes it.
     pub changes: Vec<Change>,
@@ -63,10 +64,10 @@ impl Journal {
         self.changes.is_empty() && self.events.is_empty()
     }
 
-    /// Notes that a key has changed.
+    /// Notes that a key has changed, and how many changes that counts as.
     #[inline]
-    pub fn changed(&mut self, db: usize, key: &[u8]) {
-        self.dirty += 1;
+    pub fn changed(&mut self, db: usize, key: &[u8], changes: usize) {
+        self.dirty += changes as u64;
         if self.observed {
             let start = self.keys.len();
             self.keys.extend_from_slice(key);
@@ -99,10 +100,10 @@ impl Journal {
         }
     }
 
-    /// Notes that two databases have changed places.
+    /// Notes that two databases have changed places, which may be the same one.
     pub fn swapped(&mut self, a: usize, b: usize) {
         self.dirty += 1;
-        if self.observed {
+        if self.observed && a != b {
             self.changes.push(Change::Swapped(a, b));
         }
     }

@@ -107,12 +107,7 @@ fn serve(
     let mut served_any = false;
     let mut from = 0;
     while let Some((at, waiter)) = state.waiters.waiting_for(db, key, from) {
-        let mut view = Db {
-            keyspace: &mut state.keyspace,
-            index: db,
-            now,
-            touch: true,
-        };
+        let mut view = Db::new(&mut state.keyspace, db, now, true);
         let Some(found) = view.peek(key) else {
             break;
         };
@@ -120,7 +115,7 @@ fn serve(
         let mut reply = Reply::new(&mut output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
-        let served = view.database().kind(found) == waiter.wait.kind
+        let served = view.database().value(found).kind() == waiter.wait.kind
             && !waiter.client.flags().contains(ClientFlags::KILLED)
             && run(server, waiter, &mut view, &mut reply);
         let client = waiter.client.id;

@@ -123,14 +123,10 @@ impl<'a> Turn<'a> {
     /// A handler's view of a database.
     #[inline]
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
+        // Taking the lock may change what time it is.
         self.state();
         let now = self.now;
-        Db {
-            keyspace: &mut self.state().keyspace,
-            index,
-            now,
-            touch,
-        }
+        Db::new(&mut self.state().keyspace, index, now, touch)
     }
 
     /// Makes `config` the settings, and has everything follow them.

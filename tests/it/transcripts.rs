@@ -37,6 +37,7 @@ macro_rules! transcripts {
 transcripts! {
     auth
     blocking
+    changes
     client
     command
     config

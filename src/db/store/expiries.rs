@@ -18,7 +18,7 @@ const UNTRUE_MIN: usize = 1024;
 
 /// The expiries of a database.
 #[derive(Default, Debug)]
-pub struct Expires {
+pub struct Expiries {
     /// Every true entry is in here, some more than once.
     heap: BinaryHeap<Reverse<Expiry>>,
     /// How many are true.
@@ -27,7 +27,7 @@ pub struct Expires {
     sum: i128,
 }
 
-impl Expires {
+impl Expiries {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len
@@ -92,34 +92,34 @@ mod tests {
 
     #[test]
     fn the_average_follows_what_is_there() {
-        let mut expires = Expires::default();
-        assert_eq!(expires.average(), None);
-        expires.insert((i64::MAX, 1), |_| true);
-        expires.insert((i64::MAX - 10, 2), |_| true);
-        assert_eq!(expires.average(), Some(i64::MAX - 5));
-        expires.remove(i64::MAX);
-        assert_eq!(expires.average(), Some(i64::MAX - 10));
+        let mut expiries = Expiries::default();
+        assert_eq!(expiries.average(), None);
+        expiries.insert((i64::MAX, 1), |_| true);
+        expiries.insert((i64::MAX - 10, 2), |_| true);
+        assert_eq!(expiries.average(), Some(i64::MAX - 5));
+        expiries.remove(i64::MAX);
+        assert_eq!(expiries.average(), Some(i64::MAX - 10));
     }
 
     #[test]
     fn a_key_that_is_put_off_again_and_again_holds_little() {
-        let mut expires = Expires::default();
+        let mut expiries = Expiries::default();
         let mut current = 0;
         for at in (0..1_000_000).map(|n| 1_000_000 + n % 7) {
             if current != 0 {
-                expires.remove(current);
+                expiries.remove(current);
             }
             current = at;
-            expires.insert((at, 1), |expiry| expiry == (at, 1));
+            expiries.insert((at, 1), |expiry| expiry == (at, 1));
         }
-        assert!(expires.memory() < 100_000, "{}", expires.memory());
-        assert_eq!(expires.len(), 1);
+        assert!(expiries.memory() < 100_000, "{}", expiries.memory());
+        assert_eq!(expiries.len(), 1);
         assert_eq!(
-            expires.take_due(current - 1, |expiry| expiry.0 == current),
+            expiries.take_due(current - 1, |expiry| expiry.0 == current),
             None
         );
         assert_eq!(
-            expires.take_due(current, |expiry| expiry.0 == current),
+            expiries.take_due(current, |expiry| expiry.0 == current),
             Some(1)
         );
     }

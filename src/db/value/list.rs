@@ -1,12 +1,19 @@
 //! Lists: packed while they are small, a deque of packed chunks when they are
 //! large.
 
+mod packed;
+
 use std::collections::{VecDeque, vec_deque};
 use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use super::packed::{self, CHUNK, End, Packed};
+pub use packed::End;
+use packed::{CHUNK, Packed};
+
+use super::kind::{Held, Kind, serialized_string_len};
+use crate::db::Digest;
+use crate::events::KeyspaceEvents;
 
 /// How large a chunk may grow: `list-max-listpack-size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,7 +103,55 @@ impl Default for List {
     }
 }
 
+impl Held for List {
+    fn kind(&self) -> Kind {
+        List::KIND
+    }
+
+    fn encoding_name(&self) -> &'static str {
+        match self {
+            List::Packed(_) => "listpack",
+            List::Chunks(_) => "quicklist",
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            List::Packed(packed) => packed.memory(),
+            List::Chunks(chunks) => {
+                let deque = chunks.chunks.capacity() * size_of::<Packed>();
+                chunks.chunks.iter().map(Packed::memory).sum::<usize>()
+                    + deque
+                    + size_of::<Chunks>()
+            }
+        }
+    }
+
+    fn serialized_len(&self) -> usize {
+        let elements = self.iter();
+        elements
+            .map(|element| serialized_string_len(element.len()))
+            .sum()
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        const LIST: u32 = 1;
+        digest.append(&LIST.to_be_bytes());
+        self.iter().for_each(|element| digest.append(element));
+    }
+}
+
 impl List {
+    /// What it is.
+    pub const KIND: Kind = Kind {
+        name: "list",
+        events: KeyspaceEvents::LIST,
+    };
+
     /// How many elements there are.
     pub fn len(&self) -> usize {
         match self {
@@ -108,11 +163,6 @@ impl List {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether all elements are in one chunk.
-    pub fn is_packed(&self) -> bool {
-        matches!(self, List::Packed(_))
     }
 
     /// Adds an element at `end`.
@@ -288,19 +338,6 @@ impl List {
                     self.shrink(limit);
                 }
                 removed
-            }
-        }
-    }
-
-    /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
-        match self {
-            List::Packed(packed) => packed.memory(),
-            List::Chunks(chunks) => {
-                let deque = chunks.chunks.capacity() * size_of::<Packed>();
-                chunks.chunks.iter().map(Packed::memory).sum::<usize>()
-                    + deque
-                    + size_of::<Chunks>()
             }
         }
     }
@@ -723,11 +760,15 @@ mod tests {
         for _ in 0..5000 {
             list.push(End::Right, b"0123456789abcdef", limit);
         }
-        assert!(!list.is_packed());
+        assert_eq!(list.encoding_name(), "quicklist");
         list.drop_end(End::Left, 4700, limit);
-        assert!(!list.is_packed(), "more than half a chunk is left");
+        assert_eq!(
+            list.encoding_name(),
+            "quicklist",
+            "more than half a chunk is left"
+        );
         list.drop_end(End::Left, 100, limit);
-        assert!(list.is_packed());
+        assert_eq!(list.encoding_name(), "listpack");
         list.drop_end(End::Left, 190, limit);
         assert!(list.memory() < 1000, "{}", list.memory());
     }
@@ -752,11 +793,11 @@ mod tests {
         let mut list = List::default();
         // With the lengths an element takes 18 bytes of 8192.
         for _ in 0..455 {
-            assert!(list.is_packed());
+            assert_eq!(list.encoding_name(), "listpack");
             list.push(End::Right, b"0123456789abcdef", limit);
         }
-        assert!(list.is_packed());
+        assert_eq!(list.encoding_name(), "listpack");
         list.push(End::Right, b"0123456789abcdef", limit);
-        assert!(!list.is_packed());
+        assert_eq!(list.encoding_name(), "quicklist");
     }
 }

@@ -7,95 +7,10 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags};
-use super::expires::Expires;
+use super::expiries::Expiries;
 use super::index::Index;
-use super::list::List;
-use super::slots::{self, SLOT_MAX, Slots};
-
-/// A value that does not stand in a slot.
-#[derive(Clone, Debug)]
-pub enum Object {
-    /// A string too long for a slot.
-    String(Bytes),
-    /// A list, never empty.
-    List(List),
-}
-
-/// The type of a value, as TYPE names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// `string`
-    String,
-    /// `list`
-    List,
-}
-
-impl Kind {
-    /// The name that TYPE answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-            Kind::List => "list",
-        }
-    }
-}
-
-impl Object {
-    fn kind(&self) -> Kind {
-        match self {
-            Object::String(_) => Kind::String,
-            Object::List(_) => Kind::List,
-        }
-    }
-
-    fn memory(&self) -> usize {
-        match self {
-            Object::String(bytes) => bytes.len(),
-            Object::List(list) => list.memory(),
-        }
-    }
-}
-
-/// A string as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Str<'a> {
-    /// In a slot.
-    Inline(&'a [u8]),
-    /// In an allocation that a reply can share.
-    Shared(&'a Bytes),
-}
-
-impl std::ops::Deref for Str<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Str::Inline(bytes) => bytes,
-            Str::Shared(bytes) => bytes,
-        }
-    }
-}
-
-/// How OBJECT ENCODING is to name a string.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Encoding {
-    /// By what it looks like: `int`, `embstr`, `raw`.
-    Natural,
-    /// `raw`: it was modified in place.
-    Raw,
-    /// `embstr` or `raw`, never `int`.
-    Text,
-}
-
-impl Encoding {
-    fn flags(self) -> EntryFlags {
-        match self {
-            Encoding::Natural => EntryFlags::empty(),
-            Encoding::Raw => EntryFlags::RAW,
-            Encoding::Text => EntryFlags::EMBEDDED,
-        }
-    }
-}
+use super::slots::{self, Full, SLOT_MAX, Slots};
+use crate::db::value::{Encoding, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,9 +24,9 @@ pub struct Handle {
 pub struct Database {
     index: Index,
     slots: Slots,
-    objects: Slab<Object>,
+    values: Slab<Value>,
     long_keys: Slab<Box<[u8]>>,
-    expires: Expires,
+    expiries: Expiries,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -136,7 +51,25 @@ fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
 /// What an entry is to hold.
 enum Content<'a> {
     Inline(&'a [u8], Encoding),
-    Object(Object, Encoding),
+    Value(Value),
+}
+
+impl Content<'_> {
+    /// How many bytes of the slot it takes.
+    fn len(&self) -> usize {
+        match self {
+            Content::Inline(string, _) => string.len(),
+            Content::Value(_) => entry::NUMBER_LEN,
+        }
+    }
+}
+
+/// How many bytes of its slot a key takes.
+fn stored_len(key: &[u8]) -> usize {
+    match key.len() {
+        len @ ..=entry::KEY_MAX => len,
+        _ => entry::NUMBER_LEN,
+    }
 }
 
 impl Database {
@@ -153,7 +86,7 @@ impl Database {
 
     /// How many keys have an expiry.
     pub fn expiring(&self) -> usize {
-        self.expires.len()
+        self.expiries.len()
     }
 
     /// The entry of a key, expired or not.
@@ -230,58 +163,28 @@ impl Database {
 
     /// Notes that the key is used now.
     #[inline]
-    pub fn access(&mut self, handle: Handle, clock: u32) {
+    pub(in crate::db) fn access(&mut self, handle: Handle, clock: u32) {
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 
-    /// The type of the value.
-    pub fn kind(&self, handle: Handle) -> Kind {
-        self.object(handle).map_or(Kind::String, Object::kind)
-    }
-
-    /// The value, if it is a string.
+    /// The value.
     #[inline]
-    pub fn string(&self, handle: Handle) -> Option<Str<'_>> {
+    pub fn value(&self, handle: Handle) -> ValueRef<'_> {
         let entry = self.entry(handle);
-        if !entry.flags().contains(EntryFlags::OBJECT) {
-            return Some(Str::Inline(entry.value()));
-        }
-        match &self.objects[entry::number(entry.value())] {
-            Object::String(bytes) => Some(Str::Shared(bytes)),
-            Object::List(_) => None,
-        }
-    }
-
-    /// How the string is to be named by OBJECT ENCODING.
-    pub fn encoding(&self, handle: Handle) -> Encoding {
-        match self.entry(handle).flags() {
-            flags if flags.contains(EntryFlags::RAW) => Encoding::Raw,
-            flags if flags.contains(EntryFlags::EMBEDDED) => Encoding::Text,
-            _ => Encoding::Natural,
+        if entry.flags().contains(EntryFlags::VALUE) {
+            ValueRef::Value(&self.values[entry::number(entry.value())])
+        } else {
+            let encoding = Encoding::from_bits(entry.flags().encoding());
+            ValueRef::Inline(entry.value(), encoding)
         }
     }
 
-    /// The value, if it is not a string in a slot.
-    pub fn object(&self, handle: Handle) -> Option<&Object> {
+    /// The value, unless it is a string in a slot.
+    pub(in crate::db) fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
-        let is_object = entry.flags().contains(EntryFlags::OBJECT);
-        is_object.then(|| &self.objects[entry::number(entry.value())])
-    }
-
-    /// The value, if it is not a string in a slot.
-    pub fn object_mut(&mut self, handle: Handle) -> Option<&mut Object> {
-        let entry = self.entry(handle);
-        let is_object = entry.flags().contains(EntryFlags::OBJECT);
-        let number = is_object.then(|| entry::number(entry.value()))?;
-        Some(&mut self.objects[number])
-    }
-
-    /// A copy of the value. The bytes of a long string are shared.
-    pub fn copy(&self, handle: Handle) -> Object {
-        match self.object(handle) {
-            Some(object) => object.clone(),
-            None => Object::String(Bytes::copy_from_slice(self.entry(handle).value())),
-        }
+        let is_value = entry.flags().contains(EntryFlags::VALUE);
+        let number = is_value.then(|| entry::number(entry.value()))?;
+        Some(&mut self.values[number])
     }
 
     /// Bytes of memory that the key takes: an estimate that counts the slot,
@@ -293,45 +196,47 @@ impl Database {
         } else {
             0
         };
-        let object = self
-            .object(handle)
-            .map_or(0, |object| object.memory() + size_of::<Object>());
+        let value = match self.value(handle) {
+            ValueRef::Inline(..) => 0,
+            ValueRef::Value(value) => value.held().memory() + size_of::<Value>(),
+        };
         let expiry = if entry.expires_at().is_some() {
             size_of::<(i64, u32)>()
         } else {
             0
         };
         // An entry of the index, at four fifths of its capacity.
-        self.slots.get(handle.slot).len() + 10 + long_key + object + expiry
+        self.slots.get(handle.slot).len() + 10 + long_key + value + expiry
     }
 
-    /// Bytes of memory that keys and values hold. Objects beyond
+    /// Bytes of memory that keys and values hold. Values beyond
     /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
     pub fn dataset(&self) -> usize {
-        let objects = total(&self.objects, Object::memory);
+        let values = total(&self.values, |value| value.held().memory());
         let long_keys = total(&self.long_keys, |key| key.len() + size_of::<Box<[u8]>>());
-        self.slots.memory() + objects + long_keys
+        self.slots.memory() + values + long_keys
     }
 
     /// Bytes of memory that expiries hold.
     pub fn expires_memory(&self) -> usize {
-        self.expires.memory()
+        self.expiries.memory()
     }
 
     /// The average of the times at which keys expire, in milliseconds since 1970.
     pub fn average_expiry(&self) -> Option<i64> {
-        self.expires.average()
+        self.expiries.average()
     }
 
     /// Bytes of memory held without what the values themselves hold.
     pub fn overhead(&self) -> usize {
-        self.index.memory() + self.objects.capacity() * size_of::<Object>()
+        self.index.memory() + self.values.capacity() * size_of::<Value>()
     }
 
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
-    /// the key's expiry from now on.
+    /// the key's expiry from now on. Answers the value that was there, unless
+    /// it stood in the slot. If there is no room, nothing has changed.
     #[inline(always)]
-    pub fn set_string(
+    pub(in crate::db) fn set_string(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
@@ -339,14 +244,20 @@ impl Database {
         encoding: Encoding,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Full> {
         if let Some(handle) = found
-            && !self.entry(handle).flags().contains(EntryFlags::OBJECT)
-            && self.rewrite_in_place(handle, encoding.flags(), clock, expires_at, value)
+            && !self.entry(handle).flags().contains(EntryFlags::VALUE)
+            && self.rewrite_in_place(
+                handle,
+                EntryFlags::of_string(encoding.bits()),
+                clock,
+                expires_at,
+                value,
+            )
         {
-            return;
+            return Ok(None);
         }
-        self.put_string(found, key, value, encoding, expires_at, clock);
+        self.put_string(found, key, value, encoding, expires_at, clock)
     }
 
     /// [`set_string`](Self::set_string) where the string that is there does
@@ -359,118 +270,122 @@ impl Database {
         encoding: Encoding,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
-        let stored_key = if key.len() > entry::KEY_MAX {
-            entry::NUMBER_LEN
+    ) -> Result<Option<Value>, Full> {
+        let needed = Entry::len(stored_len(key), value.len(), expires_at.is_some());
+        let content = if needed > SLOT_MAX {
+            Content::Value(Bytes::copy_from_slice(value).into())
         } else {
-            key.len()
+            Content::Inline(value, encoding)
         };
-        let needed = Entry::len(stored_key, value.len(), expires_at.is_some());
-        if needed > SLOT_MAX {
-            let object = Object::String(Bytes::copy_from_slice(value));
-            let content = Content::Object(object, encoding);
-            return self.put(found, key, content, expires_at, clock);
-        }
-        let content = Content::Inline(value, encoding);
-        self.put(found, key, content, expires_at, clock);
+        let put = self.put(found, key, content, expires_at, clock);
+        put.map_err(|_| Full)
     }
 
-    /// Stores an object under `key`, whose entry is `found`.
-    pub fn set_object(
+    /// Stores a value under `key`, whose entry is `found`. Answers the one
+    /// that was there, unless it stood in the slot. If there is no room,
+    /// nothing has changed, and the value comes back.
+    pub(in crate::db) fn set_value(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
-        object: Object,
+        value: Value,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
-        self.put(
-            found,
-            key,
-            Content::Object(object, Encoding::Natural),
-            expires_at,
-            clock,
-        );
+    ) -> Result<Option<Value>, Value> {
+        let put = self.put(found, key, Content::Value(value), expires_at, clock);
+        put.map_err(|content| match content {
+            Content::Value(value) => value,
+            Content::Inline(string, _) => Bytes::copy_from_slice(string).into(),
+        })
     }
 
-    /// Lets `change` modify the bytes of a string that is an object already,
-    /// without a copy if nobody else reads them. False if it is no such string.
-    pub fn modify_long_string(
+    /// Whether strings of these keys and lengths can be stored, all of them.
+    pub(in crate::db) fn has_room<'k>(
+        &self,
+        strings: impl Iterator<Item = (&'k [u8], usize)> + Clone,
+    ) -> bool {
+        let needed = strings.map(|(key, len)| match Entry::len(stored_len(key), len, false) {
+            needed @ ..=SLOT_MAX => needed,
+            _ => Entry::len(stored_len(key), entry::NUMBER_LEN, false),
+        });
+        self.slots.have_room(needed)
+    }
+
+    /// Takes the value out, and how it is to be named; the key is to go, or
+    /// [gets it back](Self::give_back). What stands in a slot is copied.
+    pub(in crate::db) fn lend(&mut self, handle: Handle) -> (Value, Encoding) {
+        match self.value_mut(handle) {
+            Some(value) => {
+                let nothing = Bytes::new().into();
+                (std::mem::replace(value, nothing), Encoding::Natural)
+            }
+            None => self.value(handle).copied(),
+        }
+    }
+
+    /// Puts a value that was [lent](Self::lend) back.
+    pub(in crate::db) fn give_back(&mut self, handle: Handle, value: Value) {
+        if let Some(place) = self.value_mut(handle) {
+            *place = value;
+        }
+    }
+
+    /// Gives the key another expiry, or none. If there is no room, nothing has
+    /// changed; there always is for none.
+    pub(in crate::db) fn set_expiry(
         &mut self,
         handle: Handle,
-        change: impl FnOnce(&mut bytes::BytesMut),
-    ) -> bool {
-        let Some(Object::String(bytes)) = self.object_mut(handle) else {
-            return false;
-        };
-        let taken = std::mem::take(bytes);
-        let mut buffer = taken
-            .try_into_mut()
-            .unwrap_or_else(|shared| bytes::BytesMut::from(&shared[..]));
-        change(&mut buffer);
-        *bytes = buffer.freeze();
-        let slot = self.slots.get_mut(handle.slot);
-        slot[0] |= EntryFlags::RAW.bits();
-        slot[0] &= !EntryFlags::EMBEDDED.bits();
-        true
-    }
-
-    /// Gives the key another expiry, or none.
-    pub fn set_expiry(&mut self, handle: Handle, expires_at: Option<i64>) {
+        expires_at: Option<i64>,
+    ) -> Result<(), Full> {
         let entry = self.entry(handle);
-        let (old, flags, accessed) = (entry.expires_at(), entry.flags(), entry.accessed());
+        let (flags, accessed) = (entry.flags(), entry.accessed());
         let (key, value) = (entry.key(), entry.value());
         let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
             // The expiry's eight bytes push the string out of the slot.
-            let object = Object::String(Bytes::copy_from_slice(value));
-            let number = (self.objects.insert(object) as u32).to_le_bytes();
-            let flags = flags | EntryFlags::OBJECT;
-            return self.rewrite(handle, flags, accessed, expires_at, &number);
+            let value = Value::from(Bytes::copy_from_slice(value));
+            let needed = Entry::len(key.len(), entry::NUMBER_LEN, true);
+            let slot = self.place_for(handle, needed)?;
+            let number = (self.values.insert(value) as u32).to_le_bytes();
+            let flags = flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
+            self.rewrite(handle, slot, flags, accessed, expires_at, &number);
+            return Ok(());
         }
-        let mut slot = handle.slot;
-        if entry.0.len() == slots::size(needed) {
+        let slot = self.place_for(handle, needed)?;
+        let old = self.expires_at(handle);
+        if slot == handle.slot {
             entry::change_expiry(self.slots.get_mut(slot), expires_at);
         } else {
-            slot = self.relocate(handle, needed, |entry, slot| {
-                entry::write(
-                    slot,
-                    flags,
-                    accessed,
-                    expires_at,
-                    entry.key(),
-                    entry.value(),
-                );
+            self.relocate(handle, slot, |entry, slot| {
+                let (key, value) = (entry.key(), entry.value());
+                entry::write(slot, flags, accessed, expires_at, key, value);
             });
         }
         self.move_expiry((old, handle.slot), (expires_at, slot));
+        Ok(())
     }
 
     /// Takes the key out and drops its value.
-    pub fn remove(&mut self, handle: Handle) {
-        drop(self.take(handle));
-    }
-
-    /// Takes the key out and answers an object that it held, so that dropping
-    /// it can be left to somebody else.
-    pub fn take(&mut self, handle: Handle) -> Option<Object> {
+    pub(in crate::db) fn remove(&mut self, handle: Handle) {
         let entry = self.entry(handle);
         let flags = entry.flags();
         let long_key = flags
             .contains(EntryFlags::LONG_KEY)
             .then(|| entry::number(entry.key()));
-        let object = flags
-            .contains(EntryFlags::OBJECT)
+        let value = flags
+            .contains(EntryFlags::VALUE)
             .then(|| entry::number(entry.value()));
         if let Some(at) = entry.expires_at() {
-            self.expires.remove(at);
+            self.expiries.remove(at);
         }
         self.index.remove(handle.hash, handle.slot);
         self.slots.free(handle.slot);
         if let Some(number) = long_key {
             self.long_keys.remove(number);
         }
-        let object = object.map(|number| self.objects.remove(number));
+        if let Some(number) = value {
+            self.values.remove(number);
+        }
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
@@ -478,19 +393,18 @@ impl Database {
                 ..Database::default()
             };
         }
-        object
     }
 
     /// When the first key is due, or earlier.
     pub fn first_expiry(&self) -> Option<i64> {
-        self.expires.first()
+        self.expiries.first()
     }
 
     /// A key that is due at `now`. It is removed before another is asked for.
-    pub fn take_due(&mut self, now: i64) -> Option<Handle> {
+    pub(in crate::db) fn take_due(&mut self, now: i64) -> Option<Handle> {
         let slots = &self.slots;
         let slot = self
-            .expires
+            .expiries
             .take_due(now, |(at, slot)| expires(slots, at, slot))?;
         let hash = self.hash(self.key_in(slot));
         Some(Handle { hash, slot })
@@ -525,6 +439,12 @@ impl Database {
         })
     }
 
+    /// Has nothing fit in that would need another page.
+    #[cfg(test)]
+    pub fn add_no_page(&mut self) {
+        self.slots.add_no_page();
+    }
+
     #[inline]
     fn hash(&self, key: &[u8]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
@@ -551,17 +471,25 @@ impl Database {
         }
     }
 
-    fn put(
+    /// Stores `content` under `key`, whose entry is `found`. If there is no
+    /// room, nothing has changed, and it comes back.
+    fn put<'v>(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
-        content: Content<'_>,
+        content: Content<'v>,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Content<'v>> {
         if let Some(handle) = found {
             return self.overwrite(handle, content, expires_at, clock);
         }
+        let needed = Entry::len(stored_len(key), content.len(), expires_at.is_some());
+        let Ok(slot) = self.slots.allocate(needed) else {
+            return Err(content);
+        };
+        // Nothing fails from here on: there are more numbers for values and
+        // long keys than slots that could hold one.
         let hash = self.hash(key);
         let mut flags = EntryFlags::empty();
         let long_key;
@@ -575,16 +503,15 @@ impl Database {
         let number;
         let value = match content {
             Content::Inline(value, encoding) => {
-                flags |= encoding.flags();
+                flags |= EntryFlags::of_string(encoding.bits());
                 value
             }
-            Content::Object(object, encoding) => {
-                flags |= EntryFlags::OBJECT | encoding.flags();
-                number = (self.objects.insert(object) as u32).to_le_bytes();
+            Content::Value(value) => {
+                flags |= EntryFlags::VALUE;
+                number = (self.values.insert(value) as u32).to_le_bytes();
                 &number[..]
             }
         };
-        let slot = self.allocate(Entry::len(key.len(), value.len(), expires_at.is_some()));
         entry::write(
             self.slots.get_mut(slot),
             flags,
@@ -595,65 +522,77 @@ impl Database {
         );
         self.index.insert(hash, slot);
         self.move_expiry((None, slot), (expires_at, slot));
+        Ok(None)
     }
 
-    fn overwrite(
+    fn overwrite<'v>(
         &mut self,
         handle: Handle,
-        content: Content<'_>,
+        content: Content<'v>,
         expires_at: Option<i64>,
         clock: u32,
-    ) {
+    ) -> Result<Option<Value>, Content<'v>> {
         let entry = self.entry(handle);
-        let old_object = entry
-            .flags()
-            .contains(EntryFlags::OBJECT)
-            .then(|| entry::number(entry.value()));
-        let mut flags = EntryFlags::empty();
+        let is_value = entry.flags().contains(EntryFlags::VALUE);
+        let old_number = is_value.then(|| entry::number(entry.value()));
+        let needed = Entry::len(entry.key().len(), content.len(), expires_at.is_some());
+        let Ok(slot) = self.place_for(handle, needed) else {
+            return Err(content);
+        };
         let number;
-        let value = match content {
-            Content::Inline(value, encoding) => {
-                if let Some(number) = old_object {
-                    self.objects.remove(number);
-                }
-                flags |= encoding.flags();
-                value
+        let (flags, value, old) = match (content, old_number) {
+            (Content::Inline(value, encoding), old) => {
+                let old = old.map(|number| self.values.remove(number));
+                (EntryFlags::of_string(encoding.bits()), value, old)
             }
-            Content::Object(object, encoding) => {
-                let place = match old_object {
-                    Some(number) => {
-                        self.objects[number] = object;
-                        number
-                    }
-                    None => self.objects.insert(object),
-                };
-                flags |= EntryFlags::OBJECT | encoding.flags();
+            (Content::Value(value), Some(place)) => {
+                let old = std::mem::replace(&mut self.values[place], value);
                 number = (place as u32).to_le_bytes();
-                &number[..]
+                (EntryFlags::VALUE, &number[..], Some(old))
+            }
+            (Content::Value(value), None) => {
+                number = (self.values.insert(value) as u32).to_le_bytes();
+                (EntryFlags::VALUE, &number[..], None)
             }
         };
-        self.rewrite(handle, flags, clock, expires_at, value);
+        self.rewrite(handle, slot, flags, clock, expires_at, value);
+        Ok(old)
     }
 
-    /// Writes all of an entry but the key, into its slot or one of another size.
+    /// A slot for an entry that is to take `needed` bytes: its own if the size
+    /// is right. What becomes smaller stays where it is rather than fail.
+    fn place_for(&mut self, handle: Handle, needed: usize) -> Result<u32, Full> {
+        let len = self.slots.get(handle.slot).len();
+        if len == slots::size(needed) {
+            return Ok(handle.slot);
+        }
+        match self.slots.allocate(needed) {
+            Err(Full) if needed <= len => Ok(handle.slot),
+            place => place,
+        }
+    }
+
+    /// Writes all of an entry but the key, into its own slot or another one,
+    /// which is large enough.
     fn rewrite(
         &mut self,
         handle: Handle,
+        slot: u32,
         flags: EntryFlags,
         accessed: u32,
         expires_at: Option<i64>,
         value: &[u8],
     ) {
-        if self.rewrite_in_place(handle, flags, accessed, expires_at, value) {
-            return;
+        let old = self.expires_at(handle);
+        if slot == handle.slot {
+            let slot = self.slots.get_mut(slot);
+            entry::overwrite(slot, flags, accessed, expires_at, value);
+        } else {
+            self.relocate(handle, slot, |entry, slot| {
+                let flags = flags | entry.flags() & EntryFlags::LONG_KEY;
+                entry::write(slot, flags, accessed, expires_at, entry.key(), value);
+            });
         }
-        let entry = self.entry(handle);
-        let old = entry.expires_at();
-        let needed = Entry::len(entry.key().len(), value.len(), expires_at.is_some());
-        let slot = self.relocate(handle, needed, |entry, slot| {
-            let flags = flags | entry.flags() & EntryFlags::LONG_KEY;
-            entry::write(slot, flags, accessed, expires_at, entry.key(), value);
-        });
         self.move_expiry((old, handle.slot), (expires_at, slot));
     }
 
@@ -679,19 +618,12 @@ impl Database {
         fits
     }
 
-    /// Gives an entry a slot of another size, into which `write` writes it.
-    fn relocate(
-        &mut self,
-        handle: Handle,
-        needed: usize,
-        write: impl FnOnce(Entry<'_>, &mut [u8]),
-    ) -> u32 {
-        let slot = self.allocate(needed);
+    /// Moves an entry to another slot, into which `write` writes it.
+    fn relocate(&mut self, handle: Handle, slot: u32, write: impl FnOnce(Entry<'_>, &mut [u8])) {
         let (old, new) = self.slots.get_pair(handle.slot, slot);
         write(Entry(old), new);
         self.slots.free(handle.slot);
         self.index.replace(handle.hash, handle.slot, slot);
-        slot
     }
 
     /// Notes that a key, with the expiry and in the slot that `old` tells, has
@@ -706,22 +638,16 @@ impl Database {
     fn note_expiry(&mut self, old: Option<i64>, (new, slot): (Option<i64>, u32)) {
         if let Some(at) = new {
             let slots = &self.slots;
-            self.expires
+            self.expiries
                 .insert((at, slot), |(at, slot)| expires(slots, at, slot));
         }
         if let Some(at) = old {
-            self.expires.remove(at);
+            self.expiries.remove(at);
         }
-    }
-
-    fn allocate(&mut self, len: usize) -> u32 {
-        self.slots
-            .allocate(len)
-            .expect("a database holds no more than 64 GiB of small entries")
     }
 }
 
-/// How many objects are looked at to tell what all of them hold.
+/// How many values are looked at to tell what all of them hold.
 const SAMPLE: usize = 10_000;
 
 /// The sum over all entries; of very many, every so many is looked at.
@@ -743,13 +669,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_very_many_objects_hold_is_told_from_some() {
+    fn what_very_many_values_hold_is_told_from_some() {
         let mut database = Database::default();
         let value = [b'x'; 5000];
         for index in 0..3 * SAMPLE {
             let key = index.to_string();
             let found = database.find(key.as_bytes());
-            database.set_string(found, key.as_bytes(), &value, Encoding::Natural, None, 0);
+            let key = key.as_bytes();
+            let stored = database.set_string(found, key, &value, Encoding::Natural, None, 0);
+            assert!(stored.is_ok());
         }
         let expected = 3 * SAMPLE * value.len() + database.slots.memory();
         assert_eq!(database.dataset(), expected);

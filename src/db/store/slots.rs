@@ -29,8 +29,12 @@ const SIZE_MIN: usize = 16;
 /// No slot: the end of a list of free slots.
 const NONE: u16 = u16::MAX;
 
+/// There is no room for another slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
 /// Slots of many sizes.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Slots {
     pages: Vec<Page>,
     /// Numbers of pages that were given back and can be used again.
@@ -40,6 +44,21 @@ pub struct Slots {
     /// For each size how many pages it has.
     pages_of_size: Vec<u32>,
     memory: usize,
+    /// How many pages there may be.
+    pages_max: usize,
+}
+
+impl Default for Slots {
+    fn default() -> Slots {
+        Slots {
+            pages: Vec::new(),
+            unused: Vec::new(),
+            open: Vec::new(),
+            pages_of_size: Vec::new(),
+            memory: 0,
+            pages_max: PAGES_MAX,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,11 +133,10 @@ fn split(handle: u32) -> (usize, usize) {
 
 impl Slots {
     /// A slot of at least `len` bytes, which may hold anything but begins with
-    /// a 0. `None` when
-    /// the handles are used up: at 64 GiB.
+    /// a 0. The handles are used up at 64 GiB.
     ///
     /// `len` is at most [`SLOT_MAX`].
-    pub fn allocate(&mut self, len: usize) -> Option<u32> {
+    pub fn allocate(&mut self, len: usize) -> Result<u32, Full> {
         let class = class(len);
         if self.open.len() <= class {
             self.open.resize_with(class + 1, Vec::new);
@@ -144,7 +162,28 @@ impl Slots {
         if page.used as usize == page.len() {
             self.open[class].pop();
         }
-        Some(number << SLOT_BITS | u32::from(slot))
+        Ok(number << SLOT_BITS | u32::from(slot))
+    }
+
+    /// Whether a slot can be had for each of these lengths, as far as pages
+    /// tell that are still to come.
+    pub fn have_room(&self, lens: impl Iterator<Item = usize> + Clone) -> bool {
+        let pages = self.unused.len() + self.pages_max - self.pages.len();
+        // Hardly ever are so many asked for that it is worth to look closer.
+        if lens.clone().nth(pages).is_none() {
+            return true;
+        }
+        let mut slots: Vec<usize> = Vec::new();
+        for class in lens.map(class) {
+            slots.resize(slots.len().max(class + 1), 0);
+            slots[class] += 1;
+        }
+        let in_page = |class| (PAGE_MIN / class_size(class)).max(1);
+        let needed = slots.iter().enumerate();
+        needed
+            .map(|(class, slots)| slots.div_ceil(in_page(class)))
+            .sum::<usize>()
+            <= pages
     }
 
     /// Frees a slot.
@@ -199,12 +238,19 @@ impl Slots {
         (from_page.slot(from), to_page.slot_mut(to))
     }
 
+    /// Has the handles be used up now, but for the slots of pages that there are.
+    #[cfg(test)]
+    pub fn add_no_page(&mut self) {
+        self.unused.clear();
+        self.pages_max = self.pages.len();
+    }
+
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         self.memory + self.pages.capacity() * size_of::<Page>()
     }
 
-    fn add_page(&mut self, class: usize) -> Option<u32> {
+    fn add_page(&mut self, class: usize) -> Result<u32, Full> {
         let slot_len = class_size(class);
         let doublings = self.pages_of_size[class].min(4);
         let len = (PAGE_MIN << doublings).min(PAGE_MAX).max(slot_len);
@@ -222,14 +268,14 @@ impl Slots {
                 self.pages[number as usize] = page;
                 number
             }
-            None if self.pages.len() < PAGES_MAX => {
+            None if self.pages.len() < self.pages_max => {
                 self.pages.push(page);
                 self.pages.len() as u32 - 1
             }
-            None => return None,
+            None => return Err(Full),
         };
         self.open[class].push(number);
-        Some(number)
+        Ok(number)
     }
 }
 
@@ -273,6 +319,22 @@ mod tests {
         for (handle, (len, fill)) in model {
             assert_eq!(slots.get(handle)[..len], vec![fill; len]);
         }
+    }
+
+    #[test]
+    fn room_is_told_before_it_is_taken() {
+        let mut slots = Slots {
+            pages_max: 10,
+            ..Slots::default()
+        };
+        for (len, fitting) in [(SLOT_MAX, 10), (16, 2560), (24, 1700)] {
+            for (count, fits) in [(fitting, true), (fitting + 1, false)] {
+                let lens = std::iter::repeat_n(len, count);
+                assert_eq!(slots.have_room(lens), fits, "{count} of {len}");
+            }
+        }
+        let fitting = (0..1000).take_while(|_| slots.allocate(SLOT_MAX).is_ok());
+        assert!((10..1000).contains(&fitting.count()));
     }
 
     #[test]

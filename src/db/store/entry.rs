@@ -1,7 +1,7 @@
 //! How a key, its expiry and its value stand in a slot.
 //!
 //! A small string stands in the slot whole; of anything larger the slot holds
-//! the number of an object. All offsets are known here and nowhere else. The
+//! the number of a value. All offsets are known here and nowhere else. The
 //! key comes first and stays where it is, whatever becomes of the rest.
 
 use std::ops::Range;
@@ -12,16 +12,30 @@ bitflags! {
     /// What the bytes of an entry are.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct EntryFlags: u8 {
-        /// The value is the number of an object, not a string.
-        const OBJECT = 1;
+        /// The value is a number that stands for it, not a string.
+        const VALUE = 1;
         /// There is an expiry behind the key.
         const EXPIRES = 1 << 1;
         /// The key is the number of a long key.
         const LONG_KEY = 1 << 2;
-        /// The string was modified in place: OBJECT ENCODING says `raw`.
-        const RAW = 1 << 3;
-        /// The string is no integer even if it looks like one: `embstr`.
-        const EMBEDDED = 1 << 4;
+        /// Two bits of which the string knows what they mean.
+        const ENCODING = 0b11 << ENCODING_SHIFT;
+    }
+}
+
+const ENCODING_SHIFT: u32 = 3;
+
+impl EntryFlags {
+    /// The flags of a string that is here with these two bits.
+    #[inline]
+    pub fn of_string(encoding: u8) -> EntryFlags {
+        EntryFlags::from_bits_truncate(encoding << ENCODING_SHIFT)
+    }
+
+    /// The two bits.
+    #[inline]
+    pub fn encoding(self) -> u8 {
+        (self & EntryFlags::ENCODING).bits() >> ENCODING_SHIFT
     }
 }
 
@@ -29,7 +43,7 @@ bitflags! {
 const HEADER: usize = 7;
 /// Keys up to this length stand in the slot.
 pub const KEY_MAX: usize = 255;
-/// The number of an object or of a long key.
+/// The number of a value or of a long key.
 pub const NUMBER_LEN: usize = 4;
 /// Milliseconds since 1970.
 const EXPIRY_LEN: usize = 8;
@@ -73,7 +87,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The string, or the number of the object.
+    /// The string, or the number of the value.
     #[inline]
     pub fn value(self) -> &'a [u8] {
         &self.0[self.value_range()]
@@ -98,7 +112,7 @@ fn expiry_len(expires: bool) -> usize {
     if expires { EXPIRY_LEN } else { 0 }
 }
 
-/// A number of an object or a long key, as an entry holds it.
+/// A number of a value or a long key, as an entry holds it.
 pub fn number(bytes: &[u8]) -> usize {
     let mut number = [0; NUMBER_LEN];
     number.copy_from_slice(bytes);

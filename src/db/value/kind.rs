@@ -1,0 +1,54 @@
+//! What every kind of value tells of itself.
+
+use crate::db::Digest;
+use crate::events::KeyspaceEvents;
+
+/// A kind of value, of which a key has one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// The name that TYPE answers.
+    pub name: &'static str,
+    /// The class of the events that tell of its changes.
+    pub events: KeyspaceEvents,
+}
+
+/// What a key can hold, whatever its kind.
+pub trait Held {
+    /// Its kind.
+    fn kind(&self) -> Kind;
+
+    /// The name that OBJECT ENCODING answers.
+    fn encoding_name(&self) -> &'static str;
+
+    /// Whether nothing is left of it, so that its key goes. A string is never
+    /// so, however short.
+    fn is_used_up(&self) -> bool;
+
+    /// Bytes of memory held.
+    fn memory(&self) -> usize;
+
+    /// About the bytes that it takes in Redis's file format, without
+    /// compression.
+    fn serialized_len(&self) -> usize;
+
+    /// Adds to the digest what DEBUG DIGEST takes of it: the number by which
+    /// Redis knows the kind, and what is held.
+    fn digest(&self, digest: &mut Digest);
+}
+
+/// Adds a string to the digest.
+pub fn digest_string(string: &[u8], digest: &mut Digest) {
+    const STRING: u32 = 0;
+    digest.append(&STRING.to_be_bytes());
+    digest.append(string);
+}
+
+/// About the bytes that a string of so many takes in Redis's file format: it
+/// stands behind its length.
+pub fn serialized_string_len(len: usize) -> usize {
+    match len {
+        0..64 => len + 1,
+        64..16_384 => len + 2,
+        _ => len + 5,
+    }
+}

@@ -1,0 +1,584 @@
+//! What a command's handler sees of the data: one database, at one time.
+//!
+//! It reads values through their entries, and writes them through the calls
+//! that end with the event of the change: nothing can be changed without the
+//! journal noting it, and no container is left empty.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::keyspace::{Keyspace, Limits};
+use super::store::{Database, Full, Handle, SLOT_MAX};
+use super::value::{self, Encoding, OfKind, STRING, Str, Value};
+use crate::error::{Error, Result};
+use crate::events::KeyspaceEvents;
+
+/// What becomes of a key's expiry when a value is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expiry {
+    /// It stays.
+    Keep,
+    /// There is none any more.
+    Clear,
+    /// It is this many milliseconds after 1970.
+    At(i64),
+}
+
+/// How an edit of a value has ended, with what whoever asked for it wants to
+/// know.
+pub enum Edited<R> {
+    /// The value is what it was.
+    Unchanged(R),
+    /// It is another: the event that tells of it, and how many changes that
+    /// are for `rdb_changes_since_last_save`.
+    Changed(&'static str, usize, R),
+}
+
+/// One database as a command's handler sees it: the selected one, at the time
+/// of the command.
+pub struct Db<'a> {
+    keyspace: &'a mut Keyspace,
+    /// Which one is selected.
+    pub index: usize,
+    /// Milliseconds since 1970. It stands still while a command or a
+    /// transaction runs.
+    pub now: i64,
+    /// Whether reading notes the time of access: CLIENT NO-TOUCH turns it off.
+    pub touch: bool,
+}
+
+/// A string in a slot that stays this short is modified without an allocation.
+const MODIFIED_IN_PLACE: usize = 512;
+
+/// The clock of 24 bits that entries note their last access by, in seconds.
+fn access_clock(now: i64) -> u32 {
+    (now / 1000) as u32 & 0xff_ffff
+}
+
+impl<'a> Db<'a> {
+    /// The database `index` at the time `now`.
+    pub fn new(keyspace: &'a mut Keyspace, index: usize, now: i64, touch: bool) -> Db<'a> {
+        Db {
+            keyspace,
+            index,
+            now,
+            touch,
+        }
+    }
+}
+
+impl Db<'_> {
+    /// The same view on another database.
+    pub fn select(&mut self, index: usize) -> Db<'_> {
+        Db::new(self.keyspace, index, self.now, self.touch)
+    }
+
+    /// How many databases there are.
+    pub fn database_count(&self) -> usize {
+        self.keyspace.databases.len()
+    }
+
+    /// Settings that handlers need.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        self.keyspace.limits
+    }
+
+    /// The database itself.
+    #[inline]
+    pub fn database(&self) -> &Database {
+        &self.keyspace.databases[self.index]
+    }
+
+    #[inline]
+    fn database_mut(&mut self) -> &mut Database {
+        &mut self.keyspace.databases[self.index]
+    }
+
+    /// The entry of a key that is there; one whose time has come is removed.
+    /// It does not count as a use of the key.
+    #[inline]
+    pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
+        let (handle, due) = self.database().find_at(key, self.now)?;
+        if due {
+            self.keyspace.expire(self.index, handle);
+            return None;
+        }
+        Some(handle)
+    }
+
+    /// Whether the time of the entry has come.
+    pub fn is_due(&self, handle: Handle) -> bool {
+        let at = self.database().expires_at(handle);
+        at.is_some_and(|at| at <= self.now)
+    }
+
+    /// Removes the entry if its time has come; answers whether it had.
+    pub fn expire_if_due(&mut self, handle: Handle) -> bool {
+        let due = self.is_due(handle);
+        if due {
+            self.keyspace.expire(self.index, handle);
+        }
+        due
+    }
+
+    /// The entry of a key that a write command is about to use.
+    #[inline]
+    pub fn lookup(&mut self, key: &[u8]) -> Option<Handle> {
+        let handle = self.peek(key)?;
+        if self.touch {
+            let clock = access_clock(self.now);
+            self.database_mut().access(handle, clock);
+        }
+        Some(handle)
+    }
+
+    /// The entry of a key that a read command asks for: a hit or a miss.
+    pub fn read(&mut self, key: &[u8]) -> Option<Handle> {
+        let found = self.lookup(key);
+        self.count(key, found);
+        found
+    }
+
+    /// The entry of a key that a read command asks about: a hit or a miss, but
+    /// no use of the key.
+    pub fn stat(&mut self, key: &[u8]) -> Option<Handle> {
+        let found = self.peek(key);
+        self.count(key, found);
+        found
+    }
+
+    #[inline]
+    fn count(&mut self, key: &[u8], found: Option<Handle>) {
+        if found.is_some() {
+            self.keyspace.stats.hits += 1;
+        } else {
+            self.keyspace.stats.misses += 1;
+            self.event(KeyspaceEvents::KEY_MISS, "keymiss", key);
+        }
+    }
+
+    /// The entry of a key that a read command asks about its keeping: a hit or
+    /// a miss, but neither a use of the key nor an event.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<Handle> {
+        let found = self.peek(key);
+        match found {
+            Some(_) => self.keyspace.stats.hits += 1,
+            None => self.keyspace.stats.misses += 1,
+        }
+        found
+    }
+
+    /// The entry of any key. Those that it comes upon and whose time has come
+    /// are removed.
+    pub fn random(&mut self) -> Option<Handle> {
+        loop {
+            let Keyspace { databases, rng, .. } = &mut *self.keyspace;
+            let handle = databases[self.index].random(|n| rng.usize(..n))?;
+            if !self.expire_if_due(handle) {
+                return Some(handle);
+            }
+        }
+    }
+
+    /// The string that `handle` stands for, or WRONGTYPE.
+    #[inline]
+    pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
+        let value = self.database().value(handle);
+        value.string().ok_or(Error::WRONG_TYPE)
+    }
+
+    /// The string under `key`, asked for by a read command.
+    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<Str<'_>>> {
+        match self.read(key) {
+            Some(handle) => self.string(handle).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The value that `handle` stands for, or WRONGTYPE if it is of another
+    /// kind. Of strings, only [`string`](Self::string) knows all.
+    pub fn value<K: OfKind>(&self, handle: Handle) -> Result<&K> {
+        let value = self.database().value(handle);
+        value.of_kind().ok_or(Error::WRONG_TYPE)
+    }
+
+    /// The value under `key`, asked for by a read command.
+    pub fn read_value<K: OfKind>(&mut self, key: &[u8]) -> Result<Option<&K>> {
+        match self.read(key) {
+            Some(handle) => self.value(handle).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Edits the value that `handle` stands for and that is no string, or
+    /// answers WRONGTYPE if it is of another kind. An edit that answers an
+    /// error has changed nothing.
+    #[inline]
+    pub fn edit<K: OfKind, R>(
+        &mut self,
+        key: &[u8],
+        handle: Handle,
+        edit: impl FnOnce(&mut K) -> Result<Edited<R>>,
+    ) -> Result<R> {
+        let value = self.database_mut().value_mut(handle).and_then(K::of_mut);
+        let value = value.ok_or(Error::WRONG_TYPE)?;
+        let edited = edit(value)?;
+        let (events, is_used_up) = (value.kind().events, value.is_used_up());
+        match edited {
+            Edited::Unchanged(answer) => Ok(answer),
+            Edited::Changed(event, changes, answer) => {
+                self.event(events, event, key);
+                if is_used_up {
+                    self.remove(key, handle, changes);
+                } else {
+                    self.changed(key, changes);
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// [`edit`](Self::edit) where a key that is not there counts as an empty
+    /// value: `found` is its entry. An edit that leaves it unchanged creates
+    /// nothing.
+    #[inline]
+    pub fn edit_or_create<K: OfKind, R>(
+        &mut self,
+        key: &[u8],
+        found: Option<Handle>,
+        edit: impl FnOnce(&mut K) -> Result<Edited<R>>,
+    ) -> Result<R> {
+        if let Some(handle) = found {
+            return self.edit(key, handle, edit);
+        }
+        let mut value = K::default();
+        match edit(&mut value)? {
+            Edited::Unchanged(answer) => Ok(answer),
+            Edited::Changed(event, changes, answer) => {
+                debug_assert!(!value.is_used_up(), "{event} leaves nothing to store");
+                let events = value.kind().events;
+                let stored = self.store_value(key, None, value.into(), Encoding::Natural, None);
+                stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+                self.changed(key, changes);
+                self.event(KeyspaceEvents::NEW, "new", key);
+                self.event(events, event, key);
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Stores a string under `key`, whose entry is `found`, whatever was
+    /// there. `event` tells of it.
+    pub fn set_string(
+        &mut self,
+        key: &[u8],
+        found: Option<Handle>,
+        value: &[u8],
+        encoding: Encoding,
+        expiry: Expiry,
+        event: &'static str,
+    ) -> Result<()> {
+        let expires_at = self.resolve(found, expiry);
+        let clock = access_clock(self.now);
+        let stored = self
+            .database_mut()
+            .set_string(found, key, value, encoding, expires_at, clock);
+        stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        self.string_changed(key, found, event);
+        if let Expiry::At(_) = expiry {
+            self.event(KeyspaceEvents::GENERIC, "expire", key);
+        }
+        Ok(())
+    }
+
+    /// Grows a string to at least `len` bytes, with zeros, and has `write`
+    /// change its bytes; WRONGTYPE if it is none. A missing key counts as an
+    /// empty string. OBJECT ENCODING calls the string `raw` from then on.
+    /// `len` is within the limit for strings.
+    pub fn modify_string(
+        &mut self,
+        key: &[u8],
+        found: Option<Handle>,
+        len: usize,
+        event: &'static str,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        let old = match found.map(|handle| self.string(handle)).transpose()? {
+            Some(Str::Shared(_)) => {
+                let value = found.and_then(|handle| self.database_mut().value_mut(handle));
+                let string = value.and_then(Bytes::of_mut).expect("it is a long string");
+                value::modify(string, |bytes| {
+                    bytes.resize(len.max(bytes.len()), 0);
+                    write(bytes);
+                });
+                self.string_changed(key, found, event);
+                return Ok(());
+            }
+            Some(Str::Inline(old)) => old,
+            None => &[],
+        };
+        let len = len.max(old.len());
+        let (mut short, mut long) = ([0; MODIFIED_IN_PLACE], Vec::new());
+        let bytes = short.get_mut(..len).unwrap_or_else(|| {
+            long = vec![0; len];
+            &mut long
+        });
+        bytes[..old.len()].copy_from_slice(old);
+        write(bytes);
+        if len <= SLOT_MAX {
+            return self.set_string(key, found, bytes, Encoding::Raw, Expiry::Keep, event);
+        }
+        let expires_at = self.resolve(found, Expiry::Keep);
+        let value = Bytes::from(long).into();
+        let stored = self.store_value(key, found, value, Encoding::Raw, expires_at);
+        stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+        self.string_changed(key, found, event);
+        Ok(())
+    }
+
+    /// Notes that a string was stored under `key`, whose entry was `found`.
+    #[inline]
+    fn string_changed(&mut self, key: &[u8], found: Option<Handle>, event: &'static str) {
+        self.changed(key, 1);
+        if found.is_none() {
+            self.event(KeyspaceEvents::NEW, "new", key);
+        }
+        self.event(STRING.events, event, key);
+    }
+
+    /// Stores a value under `key`, whose entry is `found`, and notes nothing.
+    /// If there is no room, nothing has changed, and the value comes back.
+    fn store_value(
+        &mut self,
+        key: &[u8],
+        found: Option<Handle>,
+        value: Value,
+        encoding: Encoding,
+        expires_at: Option<i64>,
+    ) -> std::result::Result<(), Value> {
+        let clock = access_clock(self.now);
+        let database = self.database_mut();
+        if let Some(string) = Bytes::of(&value)
+            && string.len() < SLOT_MAX
+        {
+            return match database.set_string(found, key, string, encoding, expires_at, clock) {
+                Ok(_) => Ok(()),
+                Err(Full) => Err(value),
+            };
+        }
+        database
+            .set_value(found, key, value, expires_at, clock)
+            .map(|_| ())
+    }
+
+    /// The expiry that a key whose entry is `found` has from now on.
+    #[inline]
+    fn resolve(&mut self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
+        match expiry {
+            Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),
+            Expiry::Clear => None,
+            Expiry::At(at) => {
+                self.keyspace.journal.expires(at);
+                Some(at)
+            }
+        }
+    }
+
+    /// Has the key expire at a time, in milliseconds since 1970; one that has
+    /// come deletes it.
+    pub fn expire(&mut self, key: &[u8], handle: Handle, at: i64) -> Result<()> {
+        if at <= self.now {
+            self.delete(key, handle);
+            return Ok(());
+        }
+        let set = self.database_mut().set_expiry(handle, Some(at));
+        set.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        self.keyspace.journal.expires(at);
+        self.changed(key, 1);
+        self.event(KeyspaceEvents::GENERIC, "expire", key);
+        Ok(())
+    }
+
+    /// Takes the expiry off the key; false if it has none.
+    pub fn persist(&mut self, key: &[u8], handle: Handle) -> bool {
+        let expires = self.database().expires_at(handle).is_some();
+        if expires {
+            let set = self.database_mut().set_expiry(handle, None);
+            set.expect("what becomes smaller has room");
+            self.changed(key, 1);
+            self.event(KeyspaceEvents::GENERIC, "persist", key);
+        }
+        expires
+    }
+
+    /// Removes the key.
+    pub fn delete(&mut self, key: &[u8], handle: Handle) {
+        self.remove(key, handle, 1);
+    }
+
+    fn remove(&mut self, key: &[u8], handle: Handle, changes: usize) {
+        self.database_mut().remove(handle);
+        self.changed(key, changes);
+        self.event(KeyspaceEvents::GENERIC, "del", key);
+    }
+
+    /// Gives the key another name, and replaces what was there.
+    pub fn rename(&mut self, from: &[u8], handle: Handle, to: &[u8]) -> Result<()> {
+        self.transfer(from, handle, self.index, to)?;
+        self.event(KeyspaceEvents::GENERIC, "rename_from", from);
+        self.event(KeyspaceEvents::GENERIC, "rename_to", to);
+        Ok(())
+    }
+
+    /// Moves the key to the database `index`, and replaces what was there.
+    pub fn move_to(&mut self, index: usize, key: &[u8], handle: Handle) -> Result<()> {
+        self.transfer(key, handle, index, key)?;
+        self.event(KeyspaceEvents::GENERIC, "move_from", key);
+        let mut db = self.select(index);
+        db.event(KeyspaceEvents::GENERIC, "move_to", key);
+        Ok(())
+    }
+
+    /// Copies what the entry has to the key `to` of the database `index`, and
+    /// replaces what was there.
+    pub fn copy(&mut self, handle: Handle, index: usize, to: &[u8]) -> Result<()> {
+        let (value, encoding) = self.database().value(handle).copied();
+        let expires_at = self.database().expires_at(handle);
+        let mut db = self.select(index);
+        let put = db.put(to, value, encoding, expires_at);
+        put.map_err(|_| Error::OUT_OF_MEMORY)?;
+        db.event(KeyspaceEvents::GENERIC, "copy_to", to);
+        Ok(())
+    }
+
+    /// Moves what a key has to the key `to` of the database `index`.
+    fn transfer(&mut self, from: &[u8], handle: Handle, index: usize, to: &[u8]) -> Result<()> {
+        let expires_at = self.database().expires_at(handle);
+        let (value, encoding) = self.database_mut().lend(handle);
+        if let Err(value) = self.select(index).put(to, value, encoding, expires_at) {
+            self.database_mut().give_back(handle, value);
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        self.database_mut().remove(handle);
+        self.changed(from, 0);
+        Ok(())
+    }
+
+    /// Stores what another key has had. It is a new key, whatever was there.
+    /// If there is no room, nothing has changed, and the value comes back.
+    fn put(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        encoding: Encoding,
+        expires_at: Option<i64>,
+    ) -> std::result::Result<(), Value> {
+        let found = self.peek(key);
+        let expiry = expires_at.map_or(Expiry::Clear, Expiry::At);
+        let expires_at = self.resolve(found, expiry);
+        self.store_value(key, found, value, encoding, expires_at)?;
+        self.changed(key, 1);
+        self.event(KeyspaceEvents::NEW, "new", key);
+        Ok(())
+    }
+
+    /// Makes sure that strings of these keys and lengths can be stored, so
+    /// that either all of them are or none is.
+    pub fn reserve<'k>(
+        &self,
+        strings: impl Iterator<Item = (&'k [u8], usize)> + Clone,
+    ) -> Result<()> {
+        match self.database().has_room(strings) {
+            true => Ok(()),
+            false => Err(Error::OUT_OF_MEMORY),
+        }
+    }
+
+    /// Removes every key of this database.
+    pub fn flush(&mut self) {
+        self.keyspace.flush(self.index);
+    }
+
+    /// Exchanges two databases, which may be the same one.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.keyspace.swap(a, b);
+    }
+
+    /// Notes that the value or the expiry of `key` is another now.
+    #[inline]
+    fn changed(&mut self, key: &[u8], changes: usize) {
+        self.keyspace.journal.changed(self.index, key, changes);
+    }
+
+    /// Notes an event for keyspace notifications: `lpush`, `del`, `expire` …
+    #[inline]
+    fn event(&mut self, class: KeyspaceEvents, name: &'static str, key: &[u8]) {
+        self.keyspace.journal.event(self.index, class, name, key);
+    }
+
+    /// For how long nobody has used the key.
+    pub fn idle(&self, handle: Handle) -> Duration {
+        let seconds = access_clock(self.now).wrapping_sub(self.database().accessed(handle));
+        Duration::from_secs(u64::from(seconds & 0xff_ffff))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{ChunkLimit, End, List};
+
+    fn keyspace() -> Keyspace {
+        let limits = Limits {
+            string: 1 << 20,
+            list_chunk: ChunkLimit::default(),
+        };
+        let mut keyspace = Keyspace::new(2, limits, 1);
+        keyspace.journal.notify = KeyspaceEvents::all();
+        keyspace
+    }
+
+    fn push(list: &mut List) -> Result<Edited<usize>> {
+        list.push(End::Right, b"x", ChunkLimit::default());
+        Ok(Edited::Changed("rpush", 1, list.len()))
+    }
+
+    fn clear(list: &mut List) -> Result<Edited<usize>> {
+        list.drop_end(End::Left, list.len(), ChunkLimit::default());
+        Ok(Edited::Changed("lpop", 1, list.len()))
+    }
+
+    fn events(keyspace: &mut Keyspace) -> Vec<&'static str> {
+        let events = std::mem::take(&mut keyspace.journal.events);
+        events.iter().map(|event| event.name).collect()
+    }
+
+    #[test]
+    fn an_edit_ends_with_its_event_and_leaves_no_empty_container() {
+        let mut keyspace = keyspace();
+        let mut db = Db::new(&mut keyspace, 0, 0, true);
+        assert_eq!(db.edit_or_create(b"k", None, push), Ok(1));
+        let found = db.lookup(b"k");
+        assert_eq!(db.edit_or_create(b"k", found, push), Ok(2));
+        assert_eq!(db.edit(b"k", found.unwrap(), clear), Ok(0));
+        assert_eq!(db.lookup(b"k"), None);
+        let expected = ["new", "rpush", "rpush", "lpop", "del"];
+        assert_eq!(events(&mut keyspace), expected);
+        assert_eq!(keyspace.journal.dirty, 3);
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_creates_nothing_and_says_nothing() {
+        let mut keyspace = keyspace();
+        let mut db = Db::new(&mut keyspace, 0, 0, true);
+        let unchanged = |_: &mut List| Ok(Edited::Unchanged(7));
+        assert_eq!(db.edit_or_create(b"k", None, unchanged), Ok(7));
+        let refused = |_: &mut List| Err::<Edited<()>, _>(Error::SYNTAX);
+        assert_eq!(db.edit_or_create(b"k", None, refused), Err(Error::SYNTAX));
+        assert_eq!(db.lookup(b"k"), None);
+        assert_eq!(events(&mut keyspace), [""; 0]);
+        assert_eq!(keyspace.journal.dirty, 0);
+    }
+}
