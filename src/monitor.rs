@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::resp::Argv;
 use crate::session::Client;
-use crate::session::outbox::Delivery;
+use crate::session::delivery::Delivery;
 use crate::text::words::quote;
 
 /// The clients that follow.

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
 use crate::segmented::SegmentedMap;
-use crate::session::outbox::Delivery;
+use crate::session::delivery::Delivery;
 use crate::session::{Client, ClientFlags, Names, Session, Subscriptions};
 use crate::text::glob;
 

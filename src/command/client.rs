@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::session::pause::PauseMode;
-use crate::session::{Client, ClientFlags, Ending, ReplyMode};
+use crate::session::{Client, ClientFlags, Ending, ReplyMode, memory_of};
 use crate::table::vocabulary::{ADMIN, CONNECTION, CONTAINER, SESSION};
 use crate::table::{Args, Context, Group, HELP, Handler, Row};
 use crate::text::number;
@@ -286,7 +286,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         client.input.load(Relaxed),
         client.queued_memory.load(Relaxed),
         if waiting > 0 { capacity } else { 0 },
-        client.memory() + argv_memory,
+        memory_of(client) + argv_memory,
         if waiting > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         String::from_utf8_lossy(&names.lib_name),

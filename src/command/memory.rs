@@ -11,6 +11,7 @@ use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::resp::Reply;
+use crate::session::memory_of;
 use crate::table::vocabulary::{CONTAINER, READ, SERVER, STAT_KEY};
 use crate::table::{Args, Context, Group, HELP, Handler, Row};
 
@@ -105,7 +106,7 @@ impl Memory {
         context
             .server
             .clients
-            .for_each(|client| clients += client.memory());
+            .for_each(|client| clients += memory_of(client));
         let databases = &context.turn.state().keyspace.databases;
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {

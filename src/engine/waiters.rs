@@ -148,7 +148,18 @@ impl Waiters {
 
     /// How many keys are waited for.
     pub fn key_count(&self) -> usize {
-        self.by_db.iter().map(SegmentedMap::len).sum()
+        if self.leaving.is_empty() {
+            return self.by_db.iter().map(SegmentedMap::len).sum();
+        }
+        let queues = self.by_db.iter().flat_map(SegmentedMap::iter);
+        let is_waited_for = |queue: &VecDeque<Place>| queue.iter().any(|place| self.holds(*place));
+        queues.filter(|(_, queue)| is_waited_for(queue)).count()
+    }
+
+    /// Whether whoever had this place still waits.
+    fn holds(&self, place: Place) -> bool {
+        let waiter = self.by_client.get(&place.client);
+        waiter.is_some_and(|(current, _)| *current == place)
     }
 
     /// Puts a client behind all others that wait for the same keys.

@@ -23,7 +23,7 @@ use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
 use crate::resp::Argv;
 use crate::session::client::Peer;
-use crate::session::outbox::Delivery;
+use crate::session::delivery::Delivery;
 use crate::session::pause::Pause;
 use crate::session::registry::Registry;
 use crate::session::{Client, ClientFlags, Session};

@@ -200,12 +200,10 @@ impl Client {
         change(names.get_or_insert_default());
     }
 
-    /// Bytes of memory that the connection holds: an estimate that leaves out
-    /// the socket and what the runtime keeps for its task.
+    /// Bytes of memory that it holds, as far as others see it.
     pub fn memory(&self) -> usize {
         let names = self.names();
         size_of::<Client>()
-            + size_of::<super::Session>()
             + names.name.capacity()
             + names.lib_name.capacity()
             + names.lib_ver.capacity()

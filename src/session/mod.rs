@@ -2,6 +2,7 @@
 //! [`client`] the part that others see.
 
 pub mod client;
+pub mod delivery;
 pub mod outbox;
 pub mod pause;
 pub mod registry;
@@ -169,6 +170,12 @@ impl ReplyMode {
             other => other,
         }
     }
+}
+
+/// Bytes of memory that a connection holds: an estimate that leaves out the
+/// socket and what the runtime keeps for its task.
+pub fn memory_of(client: &Client) -> usize {
+    size_of::<Session>() + client.memory()
 }
 
 impl Session {

@@ -3,13 +3,11 @@
 //! Its bound is `client-output-buffer-limit`: a client that does not read is
 //! closed, and what waited for it is dropped, as Redis does.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Client;
 use crate::resp::Output;
 
 /// Above `hard` bytes, or above `soft` bytes for `soft_for`, a client is
@@ -22,27 +20,6 @@ pub struct OutputLimit {
     pub soft: u64,
     /// For how long `soft` may be exceeded.
     pub soft_for: Duration,
-}
-
-/// How to hand something to clients that did not ask for it just now.
-#[derive(Clone, Copy)]
-pub struct Delivery<'a> {
-    /// The limit of their outboxes.
-    pub limit: OutputLimit,
-    /// Time since the broker's start.
-    pub uptime: Duration,
-    /// Is told of a client that did not read and is closed, and about what.
-    pub overflowed: &'a dyn Fn(&Client, &[u8]),
-}
-
-impl Delivery<'_> {
-    /// Has `write` write into the client's outbox; `about` is a name for the log.
-    pub fn hand(self, client: &Client, about: &[u8], write: impl FnOnce(&mut Pending)) {
-        client.has_messages.store(true, Relaxed);
-        if client.outbox.push(self.limit, self.uptime, write) {
-            (self.overflowed)(client, about);
-        }
-    }
 }
 
 /// Replies and messages on their way to one client.

@@ -14,7 +14,7 @@ use sources::{Sources, Stop};
 
 /// Where values are at home, and the enum of their types.
 const VALUES: &str = "src/db/value/";
-const VALUE: &str = "Object";
+const VALUE: &str = "Value";
 
 /// What only some modules do: what it is, who does it, and what the code of those who do says.
 const TASKS: [[&str; 3]; 5] = [

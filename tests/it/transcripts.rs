@@ -43,12 +43,14 @@ transcripts! {
     config
     connection
     debug
+    exec_order
     expire
     increments
     keys
     lcs
     lists
     notifications
+    pause
     protocol
     pubsub
     resp3
@@ -56,6 +58,7 @@ transcripts! {
     server
     strings
     transactions
+    watch
 }
 
 #[test]
