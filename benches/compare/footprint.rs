@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 
 use respd::Broker;
 
-use crate::Result;
 use crate::clients::{Clients, Connection, request};
-use crate::load::{Run, Stored};
-use crate::rows::Scale;
+use crate::figures::median;
+use crate::result::Result;
+use crate::run::Run;
 use crate::server::{Server, Subject};
-use crate::table::median;
+use crate::setting::Scale;
+
+/// What is stored to be weighed.
+#[derive(Clone, Copy)]
+pub enum Stored {
+    Keys { value: usize, expiring: bool },
+    List,
+    ListsOfTen,
+}
 
 /// Bytes of resident memory for each key or element.
 pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {

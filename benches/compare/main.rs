@@ -14,11 +14,15 @@ compile_error!("the comparison reads Linux's /proc and waits with epoll");
 
 mod benchmark;
 mod clients;
+mod figures;
 mod footprint;
 mod load;
 mod machine;
+mod result;
 mod rows;
+mod run;
 mod server;
+mod setting;
 mod table;
 mod traffic;
 
@@ -28,13 +32,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use load::{Run, Setting};
-use rows::{Row, Scale};
+use result::Result;
+use rows::Row;
+use run::Run;
 use server::Subject;
+use setting::{Scale, Setting};
 use table::Line;
-
-/// What stopped a measurement, for a person to read.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Measures respd beside redis-server and prints one table.
 #[derive(Parser)]

@@ -3,9 +3,13 @@
 //! A name tells what is counted: CPU and rate are per request, or per what the
 //! name says. Aims are ratios to redis-server, or values where they say so.
 
-use crate::Result;
 use crate::benchmark::{Benchmark, Data};
-use crate::load::{Load, Stored, Wake};
+use crate::figures::grouped;
+use crate::footprint::Stored;
+use crate::load::Load;
+use crate::result::Result;
+use crate::setting::Scale;
+use crate::traffic::Wake;
 
 /// The group that is measured only when it is asked for, respd with itself.
 pub const WORKERS: &str = "workers";
@@ -29,63 +33,6 @@ pub enum Aim {
     Value(f64),
     /// There is none.
     Open,
-}
-
-/// How much of everything a run takes.
-pub struct Scale {
-    pub seconds: f64,
-    /// The most requests that redis-benchmark sends in a run.
-    pub requests: usize,
-    /// Keys that single commands draw from.
-    pub keys: usize,
-    /// Keys, or list elements, whose memory is weighed.
-    pub stored: usize,
-    pub connections: usize,
-    pub subscribers: usize,
-    /// Starts of a process in a run.
-    pub starts: usize,
-    /// Starts of a broker in this process in a run.
-    pub brokers: usize,
-    /// How long a server may tidy up before its memory counts.
-    pub settle_seconds: f64,
-    /// The same after clients have come: redis-server halves the buffer of an
-    /// idle one about once a second, from 16 KiB to 1.
-    pub shrink_seconds: f64,
-    pub idle_seconds: f64,
-}
-
-impl Scale {
-    /// The full one, or one that shows in seconds that everything works.
-    pub fn new(test: bool, seconds: f64, connections: usize) -> Scale {
-        if test {
-            return Scale {
-                seconds: 0.05,
-                requests: 5_000,
-                keys: 2_000,
-                stored: 20_000,
-                connections: 200,
-                subscribers: 100,
-                starts: 1,
-                brokers: 2,
-                settle_seconds: 0.0,
-                shrink_seconds: 0.0,
-                idle_seconds: 0.1,
-            };
-        }
-        Scale {
-            seconds,
-            requests: 4_000_000,
-            keys: 100_000,
-            stored: 1_000_000,
-            connections: connections.min(10_000),
-            subscribers: 1_000,
-            starts: 20,
-            brokers: 200,
-            settle_seconds: 1.0,
-            shrink_seconds: 8.0,
-            idle_seconds: 10.0,
-        }
-    }
 }
 
 const SET: (&str, Data) = ("SET key:__rand_int__ $value", Data::Keys);
@@ -143,10 +90,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         let load = Load::Publish(count.min(scale.subscribers));
         let name = match count {
             0 => "PUBLISH to nobody".to_owned(),
-            _ => format!(
-                "PUBLISH to {}, per delivery",
-                crate::table::grouped(count as f64)
-            ),
+            _ => format!("PUBLISH to {}, per delivery", grouped(count as f64)),
         };
         rows.push(row("pub", &name, load, Aim::Ratio(0.6), Some(1.3)));
     }
@@ -192,7 +136,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         weigh("an element of one list", Stored::List, 1.0),
         weigh("an element of a list of ten", Stored::ListsOfTen, 1.0),
     ]);
-    let connections = crate::table::grouped(scale.connections as f64);
+    let connections = grouped(scale.connections as f64);
     for (kind, subscribed) in [("idle connections", false), ("idle subscribers", true)] {
         let name = format!("one of {connections} {kind}");
         let load = Load::Connections { subscribed };

@@ -3,12 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::benchmark::CONNECTIONS;
 use crate::clients::{Clients, Connection, count_lines, request};
-use crate::load::{Meter, Run, Wake};
+use crate::figures::median;
+use crate::result::Result;
+use crate::run::{Meter, Run};
 use crate::server::Server;
-use crate::table::median;
+
+/// Which figure of a wake-up.
+#[derive(Clone, Copy)]
+pub enum Wake {
+    Latency,
+    Cpu,
+}
 
 /// Each connection has one transaction of ten SETs under way. CPU and rate are
 /// per transaction.
