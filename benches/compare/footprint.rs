@@ -58,7 +58,7 @@ pub fn idle(server: &Server, scale: &Scale) -> Result<Run> {
     pause(scale.idle_seconds);
     let cpu = server.cpu()?.saturating_sub(before);
     Ok(Run {
-        cost: cpu.as_secs_f64() / began.elapsed().as_secs_f64() * 10.0,
+        costs: vec![cpu.as_secs_f64() / began.elapsed().as_secs_f64() * 10.0],
         per_second: None,
     })
 }
@@ -86,7 +86,7 @@ pub fn broker(scale: &Scale) -> Result<Run> {
 fn milliseconds(times: impl Iterator<Item = Result<Duration>>) -> Result<Run> {
     let times = times.map(|time| Ok(time?.as_secs_f64() * 1e3));
     Ok(Run {
-        cost: median(times.collect::<Result<Vec<f64>>>()?),
+        costs: vec![median(times.collect::<Result<Vec<f64>>>()?)],
         per_second: None,
     })
 }
@@ -142,7 +142,7 @@ fn pause(seconds: f64) {
 fn growth(server: &Server, before: usize, count: usize) -> Result<Run> {
     let grown = server.resident()?.saturating_sub(before);
     Ok(Run {
-        cost: grown as f64 / count as f64,
+        costs: vec![grown as f64 / count as f64],
         per_second: None,
     })
 }

@@ -8,7 +8,7 @@ use crate::result::Result;
 use crate::run::Run;
 use crate::server::{Server, Subject};
 use crate::setting::Setting;
-use crate::traffic::{self, Wake};
+use crate::traffic;
 
 pub enum Load {
     /// One command over and over.
@@ -18,7 +18,7 @@ pub enum Load {
     /// To this many subscribers.
     Publish(usize),
     /// From LPUSH to a BLPOP that waits.
-    Wake(Wake),
+    Wake,
     /// This many producers, and as many consumers.
     Queue(usize),
     Memory(Stored),
@@ -34,15 +34,16 @@ pub enum Load {
 }
 
 impl Load {
-    /// What its cost is in.
-    pub fn unit(&self) -> &'static str {
+    /// What its costs are in.
+    pub fn units(&self) -> &'static [&'static str] {
         match self {
-            Load::Command(_) | Load::Transactions | Load::Publish(_) => "CPU µs",
-            Load::Queue(_) | Load::Wake(Wake::Cpu) => "CPU µs",
-            Load::Wake(Wake::Latency) => "p50 µs",
-            Load::Memory(_) | Load::Connections { .. } => "bytes",
-            Load::Exec | Load::Broker => "ms",
-            Load::Idle => "CPU s",
+            Load::Command(_) | Load::Transactions | Load::Publish(_) | Load::Queue(_) => {
+                &["CPU µs"]
+            }
+            Load::Wake => &["p50 µs", "CPU µs"],
+            Load::Memory(_) | Load::Connections { .. } => &["bytes"],
+            Load::Exec | Load::Broker => &["ms"],
+            Load::Idle => &["CPU s"],
         }
     }
 
@@ -89,7 +90,7 @@ impl Load {
             Load::Command(benchmark) => benchmark.run(server, requests, setting),
             Load::Transactions => traffic::transactions(server, scale.keys, time),
             Load::Publish(subscribers) => traffic::publish(server, *subscribers, time),
-            Load::Wake(wake) => traffic::wake(server, *wake, time),
+            Load::Wake => traffic::wake(server, time),
             Load::Queue(pairs) => traffic::queue(server, *pairs, time),
             Load::Memory(stored) => footprint::memory(server, *stored, scale),
             Load::Connections { subscribed } => footprint::connections(server, *subscribed, scale),

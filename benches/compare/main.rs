@@ -122,14 +122,16 @@ fn compare(options: &Options) -> Result<bool> {
         let mut lines = Vec::new();
         for row in &rows {
             match measure(row, &subjects, &setting, options) {
-                Ok(runs) => lines.push(Line::new(row, &runs)),
+                Ok(runs) => {
+                    measured += 1;
+                    lines.extend(Line::all(row, &runs));
+                }
                 Err(error) => {
                     failed += 1;
                     eprintln!("compare: {}: {error}", row.name);
                 }
             }
         }
-        measured += lines.len();
         if !lines.is_empty() && !options.test {
             let names = subjects.each_ref().map(|subject| subject.name.as_str());
             print!("{}", table::render(names, &lines, options.markdown));

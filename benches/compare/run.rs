@@ -7,8 +7,8 @@ use crate::server::Server;
 
 /// What a run shows.
 pub struct Run {
-    /// In the unit of the load.
-    pub cost: f64,
+    /// In the units of the load.
+    pub costs: Vec<f64>,
     pub per_second: Option<f64>,
 }
 
@@ -37,7 +37,7 @@ impl Meter<'_> {
         let elapsed = self.began.elapsed();
         let cpu = self.server.cpu()?.saturating_sub(self.cpu);
         Ok(Run {
-            cost: cpu.as_secs_f64() * 1e6 / count as f64,
+            costs: vec![cpu.as_secs_f64() * 1e6 / count as f64],
             per_second: Some(count as f64 / elapsed.as_secs_f64()),
         })
     }
