@@ -22,6 +22,9 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let inside = path.strip_prefix(&root).unwrap().with_extension("");
             let name = inside.file_name().unwrap().to_str().unwrap();
             if ["tests", "testing", "fake"].contains(&name) {
