@@ -77,6 +77,39 @@ mod text;
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
 
+/// What there is to look up for those who use respd, a page for each subject.
+pub mod manual {
+    // Who reads a page as a file follows its links to files, which it defines at its end. Of
+    // several definitions Markdown takes the first, so that here they lead to the items.
+    macro_rules! page {
+        ($file:literal) => {
+            concat!(
+                "[commands]: crate::manual::commands\n",
+                "[differences]: crate::manual::differences\n",
+                "[limits]: crate::manual::limits\n",
+                "[settings]: crate::manual::settings\n",
+                "[testing]: crate::manual::testing\n",
+                "[`Broker`]: crate::Broker\n",
+                "[`Builder`]: crate::Builder\n",
+                "[`LocalClient`]: crate::LocalClient\n",
+                "\n",
+                include_str!($file)
+            )
+        };
+    }
+
+    #[doc = page!("manual/commands.md")]
+    pub mod commands {}
+    #[doc = page!("manual/settings.md")]
+    pub mod settings {}
+    #[doc = page!("manual/limits.md")]
+    pub mod limits {}
+    #[doc = page!("manual/differences.md")]
+    pub mod differences {}
+    #[doc = page!("manual/testing.md")]
+    pub mod testing {}
+}
+
 /// The README's Rust code runs as tests of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
