@@ -546,18 +546,13 @@ fn client_pause(
     if timeout_ms > (i64::MAX - context.turn.now).unsigned_abs() {
         return Err(Error::TIMEOUT_OUT_OF_RANGE);
     }
-    let now = context.turn.uptime;
-    let until = now.saturating_add(Duration::from_millis(timeout_ms));
-    // Who has the keyspace when the pause begins writes before it.
-    context.turn.state();
-    context.server.pause.start(until, mode, now);
-    context.turn.wake_upkeep();
+    context.turn.pause(Duration::from_millis(timeout_ms), mode);
     reply.ok();
     Ok(())
 }
 
 fn client_unpause(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    context.server.pause.end();
+    context.turn.unpause();
     reply.ok();
     Ok(())
 }

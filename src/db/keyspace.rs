@@ -17,6 +17,9 @@ pub struct Keyspace {
     pub limits: Limits,
     /// For RANDOMKEY.
     pub rng: fastrand::Rng,
+    /// Reading removes no key whose time has come, which is as good as gone:
+    /// CLIENT PAUSE.
+    pub keeps_expired: bool,
 }
 
 /// Settings that handlers need.
@@ -48,6 +51,7 @@ impl Keyspace {
             stats: Stats::default(),
             limits,
             rng: fastrand::Rng::with_seed(seed),
+            keeps_expired: false,
         }
     }
 

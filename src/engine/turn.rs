@@ -17,6 +17,7 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::resp::{Output, OwnedArgv, Reply};
 use crate::server::Server;
+use crate::session::pause::PauseMode;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
 
 /// What one client does at one go: the lock of the keyspace, once it is needed,
@@ -102,10 +103,11 @@ impl<'a> Turn<'a> {
 
     #[inline]
     fn take_lock(&mut self) {
-        let guard = match self.engine.try_lock() {
+        let mut guard = match self.engine.try_lock() {
             Some(guard) => guard,
             None => self.wait_for_lock(),
         };
+        guard.keyspace.keeps_expired = self.server.pause.until(self.uptime).is_some();
         self.state = Some(guard);
     }
 
@@ -157,6 +159,23 @@ impl<'a> Turn<'a> {
                 self.reached_others |= settle::settle(self.server, state, self.now, self.uptime);
             }
         }
+    }
+
+    /// Holds commands back for a time: CLIENT PAUSE. Who has the keyspace when
+    /// it begins writes before it.
+    pub fn pause(&mut self, time: Duration, mode: PauseMode) {
+        let (server, now) = (self.server, self.uptime);
+        let state = self.state();
+        server.pause.start(now.saturating_add(time), mode, now);
+        state.keyspace.keeps_expired = server.pause.until(now).is_some();
+        self.wake_upkeep();
+    }
+
+    /// Ends that: CLIENT UNPAUSE.
+    pub fn unpause(&mut self) {
+        self.server.pause.end();
+        self.state().keyspace.keeps_expired = false;
+        self.wake_upkeep();
     }
 
     /// Has upkeep look at once whether there is something to do.
