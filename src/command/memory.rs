@@ -107,6 +107,10 @@ impl Memory {
             .server
             .clients
             .for_each(|client| clients += memory_of(client));
+        // What others hold for them.
+        let state = context.turn.state();
+        clients += state.waiters.memory() + state.watchers.memory();
+        clients += context.server.pubsub.memory();
         let databases = &context.turn.state().keyspace.databases;
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {
@@ -254,11 +258,38 @@ pub fn human(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::upkeep;
+    use crate::testing::{client, engine};
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_that_fits() {
         let shown = [0, 1023, 1024, 1536, 5 << 20, 3 << 40, 2 << 50].map(human);
         let expected = ["0B", "1023B", "1.00K", "1.50K", "5.00M", "3.00T", "2.00P"];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_clients_watch_and_hear_counts() {
+        const NAMES: usize = 10_000;
+        let names: String = (0..NAMES).map(|n| format!(" name{n}")).collect();
+        let engine = engine();
+        let mut looker = client(&engine);
+        let mut used = || -> usize {
+            let info = looker.line("INFO memory");
+            let bytes = info.split("used_memory:").nth(1).expect("a field");
+            let bytes = bytes.split("\r\n").next().expect("a line");
+            bytes.parse().expect("bytes")
+        };
+        let before = used();
+        for command in ["WATCH", "SUBSCRIBE", "PSUBSCRIBE"] {
+            let mut client = client(&engine);
+            client.line(&format!("{command}{names}"));
+            let grown = used() - before;
+            assert!(grown > NAMES * 64, "{command}: {grown}");
+            drop(client);
+            upkeep::until_done(&engine);
+            let left = used() - before;
+            assert!(left < grown / 10, "{command}: {left} of {grown}");
+        }
     }
 }

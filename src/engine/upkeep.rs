@@ -79,6 +79,17 @@ fn step(engine: &Engine) -> Option<Duration> {
     wakes_at.map(|at| Duration::from_millis((at - now).clamp(0, 60_000) as u64))
 }
 
+/// Does all that is to be done now.
+#[cfg(test)]
+pub fn until_done(engine: &Engine) {
+    let mut more = true;
+    while more {
+        more = engine.server.pubsub.take_down(AT_ONCE);
+        more |= step(engine) == Some(Duration::ZERO);
+    }
+    engine.server.pubsub.trim();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

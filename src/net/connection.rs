@@ -433,6 +433,7 @@ impl Connection {
     /// Writes `output` as far as the socket takes it; the rest goes back into
     /// the outbox. Answers whether all has left.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
+        let mut takes = false;
         while !output.is_empty() {
             let written = match output.only() {
                 Some(bytes) => self.stream.poll_write(cx, bytes),
@@ -452,8 +453,14 @@ impl Connection {
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
+                    takes = true;
                 }
                 Poll::Pending => {
+                    if takes {
+                        // Who reads slowly is not idle.
+                        let now = self.engine.server.clock.uptime();
+                        self.session.client.note_activity(now);
+                    }
                     self.put_back(output);
                     return Ok(false);
                 }
@@ -500,6 +507,7 @@ mod tests {
     use crate::engine::Wait;
     use crate::error::Result;
     use crate::resp::Argv;
+    use crate::session::Client;
     use crate::session::client::Peer;
     use crate::testing;
 
@@ -543,5 +551,81 @@ mod tests {
         let len = second.read(&mut item).await.unwrap();
         let item = String::from_utf8_lossy(&item[..len]);
         assert_eq!(item, "*2\r\n$5\r\nqueue\r\n$1\r\na\r\n");
+    }
+
+    /// Marks the only client as active in an hour from now, and answers it.
+    fn in_an_hour(engine: &Engine) -> Arc<Client> {
+        let client = engine.server.clients.all().remove(0);
+        client.note_activity(HOUR);
+        client
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Goes on with other tasks until the client's activity has been noted.
+    async fn until_active(client: &Client) {
+        while client.idle(HOUR) == Duration::ZERO {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_still_sending_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let client = in_an_hour(&engine);
+        socket
+            .write_all(b"*2\r\n$4\r\nECHO\r\n$9\r\nha")
+            .await
+            .unwrap();
+        until_active(&client).await;
+        in_an_hour(&engine);
+        // It is long by now, and grows in a buffer of its own.
+        let long = vec![b'x'; 2 * READ_MAX];
+        let request = format!("lf of it\r\n*2\r\n$4\r\nECHO\r\n${}\r\n", 2 * long.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket.write_all(&long).await.unwrap();
+        until_active(&client).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_still_reading_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let value = "v".repeat(4 << 20);
+        testing::client(&engine).line(&format!("SET k {value}"));
+        socket.write_all(b"GET k\r\n").await.unwrap();
+        // What the socket takes at once has been sent.
+        let client = engine.server.clients.all().remove(0);
+        while client.outbox.lock().output.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        let mut some = vec![0; 1 << 20];
+        socket.read_exact(&mut some).await.unwrap();
+        until_active(&client).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_been_served_or_let_go_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let client = engine.server.clients.all().remove(0);
+        socket.write_all(b"BLPOP q 0\r\n").await.unwrap();
+        while !client.flags().contains(ClientFlags::BLOCKED) {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        let mut other = testing::client(&engine);
+        other.line("RPUSH q a");
+        until_active(&client).await;
+        other.line("CLIENT PAUSE 100000 WRITE");
+        socket.write_all(b"RPUSH q b\r\n").await.unwrap();
+        while !client.flags().contains(ClientFlags::PAUSED) {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        other.line("CLIENT UNPAUSE");
+        until_active(&client).await;
     }
 }
