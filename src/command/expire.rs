@@ -7,7 +7,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{GENERIC, READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
-use crate::table::{Args, Handler, Row};
+use crate::table::{Args, Handler, Row, Unit};
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -78,34 +78,20 @@ pub const COMMANDS: &[Row] = &[
     },
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Seconds,
-    Milliseconds,
-}
-
-/// What a time counts from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Now,
-    Epoch,
-}
-
 fn expire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "expire", (Unit::Seconds, Since::Now))
+    set_expiry(db, args, reply, Unit::Seconds)
 }
 
 fn pexpire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "pexpire", (Unit::Milliseconds, Since::Now))
+    set_expiry(db, args, reply, Unit::Milliseconds)
 }
 
 fn expireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "expireat", (Unit::Seconds, Since::Epoch))
+    set_expiry(db, args, reply, Unit::UnixSeconds)
 }
 
 fn pexpireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let measure = (Unit::Milliseconds, Since::Epoch);
-    set_expiry(db, args, reply, "pexpireat", measure)
+    set_expiry(db, args, reply, Unit::UnixMilliseconds)
 }
 
 /// When EXPIRE and its relatives leave the expiry alone.
@@ -153,15 +139,15 @@ fn set_expiry(
     db: &mut Db<'_>,
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
-    name: &str,
-    (unit, since): (Unit, Since),
+    unit: Unit,
 ) -> Result<()> {
     let (key, mut time) = (args.next()?, args);
     args.next()?;
     // Redis reads the options first, and so tells what is wrong with them.
     let conditions = Conditions::parse(args)?;
     let time = time.int()?;
-    let at = point_in_time(time, unit, since, db.now).ok_or_else(|| Error::invalid_expire(name))?;
+    let at = unit.point(time, db.now);
+    let at = at.ok_or_else(|| args.invalid_expire())?;
     let set = match db.lookup(key) {
         Some(handle) if conditions.admit(at, db.database().expires_at(handle)) => {
             db.expire(key, handle, at)?;
@@ -173,61 +159,32 @@ fn set_expiry(
     Ok(())
 }
 
-/// A time in milliseconds after 1970, if there are so many.
-fn point_in_time(time: i64, unit: Unit, since: Since, now: i64) -> Option<i64> {
-    let milliseconds = match unit {
-        Unit::Seconds => time.checked_mul(1000)?,
-        Unit::Milliseconds => time,
-    };
-    match since {
-        Since::Now => milliseconds.checked_add(now),
-        Since::Epoch => Some(milliseconds),
-    }
-}
-
 fn ttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Seconds, Since::Now))
+    expiry(db, args, reply, Unit::Seconds)
 }
 
 fn pttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Milliseconds, Since::Now))
+    expiry(db, args, reply, Unit::Milliseconds)
 }
 
 fn expiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Seconds, Since::Epoch))
+    expiry(db, args, reply, Unit::UnixSeconds)
 }
 
 fn pexpiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Milliseconds, Since::Epoch))
+    expiry(db, args, reply, Unit::UnixMilliseconds)
 }
 
-fn expiry(
-    db: &mut Db<'_>,
-    mut args: Args<'_>,
-    reply: &mut Reply<'_>,
-    (unit, since): (Unit, Since),
-) -> Result<()> {
+fn expiry(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>, unit: Unit) -> Result<()> {
     const NO_KEY: i64 = -2;
     const NO_EXPIRY: i64 = -1;
     let Some(handle) = db.stat(args.next()?) else {
         reply.int(NO_KEY);
         return Ok(());
     };
-    let time = match (db.database().expires_at(handle), since) {
-        (None, _) => NO_EXPIRY,
-        (Some(at), Since::Now) => in_unit(at - db.now, unit),
-        (Some(at), Since::Epoch) => in_unit(at, unit),
-    };
-    reply.int(time);
+    let at = db.database().expires_at(handle);
+    reply.int(at.map_or(NO_EXPIRY, |at| unit.number(at, db.now)));
     Ok(())
-}
-
-/// Seconds are rounded to the nearest. The time is not negative.
-fn in_unit(milliseconds: i64, unit: Unit) -> i64 {
-    match unit {
-        Unit::Seconds => (milliseconds.unsigned_abs() + 500).div_euclid(1000) as i64,
-        Unit::Milliseconds => milliseconds,
-    }
 }
 
 fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {

@@ -237,22 +237,16 @@ fn popped(end: End) -> &'static str {
 }
 
 fn lpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    pop(db, args, reply, "lpop", End::Left)
+    pop(db, args, reply, End::Left)
 }
 
 fn rpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    pop(db, args, reply, "rpop", End::Right)
+    pop(db, args, reply, End::Right)
 }
 
-fn pop(
-    db: &mut Db<'_>,
-    mut args: Args<'_>,
-    reply: &mut Reply<'_>,
-    name: &str,
-    end: End,
-) -> Result<()> {
+fn pop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>, end: End) -> Result<()> {
     if args.remaining() > 2 {
-        return Err(Error::wrong_arity(name));
+        return Err(args.wrong_arity());
     }
     let key = args.next()?;
     let count = match args.remaining() {

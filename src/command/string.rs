@@ -15,7 +15,7 @@ use crate::table::vocabulary::{
     CREATE_KEY, GROW, GROW_FAST, INSERT_KEY, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
     STAT_KEY, STRING, TAKE_KEY, UPDATE_KEY, WRITE_FAST,
 };
-use crate::table::{Args, Handler, Row};
+use crate::table::{Args, Handler, Lifetime, Row, Unit};
 use crate::text::long_double::LongDouble;
 use crate::text::number;
 
@@ -232,7 +232,7 @@ fn set_with_options(
     let mut options = SetOptions::default();
     options.parse(args)?;
     let expiry = match options.lifetime {
-        Some(lifetime) => Expiry::At(lifetime.end("set", db.now)?),
+        Some(lifetime) => Expiry::At(lifetime.end(args, db.now)?),
         None if options.keep_ttl => Expiry::Keep,
         None => Expiry::Clear,
     };
@@ -258,22 +258,21 @@ fn set_with_options(
 }
 
 fn setex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_lifetime(db, args, reply, "setex", Unit::Seconds)
+    set_lifetime(db, args, reply, Unit::Seconds)
 }
 
 fn psetex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_lifetime(db, args, reply, "psetex", Unit::Milliseconds)
+    set_lifetime(db, args, reply, Unit::Milliseconds)
 }
 
 fn set_lifetime(
     db: &mut Db<'_>,
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
-    command: &str,
     unit: Unit,
 ) -> Result<()> {
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
-    let expiry = Expiry::At(Lifetime { unit, number }.end(command, db.now)?);
+    let expiry = Expiry::At(Lifetime { unit, number }.end(args, db.now)?);
     let found = db.peek(key);
     store(db, key, found, value, expiry)?;
     reply.ok();
@@ -313,7 +312,7 @@ fn getex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     match change {
         ExpiryChange::None => {}
         ExpiryChange::Persist => _ = db.persist(key, handle),
-        ExpiryChange::To(lifetime) => db.expire(key, handle, lifetime.end("getex", db.now)?)?,
+        ExpiryChange::To(lifetime) => db.expire(key, handle, lifetime.end(args, db.now)?)?,
     }
     Ok(())
 }
@@ -331,13 +330,13 @@ fn mget(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
 }
 
 fn mset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    store_pairs(db, pairs(args, "mset")?)?;
+    store_pairs(db, pairs(args)?)?;
     reply.ok();
     Ok(())
 }
 
 fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let pairs = pairs(args, "msetnx")?;
+    let pairs = pairs(args)?;
     let free = pairs.clone().all(|(key, _)| db.lookup(key).is_none());
     if free {
         store_pairs(db, pairs)?;
@@ -347,12 +346,9 @@ fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
 }
 
 /// The arguments two by two: a key and its value.
-fn pairs<'a>(
-    args: Args<'a>,
-    command: &str,
-) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone> {
+fn pairs<'a>(args: Args<'a>) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone> {
     if !args.remaining().is_multiple_of(2) {
-        return Err(Error::wrong_arity(command));
+        return Err(args.wrong_arity());
     }
     let (keys, values) = (args.rest().step_by(2), args.rest().skip(1).step_by(2));
     Ok(keys.zip(values))
@@ -613,65 +609,6 @@ impl<'a> ExpiryChange<'a> {
             };
         }
         Ok(change)
-    }
-}
-
-/// How long a key is to live, as the client wrote it. The number is read
-/// later: a bad option behind it is the error that Redis tells first.
-#[derive(Clone, Copy)]
-struct Lifetime<'a> {
-    unit: Unit,
-    number: &'a [u8],
-}
-
-/// What the number of a [`Lifetime`] counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Seconds,
-    Milliseconds,
-    UnixSeconds,
-    UnixMilliseconds,
-}
-
-impl Unit {
-    const WORDS: [(&'static str, Unit); 4] = [
-        ("EX", Unit::Seconds),
-        ("PX", Unit::Milliseconds),
-        ("EXAT", Unit::UnixSeconds),
-        ("PXAT", Unit::UnixMilliseconds),
-    ];
-
-    fn is_absolute(self) -> bool {
-        matches!(self, Unit::UnixSeconds | Unit::UnixMilliseconds)
-    }
-}
-
-impl<'a> Lifetime<'a> {
-    /// Takes a word and its number. Another word than that of an `earlier`
-    /// lifetime contradicts it.
-    fn parse(args: &mut Args<'a>, earlier: Option<Lifetime<'a>>) -> Result<Lifetime<'a>> {
-        let given = Unit::WORDS.iter().find(|(word, _)| args.keyword(word));
-        let &(_, unit) = given.ok_or(Error::SYNTAX)?;
-        if earlier.is_some_and(|earlier| earlier.unit != unit) {
-            return Err(Error::SYNTAX);
-        }
-        let number = args.next()?;
-        Ok(Lifetime { unit, number })
-    }
-
-    /// When it ends, in milliseconds since 1970.
-    fn end(self, command: &str, now: i64) -> Result<i64> {
-        let number = number::parse_i64(self.number).ok_or(Error::NOT_AN_INTEGER)?;
-        let scale = match self.unit {
-            Unit::Seconds | Unit::UnixSeconds => 1000,
-            Unit::Milliseconds | Unit::UnixMilliseconds => 1,
-        };
-        let start = if self.unit.is_absolute() { 0 } else { now };
-        let end = number
-            .checked_mul(scale)
-            .and_then(|length| length.checked_add(start));
-        end.filter(|_| number > 0)
-            .ok_or_else(|| Error::invalid_expire(command))
     }
 }
 
