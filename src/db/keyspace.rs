@@ -1,5 +1,6 @@
 //! All databases together, and what happens to whole ones.
 
+use super::agenda::Agenda;
 use super::journal::Journal;
 use super::store::{Database, Handle};
 use super::value::ChunkLimit;
@@ -20,7 +21,12 @@ pub struct Keyspace {
     /// Reading removes no key whose time has come, which is as good as gone:
     /// CLIENT PAUSE.
     pub keeps_expired: bool,
+    agenda: Agenda,
 }
+
+/// What removing a key takes, in times of what it takes to move one nearer to
+/// its time in the calendar of expiries.
+const REMOVAL: usize = 8;
 
 /// Settings that handlers need.
 #[derive(Clone, Copy, Debug)]
@@ -52,34 +58,47 @@ impl Keyspace {
             limits,
             rng: fastrand::Rng::with_seed(seed),
             keeps_expired: false,
+            agenda: Agenda::default(),
         }
     }
 
     /// When the first key of any database is due, or earlier, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
-        self.databases
-            .iter()
-            .filter_map(Database::first_expiry)
-            .min()
+        self.agenda.first().map(|(at, _)| at)
     }
 
-    /// Removes up to `max` keys that are due at `now`; answers how many.
-    pub fn expire_due(&mut self, now: i64, max: usize) -> usize {
-        let mut removed = 0;
-        for index in 0..self.databases.len() {
-            while removed < max
-                && let Some(handle) = self.databases[index].take_due(now)
-            {
+    /// Notes that a key of a database is to expire at a time.
+    #[inline]
+    pub(super) fn expires(&mut self, index: usize, at: i64) {
+        self.agenda.note(index, at);
+        self.journal.expires(at);
+    }
+
+    /// Removes keys that are due at `now`, the earliest of a database first:
+    /// `max`, or fewer if to find them takes as long. Answers whether there
+    /// may be more.
+    pub fn expire_due(&mut self, now: i64, max: usize) -> bool {
+        let mut budget = max * REMOVAL;
+        while budget > 0
+            && let Some((at, index)) = self.agenda.first()
+            && at <= now
+        {
+            let database = &mut self.databases[index];
+            if let Some(handle) = database.due(now, &mut budget) {
                 self.expire(index, handle);
-                removed += 1;
+                budget = budget.saturating_sub(REMOVAL);
+            } else if budget > 0 {
+                let first = database.first_expiry();
+                self.agenda.set(index, first);
             }
         }
-        removed
+        budget == 0
     }
 
     /// Removes every key of a database.
     pub fn flush(&mut self, index: usize) {
         let old = std::mem::take(&mut self.databases[index]);
+        self.agenda.set(index, None);
         if !old.is_empty() {
             self.journal.flushed(index, old);
         }
@@ -88,6 +107,7 @@ impl Keyspace {
     /// Exchanges two databases, which may be the same one.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
+        self.agenda.swap(a, b);
         self.journal.swapped(a, b);
     }
 
@@ -102,5 +122,80 @@ impl Keyspace {
             .event(index, KeyspaceEvents::EXPIRED, "expired", &key);
         // Redis does not count it.
         self.journal.changed(index, &key, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Db, Encoding, Expiry};
+
+    fn keyspace() -> Keyspace {
+        let limits = Limits {
+            string: 1 << 20,
+            list_chunk: ChunkLimit::default(),
+        };
+        let mut keyspace = Keyspace::new(4, limits, 1);
+        keyspace.journal.notify = KeyspaceEvents::all();
+        keyspace
+    }
+
+    fn set(keyspace: &mut Keyspace, index: usize, key: &str, at: i64) {
+        let mut db = Db::new(keyspace, index, 0, true);
+        let found = db.peek(key.as_bytes());
+        let expiry = Expiry::At(at);
+        db.set_string(
+            key.as_bytes(),
+            found,
+            b"v",
+            Encoding::Natural,
+            expiry,
+            "set",
+        )
+        .unwrap();
+        keyspace.journal.events.clear();
+    }
+
+    #[test]
+    fn keys_go_in_the_order_of_their_times_a_few_at_a_time() {
+        let mut keyspace = keyspace();
+        for n in 0..1000 {
+            let at = 1 + (n * 7) % 1000;
+            set(&mut keyspace, 0, &format!("{at:04}"), at);
+            set(&mut keyspace, 3, &format!("{at:04}"), at + 1000);
+        }
+        // Put off, so none of these is due.
+        for at in 1..=100 {
+            set(&mut keyspace, 0, &format!("{at:04}"), 5000 + at);
+        }
+        let mut gone = Vec::new();
+        loop {
+            let more = keyspace.expire_due(1500, 10);
+            let events = std::mem::take(&mut keyspace.journal.events);
+            assert!(events.len() <= 10, "{}", events.len());
+            gone.extend(events.into_iter().map(|event| (event.db, event.key)));
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(gone.len(), 900 + 500);
+        assert!(gone.is_sorted());
+        assert_eq!(keyspace.stats.expired, 1400);
+        assert!(keyspace.next_expiry().is_some_and(|at| at <= 1501));
+        assert!(!keyspace.expire_due(10_000, 10_000));
+        assert_eq!(keyspace.next_expiry(), None);
+    }
+
+    #[test]
+    fn an_emptied_or_exchanged_database_takes_its_times_along() {
+        let mut keyspace = keyspace();
+        set(&mut keyspace, 1, "a", 50);
+        set(&mut keyspace, 2, "b", 40);
+        keyspace.swap(2, 3);
+        keyspace.flush(1);
+        assert_eq!(keyspace.next_expiry(), Some(40));
+        assert!(!keyspace.expire_due(45, 10));
+        assert!(keyspace.databases[3].is_empty());
+        assert_eq!(keyspace.next_expiry(), None);
     }
 }

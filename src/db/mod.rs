@@ -7,6 +7,7 @@
 //! [`value`] is what a key can hold, [`store`] where it stands, [`view`] what
 //! a handler sees of both.
 
+mod agenda;
 mod digest;
 mod journal;
 mod keyspace;

@@ -51,11 +51,6 @@ pub struct Db<'a> {
 /// A string in a slot that stays this short is modified without an allocation.
 const MODIFIED_IN_PLACE: usize = 512;
 
-/// The clock of 24 bits that entries note their last access by, in seconds.
-fn access_clock(now: i64) -> u32 {
-    (now / 1000) as u32 & 0xff_ffff
-}
-
 impl<'a> Db<'a> {
     /// The database `index` at the time `now`.
     pub fn new(keyspace: &'a mut Keyspace, index: usize, now: i64, touch: bool) -> Db<'a> {
@@ -157,8 +152,8 @@ impl Db<'_> {
     #[inline]
     fn touch(&mut self, handle: Handle) {
         if self.touch {
-            let clock = access_clock(self.now);
-            self.database_mut().access(handle, clock);
+            let now = self.now;
+            self.database_mut().access(handle, now);
         }
     }
 
@@ -306,10 +301,9 @@ impl Db<'_> {
         event: &'static str,
     ) -> Result<()> {
         let expires_at = self.resolve(found, expiry);
-        let clock = access_clock(self.now);
-        let stored = self
-            .database_mut()
-            .set_string(found, key, value, encoding, expires_at, clock);
+        let now = self.now;
+        let database = self.database_mut();
+        let stored = database.set_string(found, key, value, encoding, expires_at, now);
         stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
         self.string_changed(key, found, event);
         if let Expiry::At(_) = expiry {
@@ -383,18 +377,18 @@ impl Db<'_> {
         encoding: Encoding,
         expires_at: Option<i64>,
     ) -> std::result::Result<(), Value> {
-        let clock = access_clock(self.now);
+        let now = self.now;
         let database = self.database_mut();
         if let Some(string) = Bytes::of(&value)
             && string.len() < SLOT_MAX
         {
-            return match database.set_string(found, key, string, encoding, expires_at, clock) {
+            return match database.set_string(found, key, string, encoding, expires_at, now) {
                 Ok(_) => Ok(()),
                 Err(Full) => Err(value),
             };
         }
         database
-            .set_value(found, key, value, expires_at, clock)
+            .set_value(found, key, value, expires_at, now)
             .map(|_| ())
     }
 
@@ -405,7 +399,7 @@ impl Db<'_> {
             Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),
             Expiry::Clear => None,
             Expiry::At(at) => {
-                self.keyspace.journal.expires(at);
+                self.keyspace.expires(self.index, at);
                 Some(at)
             }
         }
@@ -418,9 +412,10 @@ impl Db<'_> {
             self.delete(key, handle);
             return Ok(());
         }
-        let set = self.database_mut().set_expiry(handle, Some(at));
+        let now = self.now;
+        let set = self.database_mut().set_expiry(handle, Some(at), now);
         set.map_err(|Full| Error::OUT_OF_MEMORY)?;
-        self.keyspace.journal.expires(at);
+        self.keyspace.expires(self.index, at);
         self.changed(key, 1);
         self.event(KeyspaceEvents::GENERIC, "expire", key);
         Ok(())
@@ -430,7 +425,8 @@ impl Db<'_> {
     pub fn persist(&mut self, key: &[u8], handle: Handle) -> bool {
         let expires = self.database().expires_at(handle).is_some();
         if expires {
-            let set = self.database_mut().set_expiry(handle, None);
+            let now = self.now;
+            let set = self.database_mut().set_expiry(handle, None, now);
             set.expect("what becomes smaller has room");
             self.changed(key, 1);
             self.event(KeyspaceEvents::GENERIC, "persist", key);
@@ -545,8 +541,8 @@ impl Db<'_> {
 
     /// For how long nobody has used the key.
     pub fn idle(&self, handle: Handle) -> Duration {
-        let seconds = access_clock(self.now).wrapping_sub(self.database().accessed(handle));
-        Duration::from_secs(u64::from(seconds & 0xff_ffff))
+        let seconds = self.database().idle_s(handle, self.now);
+        Duration::from_secs(seconds.into())
     }
 }
 

@@ -57,7 +57,7 @@ fn step(engine: &Engine) -> Option<Duration> {
     while more && server.clock.uptime().saturating_sub(start) < STEP {
         more = false;
         if expires {
-            more = state.keyspace.expire_due(now, AT_ONCE) == AT_ONCE;
+            more = state.keyspace.expire_due(now, AT_ONCE);
             settle::settle(server, &mut state, now, start);
         }
         state.watchers.take_down(AT_ONCE);
@@ -67,16 +67,17 @@ fn step(engine: &Engine) -> Option<Duration> {
     if !more {
         state.note_observers();
     }
-    let due = state.keyspace.next_expiry();
-    let next = if more { Some(now) } else { due };
-    let next = next.filter(|_| more || expires);
+    let due = state.keyspace.next_expiry().filter(|_| expires);
     let resumes = paused_until.map(|until| until.saturating_sub(start));
-    let wakes_at = resumes.map(|after| now.saturating_add(after.as_millis() as i64));
-    let wakes_at = [next, wakes_at].into_iter().flatten().min();
+    let resumes = resumes.map(|after| now.saturating_add(after.as_millis() as i64));
+    let wakes_at = [due, resumes].into_iter().flatten().min();
     engine.wakes_at.store(wakes_at.unwrap_or(i64::MAX), Relaxed);
     MutexGuard::unlock_fair(state);
+    if more {
+        return Some(Duration::ZERO);
+    }
     // The wall clock may be set while we sleep: look at least once a minute.
-    wakes_at.map(|at| Duration::from_millis((at - now).clamp(0, 60_000) as u64))
+    wakes_at.map(|at| Duration::from_millis((at - now).clamp(1, 60_000) as u64))
 }
 
 /// Does all that is to be done now.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use bytes::Bytes;
 use slab::Slab;
 
-use super::entry::{self, Entry, EntryFlags};
+use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::index::Index;
 use super::slots::{self, Full, SLOT_MAX, Slots};
@@ -39,14 +39,6 @@ const EMPTY_MAX: usize = 64 * 1024;
 /// 1 KiB in a pipeline costs a tenth less. In a longer one the processor
 /// notices by itself that it is read line by line.
 const WARM_WHOLE_MAX: usize = 1280;
-
-/// Whether a key in `slot` expires at `at`.
-fn expires(slots: &Slots, at: i64, slot: u32) -> bool {
-    // Of a free slot the first byte is 0: no flags, so no expiry.
-    slots
-        .find(slot)
-        .is_some_and(|bytes| Entry(bytes).expires_at() == Some(at))
-}
 
 /// What an entry is to hold.
 enum Content<'a> {
@@ -156,6 +148,12 @@ impl Database {
         self.entry(handle).expires_at()
     }
 
+    /// For how many seconds nobody has used the key.
+    pub fn idle_s(&self, handle: Handle, now: i64) -> u32 {
+        let seconds = entry::access_clock(now).wrapping_sub(self.accessed(handle));
+        seconds & 0xff_ffff
+    }
+
     /// When the key was last used, in seconds, by a clock of 24 bits.
     pub fn accessed(&self, handle: Handle) -> u32 {
         self.entry(handle).accessed()
@@ -163,7 +161,8 @@ impl Database {
 
     /// Notes that the key is used now.
     #[inline]
-    pub(in crate::db) fn access(&mut self, handle: Handle, clock: u32) {
+    pub(in crate::db) fn access(&mut self, handle: Handle, now: i64) {
+        let clock = entry::access_clock(now);
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 
@@ -201,7 +200,7 @@ impl Database {
             ValueRef::Value(value) => value.held().memory() + size_of::<Value>(),
         };
         let expiry = if entry.expires_at().is_some() {
-            size_of::<(i64, u32)>()
+            size_of::<u32>()
         } else {
             0
         };
@@ -243,21 +242,21 @@ impl Database {
         value: &[u8],
         encoding: Encoding,
         expires_at: Option<i64>,
-        clock: u32,
+        now: i64,
     ) -> Result<Option<Value>, Full> {
         if let Some(handle) = found
             && !self.entry(handle).flags().contains(EntryFlags::VALUE)
-            && self.rewrite_in_place(
-                handle,
-                EntryFlags::of_string(encoding.bits()),
-                clock,
-                expires_at,
-                value,
-            )
         {
-            return Ok(None);
+            let head = Head {
+                flags: EntryFlags::of_string(encoding.bits()),
+                accessed: entry::access_clock(now),
+                expires_at,
+            };
+            if self.rewrite_in_place(handle, head, value, now) {
+                return Ok(None);
+            }
         }
-        self.put_string(found, key, value, encoding, expires_at, clock)
+        self.put_string(found, key, value, encoding, expires_at, now)
     }
 
     /// [`set_string`](Self::set_string) where the string that is there does
@@ -269,7 +268,7 @@ impl Database {
         value: &[u8],
         encoding: Encoding,
         expires_at: Option<i64>,
-        clock: u32,
+        now: i64,
     ) -> Result<Option<Value>, Full> {
         let needed = Entry::len(stored_len(key), value.len(), expires_at.is_some());
         let content = if needed > SLOT_MAX {
@@ -277,7 +276,7 @@ impl Database {
         } else {
             Content::Inline(value, encoding)
         };
-        let put = self.put(found, key, content, expires_at, clock);
+        let put = self.put(found, key, content, expires_at, now);
         put.map_err(|_| Full)
     }
 
@@ -290,9 +289,9 @@ impl Database {
         key: &[u8],
         value: Value,
         expires_at: Option<i64>,
-        clock: u32,
+        now: i64,
     ) -> Result<Option<Value>, Value> {
-        let put = self.put(found, key, Content::Value(value), expires_at, clock);
+        let put = self.put(found, key, Content::Value(value), expires_at, now);
         put.map_err(|content| match content {
             Content::Value(value) => value,
             Content::Inline(string, _) => Bytes::copy_from_slice(string).into(),
@@ -336,32 +335,35 @@ impl Database {
         &mut self,
         handle: Handle,
         expires_at: Option<i64>,
+        now: i64,
     ) -> Result<(), Full> {
         let entry = self.entry(handle);
-        let (flags, accessed) = (entry.flags(), entry.accessed());
-        let (key, value) = (entry.key(), entry.value());
-        let needed = Entry::len(key.len(), value.len(), expires_at.is_some());
+        let mut head = Head {
+            flags: entry.flags(),
+            accessed: entry.accessed(),
+            expires_at,
+        };
+        let (old, key_len, value) = (entry.expiry(), entry.key().len(), entry.value());
+        let needed = Entry::len(key_len, value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
-            // The expiry's eight bytes push the string out of the slot.
+            // The expiry pushes the string out of the slot.
             let value = Value::from(Bytes::copy_from_slice(value));
-            let needed = Entry::len(key.len(), entry::NUMBER_LEN, true);
+            let needed = Entry::len(key_len, entry::NUMBER_LEN, true);
             let slot = self.place_for(handle, needed)?;
             let number = (self.values.insert(value) as u32).to_le_bytes();
-            let flags = flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
-            self.rewrite(handle, slot, flags, accessed, expires_at, &number);
+            head.flags = head.flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
+            self.rewrite(handle, slot, head, &number, now);
             return Ok(());
         }
         let slot = self.place_for(handle, needed)?;
-        let old = self.expires_at(handle);
         if slot == handle.slot {
             entry::change_expiry(self.slots.get_mut(slot), expires_at);
         } else {
             self.relocate(handle, slot, |entry, slot| {
-                let (key, value) = (entry.key(), entry.value());
-                entry::write(slot, flags, accessed, expires_at, key, value);
+                entry::write(slot, head, entry.key(), entry.value());
             });
         }
-        self.move_expiry((old, handle.slot), (expires_at, slot));
+        self.move_expiry((old, handle.slot), (expires_at, slot), now);
         Ok(())
     }
 
@@ -375,8 +377,8 @@ impl Database {
         let value = flags
             .contains(EntryFlags::VALUE)
             .then(|| entry::number(entry.value()));
-        if let Some(at) = entry.expires_at() {
-            self.expiries.remove(at);
+        if let Some(expiry) = entry.expiry() {
+            self.expiries.remove(&mut self.slots, expiry, handle.slot);
         }
         self.index.remove(handle.hash, handle.slot);
         self.slots.free(handle.slot);
@@ -400,12 +402,11 @@ impl Database {
         self.expiries.first()
     }
 
-    /// A key that is due at `now`. It is removed before another is asked for.
-    pub(in crate::db) fn take_due(&mut self, now: i64) -> Option<Handle> {
-        let slots = &self.slots;
-        let slot = self
-            .expiries
-            .take_due(now, |(at, slot)| expires(slots, at, slot))?;
+    /// A key that is due at `now`, the earliest first. It is removed before
+    /// another is asked for. `None` if there is none, or if to find it takes
+    /// more than `budget`, which it uses up.
+    pub(in crate::db) fn due(&mut self, now: i64, budget: &mut usize) -> Option<Handle> {
+        let slot = self.expiries.due(&mut self.slots, now, budget)?;
         let hash = self.hash(self.key_in(slot));
         Some(Handle { hash, slot })
     }
@@ -479,10 +480,10 @@ impl Database {
         key: &[u8],
         content: Content<'v>,
         expires_at: Option<i64>,
-        clock: u32,
+        now: i64,
     ) -> Result<Option<Value>, Content<'v>> {
         if let Some(handle) = found {
-            return self.overwrite(handle, content, expires_at, clock);
+            return self.overwrite(handle, content, expires_at, now);
         }
         let needed = Entry::len(stored_len(key), content.len(), expires_at.is_some());
         let Ok(slot) = self.slots.allocate(needed) else {
@@ -512,16 +513,14 @@ impl Database {
                 &number[..]
             }
         };
-        entry::write(
-            self.slots.get_mut(slot),
+        let head = Head {
             flags,
-            clock,
+            accessed: entry::access_clock(now),
             expires_at,
-            key,
-            value,
-        );
+        };
+        entry::write(self.slots.get_mut(slot), head, key, value);
         self.index.insert(hash, slot);
-        self.move_expiry((None, slot), (expires_at, slot));
+        self.move_expiry((None, slot), (expires_at, slot), now);
         Ok(None)
     }
 
@@ -530,7 +529,7 @@ impl Database {
         handle: Handle,
         content: Content<'v>,
         expires_at: Option<i64>,
-        clock: u32,
+        now: i64,
     ) -> Result<Option<Value>, Content<'v>> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
@@ -555,7 +554,12 @@ impl Database {
                 (EntryFlags::VALUE, &number[..], None)
             }
         };
-        self.rewrite(handle, slot, flags, clock, expires_at, value);
+        let head = Head {
+            flags,
+            accessed: entry::access_clock(now),
+            expires_at,
+        };
+        self.rewrite(handle, slot, head, value, now);
         Ok(old)
     }
 
@@ -574,46 +578,30 @@ impl Database {
 
     /// Writes all of an entry but the key, into its own slot or another one,
     /// which is large enough.
-    fn rewrite(
-        &mut self,
-        handle: Handle,
-        slot: u32,
-        flags: EntryFlags,
-        accessed: u32,
-        expires_at: Option<i64>,
-        value: &[u8],
-    ) {
-        let old = self.expires_at(handle);
+    fn rewrite(&mut self, handle: Handle, slot: u32, mut head: Head, value: &[u8], now: i64) {
+        let old = self.entry(handle).expiry();
         if slot == handle.slot {
-            let slot = self.slots.get_mut(slot);
-            entry::overwrite(slot, flags, accessed, expires_at, value);
+            entry::overwrite(self.slots.get_mut(slot), head, value);
         } else {
             self.relocate(handle, slot, |entry, slot| {
-                let flags = flags | entry.flags() & EntryFlags::LONG_KEY;
-                entry::write(slot, flags, accessed, expires_at, entry.key(), value);
+                head.flags |= entry.flags() & EntryFlags::LONG_KEY;
+                entry::write(slot, head, entry.key(), value);
             });
         }
-        self.move_expiry((old, handle.slot), (expires_at, slot));
+        self.move_expiry((old, handle.slot), (head.expires_at, slot), now);
     }
 
     /// Writes all of an entry but the key, if its slot has the right size.
     #[inline(always)]
-    fn rewrite_in_place(
-        &mut self,
-        handle: Handle,
-        flags: EntryFlags,
-        accessed: u32,
-        expires_at: Option<i64>,
-        value: &[u8],
-    ) -> bool {
+    fn rewrite_in_place(&mut self, handle: Handle, head: Head, value: &[u8], now: i64) -> bool {
         let slot = self.slots.get_mut(handle.slot);
         let entry = Entry(slot);
-        let old = entry.expires_at();
-        let needed = Entry::len(entry.key().len(), value.len(), expires_at.is_some());
+        let old = entry.expiry();
+        let needed = Entry::len(entry.key().len(), value.len(), head.expires_at.is_some());
         let fits = slot.len() == slots::size(needed);
         if fits {
-            entry::overwrite(slot, flags, accessed, expires_at, value);
-            self.move_expiry((old, handle.slot), (expires_at, handle.slot));
+            entry::overwrite(slot, head, value);
+            self.move_expiry((old, handle.slot), (head.expires_at, handle.slot), now);
         }
         fits
     }
@@ -629,20 +617,24 @@ impl Database {
     /// Notes that a key, with the expiry and in the slot that `old` tells, has
     /// what `new` tells now.
     #[inline(always)]
-    fn move_expiry(&mut self, old: (Option<i64>, u32), new: (Option<i64>, u32)) {
-        if (old.0.is_some() || new.0.is_some()) && old != new {
-            self.note_expiry(old.0, new);
+    fn move_expiry(&mut self, old: (Option<(i64, u32)>, u32), new: (Option<i64>, u32), now: i64) {
+        if old.0.is_some() || new.0.is_some() {
+            self.note_expiry(old, new, now);
         }
     }
 
-    fn note_expiry(&mut self, old: Option<i64>, (new, slot): (Option<i64>, u32)) {
-        if let Some(at) = new {
-            let slots = &self.slots;
-            self.expiries
-                .insert((at, slot), |(at, slot)| expires(slots, at, slot));
-        }
-        if let Some(at) = old {
-            self.expiries.remove(at);
+    fn note_expiry(
+        &mut self,
+        (old, old_slot): (Option<(i64, u32)>, u32),
+        (new, slot): (Option<i64>, u32),
+        now: i64,
+    ) {
+        let (expiries, slots) = (&mut self.expiries, &mut self.slots);
+        match (old, new) {
+            (Some(old), Some(at)) => expiries.change(slots, (old, old_slot), (at, slot)),
+            (Some(old), None) => expiries.remove(slots, old, old_slot),
+            (None, Some(at)) => expiries.insert(slots, at, slot, now),
+            (None, None) => {}
         }
     }
 }

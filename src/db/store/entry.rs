@@ -46,7 +46,9 @@ pub const KEY_MAX: usize = 255;
 /// The number of a value or of a long key.
 pub const NUMBER_LEN: usize = 4;
 /// Milliseconds since 1970.
-const EXPIRY_LEN: usize = 8;
+const TIME_LEN: usize = 8;
+/// The time, and the place among the expiries.
+const EXPIRY_LEN: usize = TIME_LEN + 4;
 
 /// The parts of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -80,10 +82,21 @@ impl<'a> Entry<'a> {
     #[inline]
     pub fn expires_at(self) -> Option<i64> {
         self.flags().contains(EntryFlags::EXPIRES).then(|| {
-            let mut bytes = [0; EXPIRY_LEN];
+            let mut bytes = [0; TIME_LEN];
             let start = self.key_end();
-            bytes.copy_from_slice(&self.0[start..start + EXPIRY_LEN]);
+            bytes.copy_from_slice(&self.0[start..start + TIME_LEN]);
             i64::from_le_bytes(bytes)
+        })
+    }
+
+    /// When the key expires, and its place among the expiries.
+    #[inline]
+    pub fn expiry(self) -> Option<(i64, u32)> {
+        self.expires_at().map(|at| {
+            let mut place = [0; EXPIRY_LEN - TIME_LEN];
+            let start = self.key_end();
+            place.copy_from_slice(&self.0[start + TIME_LEN..start + EXPIRY_LEN]);
+            (at, u32::from_le_bytes(place))
         })
     }
 
@@ -119,38 +132,37 @@ pub fn number(bytes: &[u8]) -> usize {
     u32::from_le_bytes(number) as usize
 }
 
-/// Writes an entry into `slot`. `key` and `value` are what stands there: the
-/// bytes themselves or numbers, as `flags` says.
-pub fn write(
-    slot: &mut [u8],
-    flags: EntryFlags,
-    accessed: u32,
-    expires_at: Option<i64>,
-    key: &[u8],
-    value: &[u8],
-) {
-    slot[0] = flags.bits();
-    slot[4] = key.len() as u8;
-    slot[HEADER..HEADER + key.len()].copy_from_slice(key);
-    overwrite(slot, flags, accessed, expires_at, value);
+/// What stands before the key and the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// What the bytes are; [`EXPIRES`](EntryFlags::EXPIRES) follows by itself.
+    pub flags: EntryFlags,
+    /// When the key was last used.
+    pub accessed: u32,
+    /// When it expires.
+    pub expires_at: Option<i64>,
 }
 
-/// Writes all but the key, which is there already.
+/// Writes an entry into `slot`. `key` and `value` are what stands there: the
+/// bytes themselves or numbers, as the flags say.
+pub fn write(slot: &mut [u8], head: Head, key: &[u8], value: &[u8]) {
+    slot[0] = head.flags.bits();
+    slot[4] = key.len() as u8;
+    slot[HEADER..HEADER + key.len()].copy_from_slice(key);
+    overwrite(slot, head, value);
+}
+
+/// Writes all but the key, which is there already. If there was an expiry and
+/// there is one, its place is what it was.
 #[inline]
-pub fn overwrite(
-    slot: &mut [u8],
-    flags: EntryFlags,
-    accessed: u32,
-    expires_at: Option<i64>,
-    value: &[u8],
-) {
-    let mut flags = flags | Entry(slot).flags() & EntryFlags::LONG_KEY;
-    flags.set(EntryFlags::EXPIRES, expires_at.is_some());
+pub fn overwrite(slot: &mut [u8], head: Head, value: &[u8]) {
+    let mut flags = head.flags | Entry(slot).flags() & EntryFlags::LONG_KEY;
+    flags.set(EntryFlags::EXPIRES, head.expires_at.is_some());
     slot[0] = flags.bits();
-    write_accessed(slot, accessed);
+    write_accessed(slot, head.accessed);
     slot[5..HEADER].copy_from_slice(&(value.len() as u16).to_le_bytes());
-    write_expiry(slot, expires_at);
-    let start = Entry(slot).key_end() + expiry_len(expires_at.is_some());
+    write_expiry(slot, head.expires_at);
+    let start = Entry(slot).key_end() + expiry_len(head.expires_at.is_some());
     slot[start..start + value.len()].copy_from_slice(value);
 }
 
@@ -171,8 +183,20 @@ pub fn change_expiry(slot: &mut [u8], expires_at: Option<i64>) {
 fn write_expiry(slot: &mut [u8], expires_at: Option<i64>) {
     if let Some(expires_at) = expires_at {
         let start = Entry(slot).key_end();
-        slot[start..start + EXPIRY_LEN].copy_from_slice(&expires_at.to_le_bytes());
+        slot[start..start + TIME_LEN].copy_from_slice(&expires_at.to_le_bytes());
     }
+}
+
+/// Writes the place among the expiries of an entry that has one.
+pub fn write_place(slot: &mut [u8], place: u32) {
+    let start = Entry(slot).key_end();
+    slot[start + TIME_LEN..start + EXPIRY_LEN].copy_from_slice(&place.to_le_bytes());
+}
+
+/// The clock of 24 bits that tells when keys were used, in seconds.
+#[inline]
+pub fn access_clock(now: i64) -> u32 {
+    (now / 1000) as u32 & 0xff_ffff
 }
 
 /// Notes when the key was used.

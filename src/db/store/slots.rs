@@ -132,8 +132,8 @@ fn split(handle: u32) -> (usize, usize) {
 }
 
 impl Slots {
-    /// A slot of at least `len` bytes, which may hold anything but begins with
-    /// a 0. The handles are used up at 64 GiB.
+    /// A slot of at least `len` bytes, which may hold anything. The handles
+    /// are used up at 64 GiB.
     ///
     /// `len` is at most [`SLOT_MAX`].
     pub fn allocate(&mut self, len: usize) -> Result<u32, Full> {
@@ -154,7 +154,7 @@ impl Slots {
             }
             slot => {
                 let next = page.slot(slot as usize);
-                page.free = u16::from_le_bytes([next[2], next[3]]);
+                page.free = u16::from_le_bytes([next[0], next[1]]);
                 slot
             }
         };
@@ -193,7 +193,7 @@ impl Slots {
         let class = class(page.slot_len as usize);
         let was_full = page.used as usize == page.len();
         let next = page.free.to_le_bytes();
-        page.slot_mut(slot)[..4].copy_from_slice(&[0, 0, next[0], next[1]]);
+        page.slot_mut(slot)[..next.len()].copy_from_slice(&next);
         page.free = slot as u16;
         page.used -= 1;
         if page.used == 0 && (self.open[class].len() > usize::from(!was_full) || was_full) {
@@ -206,14 +206,6 @@ impl Slots {
         } else if was_full {
             self.open[class].push(number as u32);
         }
-    }
-
-    /// The bytes of a slot that may have been freed since: then the first one
-    /// is 0, or there are none.
-    pub fn find(&self, handle: u32) -> Option<&[u8]> {
-        let (number, slot) = split(handle);
-        let page = self.pages.get(number)?;
-        (page.slot_len > 0 && slot < page.len()).then(|| page.slot(slot))
     }
 
     /// The bytes of a slot: as many as were asked for, or a few more.
