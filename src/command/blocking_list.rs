@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::list::{self, PopFirst};
-use crate::db::{Db, End, List};
+use crate::db::Db;
+use crate::db::value::{End, List};
 use crate::engine::{Null, Wait};
 use crate::error::Result;
 use crate::resp::{Argv, Reply};

@@ -7,7 +7,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::db::{Database, Db, Digest, Handle, Held, List};
+use crate::db::value::{Held, List};
+use crate::db::{Database, Db, Digest, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::server::Server;

@@ -2,7 +2,8 @@
 //!
 //! Commands that wait for an element are in [`super::blocking_list`].
 
-use crate::db::{Db, Edited, End, Handle, List};
+use crate::db::value::{End, List};
+use crate::db::{Db, Edited, Handle};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 use crate::table::vocabulary::{

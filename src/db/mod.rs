@@ -12,12 +12,12 @@ mod digest;
 mod journal;
 mod keyspace;
 mod store;
-mod value;
+pub mod value;
 mod view;
 
 pub use digest::Digest;
 pub use journal::{Change, Event};
 pub use keyspace::{Keyspace, Limits, Stats};
 pub use store::{Database, Handle};
-pub use value::{ChunkLimit, Encoding, End, Held, Kind, List, Str};
+pub use value::{ChunkLimit, Encoding, Kind, Str};
 pub use view::{Db, Edited, Expiry};

@@ -549,7 +549,8 @@ impl Db<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{ChunkLimit, End, List};
+    use crate::db::ChunkLimit;
+    use crate::db::value::{End, List};
 
     fn keyspace() -> Keyspace {
         let limits = Limits {
