@@ -268,7 +268,7 @@ impl<'a> Turn<'a> {
             return;
         };
         let state = self.state();
-        state.watchers.unwatch(watch);
+        state.watchers.unwatch(*watch);
         // While the keyspace is held, nobody sets it again.
         session.client.set_flags(ClientFlags::DIRTY, false);
         state.note_observers();

@@ -99,8 +99,8 @@ impl Watchers {
     }
 
     /// Ends that for all keys: nobody marks the client any more.
-    pub fn unwatch(&mut self, watch: Box<Watch>) {
-        let Watch { watching, keys } = *watch;
+    pub fn unwatch(&mut self, watch: Watch) {
+        let Watch { watching, keys } = watch;
         watching.ended.store(true, Relaxed);
         let len = keys.len();
         let keys = keys.into_iter();
