@@ -9,7 +9,7 @@ use super::context::Context;
 use super::flags::Flags;
 use super::row::{Command, Handler, Outcome, Table};
 use super::secrets;
-use crate::engine::{Null, Wait};
+use crate::engine::{Attempt, Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, OwnedArgv, Reply};
 
@@ -40,9 +40,7 @@ pub fn call(
     };
     if let Err(error) = done {
         reply.output().rewind(mark);
-        let metrics = &server.metrics;
-        metrics.command(command.id).failed.fetch_add(1, Relaxed);
-        metrics.count_error(error.text());
+        server.metrics.count_failure(command.id, &error);
         reply.error(&error);
     }
     if context.in_exec
@@ -83,7 +81,7 @@ pub fn call(
 fn block(
     context: &mut Context<'_>,
     command: &Command,
-    attempt: crate::engine::Attempt,
+    attempt: Attempt,
     wait: Wait,
     argv: Argv<'_>,
 ) {
