@@ -46,6 +46,7 @@ impl Tally {
 
     /// Begins a call of the command with this id; answers since when it, or
     /// the calls that are timed together with it, run.
+    #[inline]
     pub fn begin(&mut self, server: &Server, command: usize) -> Duration {
         if self.command != command {
             self.count(server);
@@ -56,6 +57,7 @@ impl Tally {
 
     /// Ends a call that began at `start`. If it is `timed`, answers how long it
     /// has taken, together with the untimed ones of the same command before it.
+    #[inline]
     pub fn end(
         &mut self,
         server: &Server,

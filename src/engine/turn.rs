@@ -30,6 +30,8 @@ pub struct Turn<'a> {
     pub now: i64,
     /// Time since the broker's start, likewise.
     pub uptime: Duration,
+    /// A command has taken so long since that both are to be read again.
+    outdated: bool,
     tally: Tally,
     /// Other clients have been handed something in this turn.
     pub reached_others: bool,
@@ -46,6 +48,7 @@ impl<'a> Turn<'a> {
             state: None,
             now: clock.now_ms(),
             uptime,
+            outdated: false,
             tally: Tally::new(uptime),
             reached_others: false,
         }
@@ -53,18 +56,24 @@ impl<'a> Turn<'a> {
 
     /// Reads the clock again if commands of this turn have taken so long that
     /// the next one would see keys whose time has come.
+    #[inline]
     pub fn keep_time(&mut self) {
-        const OUTDATED_AFTER: Duration = Duration::from_millis(1);
-        let read_until = self.tally.read_until();
-        if read_until.saturating_sub(self.uptime) >= OUTDATED_AFTER {
-            self.now = self.server.clock.now_ms();
-            self.uptime = read_until;
+        if self.outdated {
+            self.read_clock();
         }
+    }
+
+    #[cold]
+    fn read_clock(&mut self) {
+        self.outdated = false;
+        self.now = self.server.clock.now_ms();
+        self.uptime = self.tally.read_until();
     }
 
     /// Begins a call of the command with this id; answers since when it, or
     /// the calls that are timed together with it, run, in time since the
     /// broker's start.
+    #[inline]
     pub fn begin_call(&mut self, command: usize) -> Duration {
         self.tally.begin(self.server, command)
     }
@@ -72,8 +81,12 @@ impl<'a> Turn<'a> {
     /// Ends and counts a call that began at `start`. If it is `timed`, answers
     /// how long it has taken, together with the untimed ones of the same
     /// command before it.
+    #[inline]
     pub fn end_call(&mut self, command: usize, start: Duration, timed: bool) -> Option<Duration> {
-        self.tally.end(self.server, command, start, timed)
+        const OUTDATED_AFTER: Duration = Duration::from_millis(1);
+        let duration = self.tally.end(self.server, command, start, timed)?;
+        self.outdated = self.tally.read_until().saturating_sub(self.uptime) >= OUTDATED_AFTER;
+        Some(duration)
     }
 
     /// Brings the metrics up to date, for whoever is about to read them.
@@ -107,7 +120,8 @@ impl<'a> Turn<'a> {
             Some(guard) => guard,
             None => self.wait_for_lock(),
         };
-        guard.keyspace.keeps_expired = self.server.pause.until(self.uptime).is_some();
+        let pause = &self.server.pause;
+        guard.keyspace.keeps_expired = pause.is_set() && pause.until(self.uptime).is_some();
         self.state = Some(guard);
     }
 

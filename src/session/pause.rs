@@ -55,9 +55,15 @@ impl Pause {
         }
     }
 
+    /// Whether there is a pause, or was one that nobody has ended yet.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        self.until_ms.load(Relaxed) != 0
+    }
+
     /// Does so if the pause is over.
     pub fn end_if_over(&self, now: Duration) {
-        if self.until_ms.load(Relaxed) != 0 && self.until(now).is_none() {
+        if self.is_set() && self.until(now).is_none() {
             self.end();
         }
     }
@@ -71,9 +77,6 @@ impl Pause {
     /// Holds a client back whose next command `writes` or does not; false if
     /// that may run.
     pub fn holds(&self, client: &Arc<Client>, writes: bool, now: Duration) -> bool {
-        if self.until_ms.load(Relaxed) == 0 || self.until(now).is_none() {
-            return false;
-        }
         let mut held = self.held.lock();
         // It may have ended meanwhile.
         let holds = self.until(now).is_some() && (writes || held.all);
