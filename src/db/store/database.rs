@@ -4,11 +4,11 @@
 use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
-use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::index::Index;
+use super::places::Places;
 use super::slots::{self, Full, SLOT_MAX, Slots};
 use crate::db::value::{Encoding, Value, ValueRef};
 
@@ -24,8 +24,8 @@ pub struct Handle {
 pub struct Database {
     index: Index,
     slots: Slots,
-    values: Slab<Value>,
-    long_keys: Slab<Box<[u8]>>,
+    values: Places<Value>,
+    long_keys: Places<Box<[u8]>>,
     expiries: Expiries,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
@@ -212,7 +212,7 @@ impl Database {
     /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
     pub fn dataset(&self) -> usize {
         let values = total(&self.values, |value| value.held().memory());
-        let long_keys = total(&self.long_keys, |key| key.len() + size_of::<Box<[u8]>>());
+        let long_keys = total(&self.long_keys, |key| key.len());
         self.slots.memory() + values + long_keys
     }
 
@@ -228,7 +228,7 @@ impl Database {
 
     /// Bytes of memory held without what the values themselves hold.
     pub fn overhead(&self) -> usize {
-        self.index.memory() + self.values.capacity() * size_of::<Value>()
+        self.index.memory() + self.values.memory() + self.long_keys.memory()
     }
 
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
@@ -350,7 +350,7 @@ impl Database {
             let value = Value::from(Bytes::copy_from_slice(value));
             let needed = Entry::len(key_len, entry::NUMBER_LEN, true);
             let slot = self.place_for(handle, needed)?;
-            let number = (self.values.insert(value) as u32).to_le_bytes();
+            let number = self.values.insert(value).to_le_bytes();
             head.flags = head.flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
             self.rewrite(handle, slot, head, &number, now);
             return Ok(());
@@ -496,7 +496,7 @@ impl Database {
         let long_key;
         let key = if key.len() > entry::KEY_MAX {
             flags |= EntryFlags::LONG_KEY;
-            long_key = (self.long_keys.insert(key.into()) as u32).to_le_bytes();
+            long_key = self.long_keys.insert(key.into()).to_le_bytes();
             &long_key[..]
         } else {
             key
@@ -509,7 +509,7 @@ impl Database {
             }
             Content::Value(value) => {
                 flags |= EntryFlags::VALUE;
-                number = (self.values.insert(value) as u32).to_le_bytes();
+                number = self.values.insert(value).to_le_bytes();
                 &number[..]
             }
         };
@@ -550,7 +550,7 @@ impl Database {
                 (EntryFlags::VALUE, &number[..], Some(old))
             }
             (Content::Value(value), None) => {
-                number = (self.values.insert(value) as u32).to_le_bytes();
+                number = self.values.insert(value).to_le_bytes();
                 (EntryFlags::VALUE, &number[..], None)
             }
         };
@@ -642,17 +642,17 @@ impl Database {
 /// How many values are looked at to tell what all of them hold.
 const SAMPLE: usize = 10_000;
 
-/// The sum over all entries; of very many, every so many is looked at.
-fn total<T>(slab: &Slab<T>, memory: impl Fn(&T) -> usize) -> usize {
-    if slab.len() <= SAMPLE {
-        return slab.iter().map(|(_, entry)| memory(entry)).sum();
+/// The sum over all things; of very many, every so many is looked at.
+fn total<T>(places: &Places<T>, memory: impl Fn(&T) -> usize) -> usize {
+    if places.len() <= SAMPLE {
+        return places.iter().map(memory).sum();
     }
-    let places = (0..slab.capacity()).step_by(slab.capacity() / SAMPLE);
-    let looked_at = places.filter_map(|place| slab.get(place));
-    let (count, sum) = looked_at.fold((0, 0), |(count, sum), entry| {
-        (count + 1, sum + memory(entry))
+    let numbers = (0..places.end()).step_by(places.end() / SAMPLE);
+    let looked_at = numbers.filter_map(|number| places.get(number));
+    let (count, sum) = looked_at.fold((0, 0), |(count, sum), thing| {
+        (count + 1, sum + memory(thing))
     });
-    let all = (sum as u128 * slab.len() as u128).checked_div(count);
+    let all = (sum as u128 * places.len() as u128).checked_div(count);
     all.unwrap_or_default() as usize
 }
 
