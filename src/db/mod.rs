@@ -8,6 +8,7 @@
 //! a handler sees of both.
 
 mod agenda;
+mod garbage;
 mod journal;
 mod keyspace;
 mod store;

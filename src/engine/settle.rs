@@ -70,7 +70,7 @@ fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool 
         }
         settled = known;
     }
-    state.keyspace.journal.clear_changes();
+    state.keyspace.clear_changes();
     key.shrink_to(KEEP);
     state.scratch.key = key;
     observe(server, state);

@@ -485,6 +485,12 @@ impl Index {
         }
     }
 
+    /// Frees a segment whatever is in it; false if there is none. Nothing else
+    /// is done with the index from then on.
+    pub fn free_segment(&mut self) -> bool {
+        self.segments.pop().is_some()
+    }
+
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         let buckets: usize = self.segments.iter().map(|s| s.buckets.len()).sum();

@@ -142,6 +142,34 @@ impl<T> Places<T> {
         }
     }
 
+    /// Whether so few of the places are taken that it is worth to gather them.
+    pub fn are_scattered(&self) -> bool {
+        self.chunks.len() > 3 * (self.len / CHUNK) + WORD
+    }
+
+    /// Gives a thing a lower number if one is free; answers that.
+    pub fn move_forward(&mut self, number: usize) -> Option<u32> {
+        let first = self.open.first().filter(|&chunk| chunk < number / CHUNK);
+        first.map(|_| {
+            let thing = self.remove(number);
+            self.insert(thing)
+        })
+    }
+
+    /// Takes out any thing. Nothing else is done with the places from then on.
+    pub fn pop(&mut self) -> Option<T> {
+        loop {
+            match self.chunks.last_mut()?.places.pop() {
+                Some(None) => {}
+                Some(thing) => {
+                    self.len -= 1;
+                    return thing;
+                }
+                None => _ = self.chunks.pop(),
+            }
+        }
+    }
+
     /// The thing of this number.
     pub fn get(&self, number: usize) -> Option<&T> {
         let chunk = self.chunks.get(number / CHUNK)?;

@@ -46,7 +46,12 @@ pub struct Slots {
     open: Vec<Numbers>,
     /// For each size how many pages it has.
     pages_of_size: Vec<u32>,
+    /// How many sizes have a page.
+    sizes: usize,
+    /// Bytes of all pages.
     memory: usize,
+    /// Bytes of the slots that are in use.
+    used: usize,
     /// How many pages there may be.
     pages_max: usize,
 }
@@ -58,7 +63,9 @@ impl Default for Slots {
             unused: Numbers::default(),
             open: Vec::new(),
             pages_of_size: Vec::new(),
+            sizes: 0,
             memory: 0,
+            used: 0,
             pages_max: PAGES_MAX,
         }
     }
@@ -162,6 +169,7 @@ impl Slots {
             }
         };
         page.used += 1;
+        self.used += page.slot_len as usize;
         if page.used as usize == page.len() {
             self.open[class].remove(number);
         }
@@ -196,6 +204,7 @@ impl Slots {
         page.slot_mut(slot)[..next.len()].copy_from_slice(&next);
         page.free = slot as u16;
         page.used -= 1;
+        self.used -= page.slot_len as usize;
         let is_empty = page.used == 0;
         self.open[class].insert(number);
         // While no other page has room, this one is soon needed again.
@@ -208,6 +217,7 @@ impl Slots {
         self.memory -= self.pages[number].bytes.len();
         self.pages[number] = Page::default();
         self.pages_of_size[class] -= 1;
+        self.sizes -= usize::from(self.pages_of_size[class] == 0);
         self.open[class].remove(number);
         self.unused.insert(number);
         while self.pages.last().is_some_and(|page| page.slot_len == 0) {
@@ -220,6 +230,28 @@ impl Slots {
             self.unused.shrink(end);
             self.open.iter_mut().for_each(|open| open.shrink(end));
         }
+    }
+
+    /// Whether so little of the pages is in use that it is worth to gather it.
+    /// A page of each size may be partly empty, and another one wholly.
+    pub fn are_scattered(&self) -> bool {
+        self.memory > 3 * self.used + self.sizes * 2 * PAGE_MAX
+    }
+
+    /// A slot of the same size in front of this one, if one is free.
+    pub fn allocate_before(&mut self, handle: u32) -> Option<u32> {
+        let (number, _) = split(handle);
+        let len = self.pages[number].slot_len as usize;
+        let first = self.open[class(len)].first()?;
+        (first < number).then(|| self.allocate(len).ok()).flatten()
+    }
+
+    /// Frees a page whatever is in it; false if there is none. Nothing else is
+    /// done with the slots from then on.
+    pub fn free_page(&mut self) -> bool {
+        let page = self.pages.pop();
+        self.memory -= page.as_ref().map_or(0, |page| page.bytes.len());
+        page.is_some()
     }
 
     /// The bytes of a slot: as many as were asked for, or a few more.
@@ -282,6 +314,7 @@ impl Slots {
             None => return Err(Full),
         };
         self.memory += len;
+        self.sizes += usize::from(self.pages_of_size[class] == 0);
         self.pages_of_size[class] += 1;
         self.open[class].insert(number);
         Ok(number)

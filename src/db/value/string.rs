@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::kind::{Held, Kind, serialized_string_len};
+use super::kind::{Held, Kind, PIECE, serialized_string_len};
 use crate::events::KeyspaceEvents;
 use crate::number;
 
@@ -108,6 +108,10 @@ impl Held for Bytes {
 
     fn memory(&self) -> usize {
         self.len()
+    }
+
+    fn pieces(&self) -> usize {
+        1 + self.len() / PIECE
     }
 
     fn serialized_len(&self) -> usize {
