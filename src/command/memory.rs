@@ -111,10 +111,11 @@ impl Memory {
         let state = context.turn.state();
         clients += state.waiters.memory() + state.watchers.memory();
         clients += context.server.pubsub.memory();
-        let databases = &context.turn.state().keyspace.databases;
+        let keyspace = &context.turn.state().keyspace;
+        let (databases, garbage) = (&keyspace.databases, keyspace.garbage.memory());
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {
-            dataset: databases.iter().map(Database::dataset).sum(),
+            dataset: databases.iter().map(Database::dataset).sum::<usize>() + garbage,
             tables: databases.iter().map(tables).sum(),
             clients,
             keys: databases.iter().map(Database::len).sum(),

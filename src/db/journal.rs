@@ -82,22 +82,29 @@ impl Journal {
     }
 
     /// Forgets the changes, which have been settled, and keeps buffers of the
-    /// size that is often needed.
-    pub fn clear_changes(&mut self) {
+    /// size that is often needed. Hands out databases that were emptied.
+    pub fn clear_changes(&mut self, mut discard: impl FnMut(Database)) {
         const KEPT: usize = 1024;
-        self.changes.clear();
+        for change in self.changes.drain(..) {
+            if let Change::Flushed { old, .. } = change {
+                discard(*old);
+            }
+        }
         self.changes.shrink_to(KEPT);
         self.keys.clear();
         self.keys.shrink_to(KEPT);
     }
 
-    /// Notes that a database was emptied.
-    pub fn flushed(&mut self, db: usize, old: Database) {
+    /// Notes that a database was emptied; hands out what was there if nobody
+    /// wants to know.
+    pub fn flushed(&mut self, db: usize, old: Database) -> Option<Database> {
         self.dirty += old.len() as u64;
-        if self.observed {
-            let old = Box::new(old);
-            self.changes.push(Change::Flushed { db, old });
+        if !self.observed {
+            return Some(old);
         }
+        let old = Box::new(old);
+        self.changes.push(Change::Flushed { db, old });
+        None
     }
 
     /// Notes that two databases have changed places, which may be the same one.

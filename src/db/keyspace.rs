@@ -1,9 +1,12 @@
 //! All databases together, and what happens to whole ones.
 
+use std::collections::BTreeSet;
+
 use super::agenda::Agenda;
+use super::garbage::Garbage;
 use super::journal::Journal;
 use super::store::{Database, Handle};
-use super::value::ChunkLimit;
+use super::value::{ChunkLimit, Value};
 use crate::events::KeyspaceEvents;
 
 /// All databases, and the journal of what happens to them.
@@ -21,12 +24,20 @@ pub struct Keyspace {
     /// Reading removes no key whose time has come, which is as good as gone:
     /// CLIENT PAUSE.
     pub keeps_expired: bool,
+    /// What was removed and has to be freed yet.
+    pub garbage: Garbage,
     agenda: Agenda,
+    /// Databases whose tables hold several times what is in them.
+    scattered: BTreeSet<usize>,
 }
 
 /// What removing a key takes, in times of what it takes to move one nearer to
 /// its time in the calendar of expiries.
 const REMOVAL: usize = 8;
+/// How many pieces of garbage can be freed in the time of a removal.
+const FREED: usize = 2;
+/// How many keys can be looked at in that time to gather what is scattered.
+const GATHERED: usize = 4;
 
 /// Settings that handlers need.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +69,9 @@ impl Keyspace {
             limits,
             rng: fastrand::Rng::with_seed(seed),
             keeps_expired: false,
+            garbage: Garbage::default(),
             agenda: Agenda::default(),
+            scattered: BTreeSet::new(),
         }
     }
 
@@ -99,8 +112,56 @@ impl Keyspace {
     pub fn flush(&mut self, index: usize) {
         let old = std::mem::take(&mut self.databases[index]);
         self.agenda.set(index, None);
-        if !old.is_empty() {
-            self.journal.flushed(index, old);
+        if !old.is_empty()
+            && let Some(old) = self.journal.flushed(index, old)
+        {
+            self.garbage.add_database(old);
+        }
+    }
+
+    /// Forgets the changes that the journal has noted: they have been settled.
+    pub fn clear_changes(&mut self) {
+        let garbage = &mut self.garbage;
+        self.journal
+            .clear_changes(|database| garbage.add_database(database));
+    }
+
+    /// Takes a key out, and notes nothing.
+    pub(super) fn remove(&mut self, index: usize, handle: Handle) {
+        let database = &mut self.databases[index];
+        let value = database.remove(handle);
+        if database.is_scattered() {
+            self.scattered.insert(index);
+        }
+        self.discard(value);
+    }
+
+    /// Whether there is something to [tidy](Self::tidy).
+    pub fn has_litter(&self) -> bool {
+        !self.garbage.is_empty() || !self.scattered.is_empty()
+    }
+
+    /// Does some of what nobody waits for: frees what was removed, and gathers
+    /// what is left. Takes about as long as to remove `max` keys; answers
+    /// whether there is more.
+    pub fn tidy(&mut self, max: usize) -> bool {
+        if self.garbage.free_some(max * FREED) {
+            return true;
+        }
+        while let Some(&index) = self.scattered.first() {
+            if self.databases[index].gather(max * GATHERED) {
+                return true;
+            }
+            self.scattered.remove(&index);
+        }
+        false
+    }
+
+    /// Drops a value that no key holds any more.
+    #[inline]
+    pub(super) fn discard(&mut self, value: Option<Value>) {
+        if let Some(value) = value {
+            self.garbage.add(value);
         }
     }
 
@@ -108,6 +169,9 @@ impl Keyspace {
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
         self.agenda.swap(a, b);
+        if self.scattered.contains(&a) || self.scattered.contains(&b) {
+            self.scattered.extend([a, b]);
+        }
         self.journal.swapped(a, b);
     }
 
@@ -116,7 +180,7 @@ impl Keyspace {
     pub(super) fn expire(&mut self, index: usize, handle: Handle) {
         let database = &mut self.databases[index];
         let key: Box<[u8]> = database.key(handle).into();
-        database.remove(handle);
+        self.remove(index, handle);
         self.stats.expired += 1;
         self.journal
             .event(index, KeyspaceEvents::EXPIRED, "expired", &key);

@@ -9,6 +9,7 @@
 
 mod agenda;
 mod digest;
+mod garbage;
 mod journal;
 mod keyspace;
 mod store;

@@ -304,7 +304,8 @@ impl Db<'_> {
         let now = self.now;
         let database = self.database_mut();
         let stored = database.set_string(found, key, value, encoding, expires_at, now);
-        stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        let old = stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        self.keyspace.discard(old);
         self.string_changed(key, found, event);
         if let Expiry::At(_) = expiry {
             self.event(KeyspaceEvents::GENERIC, "expire", key);
@@ -379,17 +380,15 @@ impl Db<'_> {
     ) -> std::result::Result<(), Value> {
         let now = self.now;
         let database = self.database_mut();
-        if let Some(string) = Bytes::of(&value)
-            && string.len() < SLOT_MAX
-        {
-            return match database.set_string(found, key, string, encoding, expires_at, now) {
-                Ok(_) => Ok(()),
-                Err(Full) => Err(value),
-            };
-        }
-        database
-            .set_value(found, key, value, expires_at, now)
-            .map(|_| ())
+        let old = match Bytes::of(&value) {
+            Some(string) if string.len() < SLOT_MAX => {
+                let set = database.set_string(found, key, string, encoding, expires_at, now);
+                set.map_err(|Full| value)?
+            }
+            _ => database.set_value(found, key, value, expires_at, now)?,
+        };
+        self.keyspace.discard(old);
+        Ok(())
     }
 
     /// The expiry that a key whose entry is `found` has from now on.
@@ -440,7 +439,7 @@ impl Db<'_> {
     }
 
     fn remove(&mut self, key: &[u8], handle: Handle, changes: usize) {
-        self.database_mut().remove(handle);
+        self.keyspace.remove(self.index, handle);
         self.changed(key, changes);
         self.event(KeyspaceEvents::GENERIC, "del", key);
     }
@@ -482,7 +481,7 @@ impl Db<'_> {
             self.database_mut().give_back(handle, value);
             return Err(Error::OUT_OF_MEMORY);
         }
-        self.database_mut().remove(handle);
+        self.keyspace.remove(self.index, handle);
         self.changed(from, 0);
         Ok(())
     }

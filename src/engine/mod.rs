@@ -60,10 +60,17 @@ impl Engine {
         })
     }
 
+    /// Has upkeep run at `at`, in milliseconds since 1970, or earlier.
+    fn wake_upkeep_at(&self, at: i64) {
+        if at < self.wakes_at.load(Relaxed) {
+            self.wakes_at.store(at, Relaxed);
+            self.woken.notify_one();
+        }
+    }
+
     /// Has upkeep run at once.
     pub fn wake_upkeep(&self) {
-        self.wakes_at.store(i64::MIN, Relaxed);
-        self.woken.notify_one();
+        self.wake_upkeep_at(i64::MIN);
     }
 
     /// Takes the lock if nobody has it.

@@ -86,7 +86,7 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
         }
         settled = known;
     }
-    state.keyspace.journal.clear_changes();
+    state.keyspace.clear_changes();
     state.told = 0;
     key.shrink_to(KEEP);
     state.scratch.key = key;

@@ -56,7 +56,7 @@ impl State {
 
     /// Whether something is left to be taken down that nobody waits for.
     pub fn has_litter(&self) -> bool {
-        self.watchers.are_leaving() || self.waiters.are_leaving()
+        self.watchers.are_leaving() || self.waiters.are_leaving() || self.keyspace.has_litter()
     }
 
     /// What a turn that panicked has left is nobody's to see: events are
@@ -65,7 +65,7 @@ impl State {
     pub fn abandon(&mut self) {
         self.watchers.mark_all();
         self.keyspace.journal.events.clear();
-        self.keyspace.journal.clear_changes();
+        self.keyspace.clear_changes();
         self.told = 0;
         self.scratch = Scratch::default();
     }

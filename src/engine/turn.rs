@@ -2,7 +2,6 @@
 
 use std::iter::StepBy;
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
@@ -339,13 +338,9 @@ impl Drop for Turn<'_> {
         let first = state.keyspace.journal.take_first_expiry();
         drop(state);
         if has_litter {
-            return self.engine.wake_upkeep();
-        }
-        if let Some(first) = first
-            && first < self.engine.wakes_at.load(Relaxed)
-        {
-            self.engine.wakes_at.store(first, Relaxed);
-            self.engine.woken.notify_one();
+            self.engine.wake_upkeep();
+        } else if let Some(first) = first {
+            self.engine.wake_upkeep_at(first);
         }
     }
 }

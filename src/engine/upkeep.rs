@@ -62,6 +62,7 @@ fn step(engine: &Engine) -> Option<Duration> {
         }
         state.watchers.take_down(AT_ONCE);
         state.waiters.take_down(AT_ONCE);
+        state.keyspace.tidy(AT_ONCE);
         more |= state.has_litter();
     }
     if !more {
@@ -71,7 +72,12 @@ fn step(engine: &Engine) -> Option<Duration> {
     let resumes = paused_until.map(|until| until.saturating_sub(start));
     let resumes = resumes.map(|after| now.saturating_add(after.as_millis() as i64));
     let wakes_at = [due, resumes].into_iter().flatten().min();
-    engine.wakes_at.store(wakes_at.unwrap_or(i64::MAX), Relaxed);
+    let next = if more {
+        i64::MIN
+    } else {
+        wakes_at.unwrap_or(i64::MAX)
+    };
+    engine.wakes_at.store(next, Relaxed);
     MutexGuard::unlock_fair(state);
     if more {
         return Some(Duration::ZERO);

@@ -4,13 +4,13 @@
 use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
-use slab::Slab;
 
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::index::Index;
+use super::places::Places;
 use super::slots::{self, Full, SLOT_MAX, Slots};
-use crate::db::value::{Encoding, Value, ValueRef};
+use crate::db::value::{Encoding, PIECE, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,9 +24,11 @@ pub struct Handle {
 pub struct Database {
     index: Index,
     slots: Slots,
-    values: Slab<Value>,
-    long_keys: Slab<Box<[u8]>>,
+    values: Places<Value>,
+    long_keys: Places<Box<[u8]>>,
     expiries: Expiries,
+    /// How far [`gather`](Self::gather) has come.
+    gathering: Option<u64>,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -34,6 +36,9 @@ pub struct Database {
 /// What a database without keys may hold on to, in bytes: a queue that is
 /// filled and emptied in turn is not to build everything anew each time.
 const EMPTY_MAX: usize = 64 * 1024;
+
+/// To free a page takes as long as this many pieces.
+const PAGE_PIECES: usize = 8;
 
 /// An entry of up to so many bytes is fetched whole before it is used: GET of
 /// 1 KiB in a pipeline costs a tenth less. In a longer one the processor
@@ -212,7 +217,7 @@ impl Database {
     /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
     pub fn dataset(&self) -> usize {
         let values = total(&self.values, |value| value.held().memory());
-        let long_keys = total(&self.long_keys, |key| key.len() + size_of::<Box<[u8]>>());
+        let long_keys = total(&self.long_keys, |key| key.len());
         self.slots.memory() + values + long_keys
     }
 
@@ -226,9 +231,14 @@ impl Database {
         self.expiries.average()
     }
 
+    /// All bytes of memory held.
+    pub fn total_memory(&self) -> usize {
+        self.dataset() + self.overhead() + self.expires_memory()
+    }
+
     /// Bytes of memory held without what the values themselves hold.
     pub fn overhead(&self) -> usize {
-        self.index.memory() + self.values.capacity() * size_of::<Value>()
+        self.index.memory() + self.values.memory() + self.long_keys.memory()
     }
 
     /// Stores a string under `key`, whose entry is `found`. `expires_at` is
@@ -350,7 +360,7 @@ impl Database {
             let value = Value::from(Bytes::copy_from_slice(value));
             let needed = Entry::len(key_len, entry::NUMBER_LEN, true);
             let slot = self.place_for(handle, needed)?;
-            let number = (self.values.insert(value) as u32).to_le_bytes();
+            let number = self.values.insert(value).to_le_bytes();
             head.flags = head.flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
             self.rewrite(handle, slot, head, &number, now);
             return Ok(());
@@ -367,8 +377,8 @@ impl Database {
         Ok(())
     }
 
-    /// Takes the key out and drops its value.
-    pub(in crate::db) fn remove(&mut self, handle: Handle) {
+    /// Takes the key out and answers its value, unless that stood in the slot.
+    pub(in crate::db) fn remove(&mut self, handle: Handle) -> Option<Value> {
         let entry = self.entry(handle);
         let flags = entry.flags();
         let long_key = flags
@@ -385,9 +395,7 @@ impl Database {
         if let Some(number) = long_key {
             self.long_keys.remove(number);
         }
-        if let Some(number) = value {
-            self.values.remove(number);
-        }
+        let value = value.map(|number| self.values.remove(number));
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
@@ -395,6 +403,89 @@ impl Database {
                 ..Database::default()
             };
         }
+        value
+    }
+
+    /// Whether the tables hold several times what is in them, so that it is
+    /// worth to [gather](Self::gather) that.
+    pub fn is_scattered(&self) -> bool {
+        self.slots.are_scattered() || self.values.are_scattered() || self.long_keys.are_scattered()
+    }
+
+    /// Moves some entries and values into places in front of theirs, so that
+    /// the pages and chunks behind become empty and are given back: `count`
+    /// keys are looked at, about. Answers whether there is more to be done. No
+    /// handle is of any use afterwards.
+    pub(in crate::db) fn gather(&mut self, count: usize) -> bool {
+        if self.gathering.is_none() && !self.is_scattered() {
+            return false;
+        }
+        let mut handles = Vec::with_capacity(count);
+        let cursor = self.gathering.unwrap_or(0);
+        let next = self.scan(cursor, count, |handle| handles.push(handle));
+        handles
+            .into_iter()
+            .for_each(|handle| self.move_forward(handle));
+        self.gathering = Some(next).filter(|&next| next != 0);
+        true
+    }
+
+    fn move_forward(&mut self, handle: Handle) {
+        let entry = self.entry(handle);
+        let (flags, expiry) = (entry.flags(), entry.expiry());
+        let (key, value) = (entry.key(), entry.value());
+        let value = flags
+            .contains(EntryFlags::VALUE)
+            .then(|| entry::number(value));
+        let key = flags
+            .contains(EntryFlags::LONG_KEY)
+            .then(|| entry::number(key));
+        if let Some(number) = value.and_then(|number| self.values.move_forward(number)) {
+            entry::write_value_number(self.slots.get_mut(handle.slot), number);
+        }
+        if let Some(number) = key.and_then(|number| self.long_keys.move_forward(number)) {
+            entry::write_key_number(self.slots.get_mut(handle.slot), number);
+        }
+        if let Some(slot) = self.slots.allocate_before(handle.slot) {
+            self.relocate(handle, slot, |entry, slot| slot.copy_from_slice(entry.0));
+            if let Some((at, place)) = expiry {
+                let old = ((at, place), handle.slot);
+                self.expiries.change(&mut self.slots, old, (at, slot));
+            }
+        }
+    }
+
+    /// In how many pieces keys and values are held, about: that is what it
+    /// takes to free them.
+    pub fn pieces(&self) -> usize {
+        let tables = self.slots.memory() + self.index.memory() + self.expiries.memory();
+        let values = total(&self.values, |value| value.held().pieces());
+        tables / PIECE + values + self.long_keys.len()
+    }
+
+    /// Frees some of the pieces, as many as `budget` has left; none is left if
+    /// it has some over. A value of more pieces than that comes back. Nobody
+    /// can see the database any more.
+    pub(in crate::db) fn free_some(&mut self, budget: &mut usize) -> Option<Value> {
+        while *budget > 0 {
+            *budget -= 1;
+            if let Some(value) = self.values.pop() {
+                let more = value.held().pieces().saturating_sub(1);
+                if more > *budget {
+                    return Some(value);
+                }
+                *budget -= more;
+            } else if self.slots.free_page() {
+                *budget = budget.saturating_sub(PAGE_PIECES);
+            } else if !(self.long_keys.pop().is_some()
+                || self.index.free_segment()
+                || self.expiries.free_block())
+            {
+                *budget += 1;
+                return None;
+            }
+        }
+        None
     }
 
     /// When the first key is due, or earlier.
@@ -496,7 +587,7 @@ impl Database {
         let long_key;
         let key = if key.len() > entry::KEY_MAX {
             flags |= EntryFlags::LONG_KEY;
-            long_key = (self.long_keys.insert(key.into()) as u32).to_le_bytes();
+            long_key = self.long_keys.insert(key.into()).to_le_bytes();
             &long_key[..]
         } else {
             key
@@ -509,7 +600,7 @@ impl Database {
             }
             Content::Value(value) => {
                 flags |= EntryFlags::VALUE;
-                number = (self.values.insert(value) as u32).to_le_bytes();
+                number = self.values.insert(value).to_le_bytes();
                 &number[..]
             }
         };
@@ -550,7 +641,7 @@ impl Database {
                 (EntryFlags::VALUE, &number[..], Some(old))
             }
             (Content::Value(value), None) => {
-                number = (self.values.insert(value) as u32).to_le_bytes();
+                number = self.values.insert(value).to_le_bytes();
                 (EntryFlags::VALUE, &number[..], None)
             }
         };
@@ -642,36 +733,106 @@ impl Database {
 /// How many values are looked at to tell what all of them hold.
 const SAMPLE: usize = 10_000;
 
-/// The sum over all entries; of very many, every so many is looked at.
-fn total<T>(slab: &Slab<T>, memory: impl Fn(&T) -> usize) -> usize {
-    if slab.len() <= SAMPLE {
-        return slab.iter().map(|(_, entry)| memory(entry)).sum();
+/// The sum over all things; of very many, every so many is looked at.
+fn total<T>(places: &Places<T>, memory: impl Fn(&T) -> usize) -> usize {
+    if places.len() <= SAMPLE {
+        return places.iter().map(memory).sum();
     }
-    let places = (0..slab.capacity()).step_by(slab.capacity() / SAMPLE);
-    let looked_at = places.filter_map(|place| slab.get(place));
-    let (count, sum) = looked_at.fold((0, 0), |(count, sum), entry| {
-        (count + 1, sum + memory(entry))
+    let numbers = (0..places.end()).step_by(places.end() / SAMPLE);
+    let looked_at = numbers.filter_map(|number| places.get(number));
+    let (count, sum) = looked_at.fold((0, 0), |(count, sum), thing| {
+        (count + 1, sum + memory(thing))
     });
-    let all = (sum as u128 * slab.len() as u128).checked_div(count);
+    let all = (sum as u128 * places.len() as u128).checked_div(count);
     all.unwrap_or_default() as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::ChunkLimit;
+    use crate::db::value::{End, List};
+
+    fn set(database: &mut Database, key: &str, value: &[u8], expires_at: Option<i64>) {
+        let (key, found) = (key.as_bytes(), database.find(key.as_bytes()));
+        let set = database.set_string(found, key, value, Encoding::Natural, expires_at, 0);
+        assert!(set.is_ok());
+    }
 
     #[test]
     fn what_very_many_values_hold_is_told_from_some() {
         let mut database = Database::default();
         let value = [b'x'; 5000];
         for index in 0..3 * SAMPLE {
-            let key = index.to_string();
-            let found = database.find(key.as_bytes());
-            let key = key.as_bytes();
-            let stored = database.set_string(found, key, &value, Encoding::Natural, None, 0);
-            assert!(stored.is_ok());
+            set(&mut database, &index.to_string(), &value, None);
         }
         let expected = 3 * SAMPLE * value.len() + database.slots.memory();
         assert_eq!(database.dataset(), expected);
+    }
+
+    fn key(n: usize) -> Vec<u8> {
+        let long = if n.is_multiple_of(4) { 300 } else { 0 };
+        format!("key{n}{}", "k".repeat(long)).into()
+    }
+
+    /// A database with some of very many keys: every fourth name is a long
+    /// one, every second key expires, every third value is a list.
+    fn filled(keys: impl Iterator<Item = usize>) -> Database {
+        let mut database = Database::default();
+        for n in keys {
+            let expires_at = n.is_multiple_of(2).then_some((n % 1000) as i64);
+            let (key, text) = (key(n), n.to_string());
+            if n.is_multiple_of(3) {
+                let mut list = List::default();
+                list.push(End::Left, text.as_bytes(), ChunkLimit::default());
+                let set = database.set_value(None, &key, list.into(), expires_at, 0);
+                assert!(set.is_ok());
+            } else {
+                let text = text.as_bytes();
+                let set = database.set_string(None, &key, text, Encoding::Natural, expires_at, 0);
+                assert!(set.is_ok());
+            }
+        }
+        database
+    }
+
+    fn text(value: ValueRef<'_>) -> Option<Vec<u8>> {
+        let string = value.string().map(|string| string.to_vec());
+        let list = || value.of_kind::<List>()?.peek(End::Left);
+        string.or_else(|| list().map(<[u8]>::to_vec))
+    }
+
+    #[test]
+    fn what_is_left_of_a_burst_takes_little_more_than_it_would_alone() {
+        const ALL: usize = 100_000;
+        // Each page and each chunk keeps some.
+        let kept = || (0..ALL).filter(|n| n % 16 < 2);
+        let mut database = filled(0..ALL);
+        for n in (0..ALL).filter(|n| n % 16 >= 2) {
+            let handle = database.find(&key(n)).expect("it is there");
+            database.remove(handle);
+        }
+        let alone = filled(kept()).total_memory();
+        assert!(database.values.are_scattered() && database.slots.are_scattered());
+        assert!(database.total_memory() > alone * 2);
+        let mut steps = 0;
+        while database.gather(50) {
+            steps += 1;
+        }
+        assert!(steps > kept().count() / 300, "{steps}");
+        let gathered = database.total_memory();
+        assert!(gathered < alone * 13 / 10, "{gathered} instead of {alone}");
+        for n in kept() {
+            let handle = database.find(&key(n)).expect("it is there");
+            assert_eq!(database.key(handle), key(n));
+            assert_eq!(text(database.value(handle)), Some(n.to_string().into()));
+        }
+        let mut due = Vec::new();
+        while let Some(handle) = database.due(i64::MAX, &mut 1_000_000) {
+            due.push(database.expires_at(handle));
+            database.remove(handle);
+        }
+        assert!(due.is_sorted());
+        assert_eq!(due.len(), kept().filter(|n| n % 2 == 0).count());
     }
 }

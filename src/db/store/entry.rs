@@ -187,6 +187,17 @@ fn write_expiry(slot: &mut [u8], expires_at: Option<i64>) {
     }
 }
 
+/// Writes another number of the value.
+pub fn write_value_number(slot: &mut [u8], number: u32) {
+    let range = Entry(slot).value_range();
+    slot[range].copy_from_slice(&number.to_le_bytes());
+}
+
+/// Writes another number of the key, which is a long one.
+pub fn write_key_number(slot: &mut [u8], number: u32) {
+    slot[HEADER..HEADER + NUMBER_LEN].copy_from_slice(&number.to_le_bytes());
+}
+
 /// Writes the place among the expiries of an entry that has one.
 pub fn write_place(slot: &mut [u8], place: u32) {
     let start = Entry(slot).key_end();

@@ -88,6 +88,20 @@ impl Expiries {
             + self.late.len() * size_of::<(i64, u32)>() * 3 / 2
     }
 
+    /// Frees some memory whatever is in it; false if there is none. Nothing
+    /// else is done with the expiries from then on.
+    pub fn free_block(&mut self) -> bool {
+        while let Some(level) = self.levels.last_mut() {
+            let bag = level.bags.last_mut();
+            match bag.map(|bag| bag.blocks.pop()) {
+                Some(Some(_)) => return true,
+                Some(None) => _ = level.bags.pop(),
+                None => _ = self.levels.pop(),
+            }
+        }
+        self.late.pop_first().is_some()
+    }
+
     /// Adds the slot of a key that expires at `at`, and notes its place.
     pub fn insert(&mut self, slots: &mut Slots, at: i64, slot: u32, now: i64) {
         if self.len == 0 {

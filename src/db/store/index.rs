@@ -20,6 +20,9 @@ use wide::u32x8;
 const BUCKETS_MAX: usize = 128;
 /// Entries of a bucket.
 const WIDTH: usize = 8;
+/// Two segments become one again if that has no more entries than this, so
+/// that it has to double before it splits.
+const MERGED_MAX: usize = BUCKETS_MAX * WIDTH * 3 / 8;
 /// A segment grows or splits when more than this many eighths are used: then
 /// nine of ten lookups still end in the first bucket.
 const FULL_EIGHTHS: usize = 7;
@@ -34,6 +37,8 @@ pub struct Index {
     directory: Vec<u32>,
     depth: u32,
     segments: Vec<Segment>,
+    /// How many segments need all bits of the directory.
+    deepest: usize,
     len: usize,
 }
 
@@ -46,6 +51,8 @@ struct Segment {
     len: u32,
     /// How many first bits all hashes in here share.
     depth: u32,
+    /// These bits.
+    prefix: u32,
 }
 
 /// What stands for a key: 32 bits of its hash, and a handle of the caller's.
@@ -101,11 +108,12 @@ impl Bucket {
 }
 
 impl Segment {
-    fn new(depth: u32, buckets: usize) -> Segment {
+    fn new(depth: u32, prefix: u32, buckets: usize) -> Segment {
         Segment {
             buckets: vec![Bucket::EMPTY; buckets].into(),
             len: 0,
             depth,
+            prefix,
         }
     }
 
@@ -227,7 +235,7 @@ impl Segment {
     }
 
     fn resize(&mut self, buckets: usize) {
-        let mut resized = Segment::new(self.depth, buckets);
+        let mut resized = Segment::new(self.depth, self.prefix, buckets);
         self.slots().for_each(|slot| resized.insert(slot));
         *self = resized;
     }
@@ -270,7 +278,8 @@ impl Index {
         debug_assert_ne!(handle, NONE);
         if self.directory.is_empty() {
             self.directory.push(0);
-            self.segments.push(Segment::new(0, 1));
+            self.segments.push(Segment::new(0, 0, 1));
+            self.deepest = 1;
         }
         loop {
             let at = self.segment(hash).expect("the directory covers every hash");
@@ -309,49 +318,104 @@ impl Index {
         let Some(segment) = self.segment(hash) else {
             return;
         };
-        let segment = &mut self.segments[segment];
-        if let Some((bucket, place)) = segment.find(hash, |here| here == handle) {
-            segment.remove(bucket, place);
-            self.len -= 1;
-            // A segment that was large once gives its memory back.
-            let len = segment.len as usize;
-            if segment.buckets.len() > 8 && len < segment.capacity() / 8 {
-                segment.resize(Segment::buckets_for(len * 2));
-            }
-        }
+        let Some((bucket, place)) = self.segments[segment].find(hash, |here| here == handle) else {
+            return;
+        };
+        self.segments[segment].remove(bucket, place);
+        self.len -= 1;
         if self.len == 0 {
             *self = Index::default();
+        } else {
+            self.give_back(segment);
+        }
+    }
+
+    /// Gives back what a segment needed when it was larger.
+    fn give_back(&mut self, at: usize) {
+        let segment = &mut self.segments[at];
+        let len = segment.len as usize;
+        if segment.buckets.len() > 8 && len < segment.capacity() / 3 {
+            segment.resize(Segment::buckets_for(len * 5 / 4));
+        }
+        if len < MERGED_MAX && segment.depth > 0 {
+            self.merge(at);
         }
     }
 
     fn split(&mut self, at: usize) {
-        let depth = self.segments[at].depth + 1;
+        let old = &self.segments[at];
+        let depth = old.depth + 1;
         if depth > self.depth {
-            self.directory = self
-                .directory
-                .iter()
-                .flat_map(|&segment| [segment, segment])
-                .collect();
+            let directory = self.directory.iter();
+            self.directory = directory.flat_map(|&at| [at, at]).collect();
             self.depth = depth;
+            self.deepest = 0;
+        }
+        if depth == self.depth {
+            self.deepest += 2;
         }
         let bit = 1 << (32 - depth);
-        let old = &self.segments[at];
         let is_high = |slot: &Slot| slot.0 & bit != 0;
         let high = old.slots().filter(is_high).count();
-        let mut halves = [old.len as usize - high, high]
-            .map(|len| Segment::new(depth, Segment::buckets_for(len)));
-        let mut sample = 0;
+        let mut halves = [(0, old.len as usize - high), (1, high)].map(|(last, len)| {
+            Segment::new(depth, old.prefix << 1 | last, Segment::buckets_for(len))
+        });
         for slot in old.slots() {
-            sample = slot.0;
             halves[usize::from(is_high(&slot))].insert(slot);
         }
         let [low, high] = halves;
-        let new = self.segments.len();
         self.segments[at] = low;
         self.segments.push(high);
-        // All prefixes of the old segment with the new bit set go to the new one.
-        let first = ((u64::from(sample | bit) >> (32 - depth)) << (self.depth - depth)) as usize;
-        self.directory[first..first + (1 << (self.depth - depth))].fill(new as u32);
+        self.enter(self.segments.len() - 1);
+    }
+
+    /// Has all prefixes in the directory that are a segment's lead to it.
+    fn enter(&mut self, at: usize) {
+        let Segment { depth, prefix, .. } = self.segments[at];
+        let covered = 1 << (self.depth - depth);
+        let first = prefix as usize * covered;
+        self.directory[first..first + covered].fill(at as u32);
+    }
+
+    /// Makes one of a segment and the other half of what it was once, if both
+    /// are small.
+    fn merge(&mut self, at: usize) {
+        let Segment { depth, prefix, .. } = self.segments[at];
+        let other = (prefix as usize ^ 1) << (self.depth - depth);
+        let other = self.directory[other] as usize;
+        let len = (self.segments[at].len + self.segments[other].len) as usize;
+        if self.segments[other].depth != depth || len > MERGED_MAX {
+            return;
+        }
+        let buckets = Segment::buckets_for(len * 5 / 4);
+        let mut merged = Segment::new(depth - 1, prefix >> 1, buckets);
+        for half in [at, other] {
+            let half = &self.segments[half];
+            half.slots().for_each(|slot| merged.insert(slot));
+        }
+        self.segments[at] = merged;
+        self.enter(at);
+        self.segments.swap_remove(other);
+        if other < self.segments.len() {
+            self.enter(other);
+        }
+        if self.segments.len() < self.segments.capacity() / 4 {
+            self.segments.shrink_to(self.segments.len() * 2);
+        }
+        if depth == self.depth {
+            self.deepest -= 2;
+            self.halve();
+        }
+    }
+
+    /// Halves the directory as long as no segment needs all of its bits.
+    fn halve(&mut self) {
+        while self.deepest == 0 {
+            self.directory = self.directory.iter().copied().step_by(2).collect();
+            self.depth -= 1;
+            let depths = self.segments.iter().map(|segment| segment.depth);
+            self.deepest = depths.filter(|&depth| depth == self.depth).count();
+        }
     }
 
     /// Handles from `cursor` on, in the order of their hashes, at least `count`
@@ -419,6 +483,12 @@ impl Index {
                 return Some(handle);
             }
         }
+    }
+
+    /// Frees a segment whatever is in it; false if there is none. Nothing else
+    /// is done with the index from then on.
+    pub fn free_segment(&mut self) -> bool {
+        self.segments.pop().is_some()
     }
 
     /// Bytes of memory held.
@@ -522,6 +592,40 @@ mod tests {
         let distinct: BTreeSet<_> = seen.iter().copied().collect();
         assert_eq!(distinct.len(), seen.len());
         assert_eq!((0..5_000).find(|n| !distinct.contains(n)), None);
+    }
+
+    #[test]
+    fn a_scan_finds_each_that_stays_once_while_the_index_shrinks() {
+        let mut index = filled(50_000);
+        let (mut cursor, mut seen, mut next) = (0, Vec::new(), 2_000);
+        loop {
+            cursor = index.scan(cursor, 10, |handle| seen.push(handle));
+            let end = (next + 250).min(50_000);
+            (next..end).for_each(|handle| index.remove(hash(handle), handle));
+            next = end;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let mut stayed: Vec<_> = seen.iter().copied().filter(|&n| n < 2_000).collect();
+        stayed.sort_unstable();
+        assert!(stayed.into_iter().eq(0..2_000));
+        assert!(index.directory.len() < 50, "{}", index.directory.len());
+    }
+
+    #[test]
+    fn memory_is_given_back_as_handles_go() {
+        let mut index = filled(300_000);
+        let full = index.memory();
+        let mut before = 300_000;
+        for (left, share) in [(75_000, 2), (3_000, 40), (30, 1_000)] {
+            (left..before).for_each(|n| index.remove(hash(n), n));
+            before = left;
+            let memory = index.memory();
+            assert!(memory < full / share, "{left}: {memory} of {full}");
+            let is_found = |n| index.find(hash(n), |here| here == n) == Some(n);
+            assert!((0..left).all(is_found));
+        }
     }
 
     #[test]

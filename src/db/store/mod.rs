@@ -5,6 +5,8 @@ mod database;
 mod entry;
 mod expiries;
 mod index;
+mod numbers;
+mod places;
 mod slots;
 
 pub use database::{Database, Handle};

@@ -7,6 +7,8 @@
 //!
 //! It knows nothing of what the bytes mean.
 
+use super::numbers::Numbers;
+
 /// The largest slot. What is longer belongs into an allocation of its own.
 pub const SLOT_MAX: usize = 4096;
 
@@ -38,12 +40,18 @@ pub struct Full;
 pub struct Slots {
     pages: Vec<Page>,
     /// Numbers of pages that were given back and can be used again.
-    unused: Vec<u32>,
-    /// For each size the pages that have a free slot.
-    open: Vec<Vec<u32>>,
+    unused: Numbers,
+    /// For each size the pages that have a free slot. The first one is used
+    /// first, so that what is left after a burst gathers at the front.
+    open: Vec<Numbers>,
     /// For each size how many pages it has.
     pages_of_size: Vec<u32>,
+    /// How many sizes have a page.
+    sizes: usize,
+    /// Bytes of all pages.
     memory: usize,
+    /// Bytes of the slots that are in use.
+    used: usize,
     /// How many pages there may be.
     pages_max: usize,
 }
@@ -52,10 +60,12 @@ impl Default for Slots {
     fn default() -> Slots {
         Slots {
             pages: Vec::new(),
-            unused: Vec::new(),
+            unused: Numbers::default(),
             open: Vec::new(),
             pages_of_size: Vec::new(),
+            sizes: 0,
             memory: 0,
+            used: 0,
             pages_max: PAGES_MAX,
         }
     }
@@ -139,14 +149,14 @@ impl Slots {
     pub fn allocate(&mut self, len: usize) -> Result<u32, Full> {
         let class = class(len);
         if self.open.len() <= class {
-            self.open.resize_with(class + 1, Vec::new);
+            self.open.resize_with(class + 1, Numbers::default);
             self.pages_of_size.resize(class + 1, 0);
         }
-        let number = match self.open[class].last() {
-            Some(&number) => number,
+        let number = match self.open[class].first() {
+            Some(number) => number,
             None => self.add_page(class)?,
         };
-        let page = &mut self.pages[number as usize];
+        let page = &mut self.pages[number];
         let slot = match page.free {
             NONE => {
                 page.touched += 1;
@@ -159,10 +169,11 @@ impl Slots {
             }
         };
         page.used += 1;
+        self.used += page.slot_len as usize;
         if page.used as usize == page.len() {
-            self.open[class].pop();
+            self.open[class].remove(number);
         }
-        Ok(number << SLOT_BITS | u32::from(slot))
+        Ok((number as u32) << SLOT_BITS | u32::from(slot))
     }
 
     /// Whether a slot can be had for each of these lengths, as far as pages
@@ -180,10 +191,8 @@ impl Slots {
         }
         let in_page = |class| (PAGE_MIN / class_size(class)).max(1);
         let needed = slots.iter().enumerate();
-        needed
-            .map(|(class, slots)| slots.div_ceil(in_page(class)))
-            .sum::<usize>()
-            <= pages
+        let needed = needed.map(|(class, slots)| slots.div_ceil(in_page(class)));
+        needed.sum::<usize>() <= pages
     }
 
     /// Frees a slot.
@@ -191,21 +200,58 @@ impl Slots {
         let (number, slot) = split(handle);
         let page = &mut self.pages[number];
         let class = class(page.slot_len as usize);
-        let was_full = page.used as usize == page.len();
         let next = page.free.to_le_bytes();
         page.slot_mut(slot)[..next.len()].copy_from_slice(&next);
         page.free = slot as u16;
         page.used -= 1;
-        if page.used == 0 && (self.open[class].len() > usize::from(!was_full) || was_full) {
-            // Another page has room, so this one is not needed at once again.
-            self.open[class].retain(|&open| open as usize != number);
-            self.memory -= self.pages[number].bytes.len();
-            self.pages[number] = Page::default();
-            self.pages_of_size[class] -= 1;
-            self.unused.push(number as u32);
-        } else if was_full {
-            self.open[class].push(number as u32);
+        self.used -= page.slot_len as usize;
+        let is_empty = page.used == 0;
+        self.open[class].insert(number);
+        // While no other page has room, this one is soon needed again.
+        if is_empty && self.open[class].len() > 1 {
+            self.remove_page(number, class);
         }
+    }
+
+    fn remove_page(&mut self, number: usize, class: usize) {
+        self.memory -= self.pages[number].bytes.len();
+        self.pages[number] = Page::default();
+        self.pages_of_size[class] -= 1;
+        self.sizes -= usize::from(self.pages_of_size[class] == 0);
+        self.open[class].remove(number);
+        self.unused.insert(number);
+        while self.pages.last().is_some_and(|page| page.slot_len == 0) {
+            self.pages.pop();
+            self.unused.remove(self.pages.len());
+        }
+        let end = self.pages.len();
+        if end < self.pages.capacity() / 4 {
+            self.pages.shrink_to(end * 2);
+            self.unused.shrink(end);
+            self.open.iter_mut().for_each(|open| open.shrink(end));
+        }
+    }
+
+    /// Whether so little of the pages is in use that it is worth to gather it.
+    /// A page of each size may be partly empty, and another one wholly.
+    pub fn are_scattered(&self) -> bool {
+        self.memory > 3 * self.used + self.sizes * 2 * PAGE_MAX
+    }
+
+    /// A slot of the same size in front of this one, if one is free.
+    pub fn allocate_before(&mut self, handle: u32) -> Option<u32> {
+        let (number, _) = split(handle);
+        let len = self.pages[number].slot_len as usize;
+        let first = self.open[class(len)].first()?;
+        (first < number).then(|| self.allocate(len).ok()).flatten()
+    }
+
+    /// Frees a page whatever is in it; false if there is none. Nothing else is
+    /// done with the slots from then on.
+    pub fn free_page(&mut self) -> bool {
+        let page = self.pages.pop();
+        self.memory -= page.as_ref().map_or(0, |page| page.bytes.len());
+        page.is_some()
     }
 
     /// The bytes of a slot: as many as were asked for, or a few more.
@@ -233,40 +279,44 @@ impl Slots {
     /// Has the handles be used up now, but for the slots of pages that there are.
     #[cfg(test)]
     pub fn add_no_page(&mut self) {
-        self.unused.clear();
+        self.unused = Numbers::default();
         self.pages_max = self.pages.len();
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.memory + self.pages.capacity() * size_of::<Page>()
+        let open: usize = self.open.iter().map(Numbers::memory).sum();
+        self.memory + self.pages.capacity() * size_of::<Page>() + self.unused.memory() + open
     }
 
-    fn add_page(&mut self, class: usize) -> Result<u32, Full> {
+    fn add_page(&mut self, class: usize) -> Result<usize, Full> {
         let slot_len = class_size(class);
         let doublings = self.pages_of_size[class].min(4);
         let len = (PAGE_MIN << doublings).min(PAGE_MAX).max(slot_len);
+        let len = len / slot_len * slot_len;
         let page = Page {
-            bytes: vec![0; len / slot_len * slot_len].into(),
+            bytes: vec![0; len].into(),
             slot_len: slot_len as u16,
             used: 0,
             touched: 0,
             free: NONE,
         };
-        self.memory += page.bytes.len();
-        self.pages_of_size[class] += 1;
-        let number = match self.unused.pop() {
+        let number = match self.unused.first() {
             Some(number) => {
-                self.pages[number as usize] = page;
+                self.unused.remove(number);
+                self.pages[number] = page;
                 number
             }
             None if self.pages.len() < self.pages_max => {
                 self.pages.push(page);
-                self.pages.len() as u32 - 1
+                self.pages.len() - 1
             }
             None => return Err(Full),
         };
-        self.open[class].push(number);
+        self.memory += len;
+        self.sizes += usize::from(self.pages_of_size[class] == 0);
+        self.pages_of_size[class] += 1;
+        self.open[class].insert(number);
         Ok(number)
     }
 }

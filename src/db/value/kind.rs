@@ -3,6 +3,9 @@
 use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 
+/// Allocators take about as long for a piece of this size as for a small one.
+pub const PIECE: usize = 8 * 1024;
+
 /// A kind of value, of which a key has one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kind {
@@ -26,6 +29,18 @@ pub trait Held {
 
     /// Bytes of memory held.
     fn memory(&self) -> usize;
+
+    /// In how many pieces of about [`PIECE`] bytes or less it is held: that is
+    /// what it takes to free it.
+    fn pieces(&self) -> usize;
+
+    /// Frees some of its pieces, as many as `budget` has left; answers whether
+    /// no more than one is left. Nobody can see the value any more.
+    fn free_some(&mut self, budget: &mut usize) -> bool {
+        // What is not in pieces goes at once.
+        *budget = budget.saturating_sub(self.pieces());
+        true
+    }
 
     /// About the bytes that it takes in Redis's file format, without
     /// compression.

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 pub use packed::End;
 use packed::{CHUNK, Packed};
 
-use super::kind::{Held, Kind, serialized_string_len};
+use super::kind::{Held, Kind, PIECE, serialized_string_len};
 use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 
@@ -129,6 +129,23 @@ impl Held for List {
                     + size_of::<Chunks>()
             }
         }
+    }
+
+    fn pieces(&self) -> usize {
+        match self {
+            List::Packed(packed) => 1 + packed.memory() / PIECE,
+            List::Chunks(chunks) => chunks.chunks.len(),
+        }
+    }
+
+    fn free_some(&mut self, budget: &mut usize) -> bool {
+        if let List::Chunks(chunks) = self {
+            while *budget > 0 && chunks.chunks.pop_back().is_some() {
+                *budget -= 1;
+            }
+            return chunks.chunks.is_empty();
+        }
+        true
     }
 
     fn serialized_len(&self) -> usize {

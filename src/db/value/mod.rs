@@ -7,7 +7,7 @@
 //!    `Default` (empty), with its [`Kind`] as the constant `KIND`, and what it
 //!    tells of itself: `impl Held`.
 //! 2. Here: the file and its type among the imports, a variant of [`Value`],
-//!    an arm in [`Value::held`], and at the end of this file which variant it
+//!    an arm in [`Value::held`] and its twin, and at the end of this file which variant it
 //!    is: `impl OfKind` and `impl From`.
 //!
 //! That is all. TYPE, OBJECT ENCODING, SCAN, COPY, RENAME, MEMORY USAGE, DEBUG
@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::digest::Digest;
 
-pub use kind::{Held, Kind};
+pub use kind::{Held, Kind, PIECE};
 pub use list::{ChunkLimit, End, List};
 pub use string::{Encoding, STRING, Str, modify};
 
@@ -40,6 +40,14 @@ pub enum Value {
 impl Value {
     /// The one `match` over all kinds.
     pub fn held(&self) -> &dyn Held {
+        match self {
+            Value::String(string) => string,
+            Value::List(list) => list,
+        }
+    }
+
+    /// [`held`](Self::held), to be changed.
+    pub fn held_mut(&mut self) -> &mut dyn Held {
         match self {
             Value::String(string) => string,
             Value::List(list) => list,

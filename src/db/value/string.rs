@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::kind::{Held, Kind, digest_string, serialized_string_len};
+use super::kind::{Held, Kind, PIECE, digest_string, serialized_string_len};
 use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 use crate::text::number;
@@ -109,6 +109,10 @@ impl Held for Bytes {
 
     fn memory(&self) -> usize {
         self.len()
+    }
+
+    fn pieces(&self) -> usize {
+        1 + self.len() / PIECE
     }
 
     fn serialized_len(&self) -> usize {
