@@ -359,7 +359,7 @@ impl Db<'_> {
     }
 
     /// Notes that a string was stored under `key`, whose entry was `found`.
-    #[inline]
+    #[inline(always)]
     fn string_changed(&mut self, key: &[u8], found: Option<Handle>, event: &'static str) {
         self.changed(key, 1);
         if found.is_none() {

@@ -117,6 +117,7 @@ enum Checked {
 }
 
 /// The checks, in the order in which Redis makes them.
+#[inline]
 fn check(
     context: &mut Context<'_>,
     table: &Table,

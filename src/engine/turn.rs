@@ -136,7 +136,7 @@ impl<'a> Turn<'a> {
     }
 
     /// A handler's view of a database.
-    #[inline]
+    #[inline(always)]
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
         // Taking the lock may change what time it is.
         self.state();

@@ -32,6 +32,7 @@ impl<'a> Context<'a> {
     }
 
     /// The client's selected database.
+    #[inline(always)]
     pub fn db(&mut self) -> Db<'_> {
         let touch = !self.session.client.flags().contains(ClientFlags::NO_TOUCH);
         self.turn.db(self.session.db, touch)

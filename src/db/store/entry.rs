@@ -154,7 +154,7 @@ pub fn write(slot: &mut [u8], head: Head, key: &[u8], value: &[u8]) {
 
 /// Writes all but the key, which is there already. If there was an expiry and
 /// there is one, its place is what it was.
-#[inline]
+#[inline(always)]
 pub fn overwrite(slot: &mut [u8], head: Head, value: &[u8]) {
     let mut flags = head.flags | Entry(slot).flags() & EntryFlags::LONG_KEY;
     flags.set(EntryFlags::EXPIRES, head.expires_at.is_some());
