@@ -1,6 +1,7 @@
 //! A client without a socket: the same path as over TCP, from the checks on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
@@ -76,8 +77,12 @@ impl LocalClient {
     /// Runs requests as they come over a connection, and answers their
     /// replies as they would leave.
     pub fn run(&mut self, requests: &[u8]) -> Vec<u8> {
+        if u32::try_from(requests.len()).is_err() {
+            // Places in a buffer are 32-bit numbers.
+            return b"-ERR Protocol error: too big a batch of requests\r\n".to_vec();
+        }
         let limits = Limits {
-            bulk: usize::MAX >> 1,
+            bulk: self.engine.server.live.bulk.load(Relaxed),
             authenticated: true,
         };
         let mut decoder = Decoder::default();

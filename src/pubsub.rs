@@ -304,8 +304,17 @@ impl PubSub {
 
     /// How many channels of this kind, or patterns, there are.
     pub fn count(&self, target: Target) -> usize {
-        self.map(target)
-            .map_or_else(|| self.pattern_count.load(Relaxed), DashMap::len)
+        let is_left = self.is_left();
+        let is_heard = |subscribers: &Subscribers| present(subscribers).next().is_some();
+        match self.map(target) {
+            Some(channels) if is_left => channels.iter().filter(|entry| is_heard(entry)).count(),
+            Some(channels) => channels.len(),
+            None if is_left => {
+                let patterns = self.patterns.read();
+                patterns.iter().filter(|(_, heard)| is_heard(heard)).count()
+            }
+            None => self.pattern_count.load(Relaxed),
+        }
     }
 
     fn map(&self, target: Target) -> Option<&Channels> {

@@ -402,7 +402,9 @@ fn kill(context: &mut Context<'_>, client: &Client) {
         context.session.ending = Some(Ending::AfterReplies);
         return;
     }
-    // Its task ends when it is next run; for everybody else it is gone now.
+    // Its task ends when it is next run; for everybody else it is gone now. Who
+    // writes looks for that under the lock.
+    context.turn.state();
     context.server.clients.remove(client.id);
     client.kill();
     if client.flags().contains(ClientFlags::BLOCKED) {

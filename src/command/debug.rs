@@ -293,8 +293,9 @@ fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
     let seconds = LongDouble::parse(args.next()?).unwrap_or(LongDouble::ZERO);
     const LONGEST_MS: i64 = 86_400_000;
     let millis = seconds.to_millis_rounded_up().clamp(0, LONGEST_MS);
-    let end = context.server.clock.uptime() + Duration::from_millis(millis as u64);
+    // Whoever waits for the lock has not begun to sleep.
     context.turn.state();
+    let end = context.server.clock.uptime() + Duration::from_millis(millis as u64);
     while !sleep_on(context.server, end) {}
     Ok(())
 }

@@ -89,6 +89,8 @@ fn exec(
     let Some(transaction) = context.session.transaction.take() else {
         return Err(Error::EXEC_WITHOUT_MULTI);
     };
+    // Nothing of others comes in between, whichever command needs data first.
+    context.turn.state();
     let dirty = context.turn.is_dirty(context.session);
     context.abandon_transaction();
     if transaction.refused {
@@ -103,7 +105,7 @@ fn exec(
     for (id, timed, argv) in transaction.commands() {
         // Blocking commands answer at once in here, so there is nothing to wait for.
         call(context, table, &table.commands()[id], timed, argv, reply);
-        // HELLO and RESET change how what follows is written.
+        // HELLO changes how what follows is written.
         reply.set_protocol(context.session.protocol);
     }
     context.in_exec = false;

@@ -16,7 +16,7 @@ use crate::table::{Command, Context, Table};
 pub struct Requests {
     /// The requests.
     pub batch: Batch,
-    /// One for each request.
+    /// One for each request that is to run.
     commands: Vec<Planned>,
     /// Where in the buffer keys are.
     keys: Vec<Range<u32>>,
@@ -75,14 +75,19 @@ const CONSTANT_TIME_WORDS: usize = 8;
 const KEPT: usize = 4096;
 
 impl Requests {
-    /// Looks up the commands of the batch, and has memory fetch what the
-    /// lookups of their keys are going to need.
+    /// Looks up the commands of the batch from the request `first` on, and has
+    /// memory fetch what the lookups of their keys are going to need.
     ///
     /// A lookup in a large keyspace misses the cache two or three times, each
     /// time waiting for memory. Those of a batch are independent of each other,
     /// so here the processor waits for many at once: SET and GET in pipelines
     /// of 16 cost a fifth less, MSET of ten a quarter.
-    fn plan(&mut self, context: &mut Context<'_>, table: &'static Table, buffer: &[u8]) {
+    fn plan(
+        &mut self,
+        context: &mut Context<'_>,
+        table: &'static Table,
+        (first, buffer): (usize, &[u8]),
+    ) {
         let Requests {
             batch,
             commands,
@@ -99,7 +104,7 @@ impl Requests {
             _ => TIMED_TOGETHER_MAX,
         };
         let mut together = 0;
-        for index in 0..batch.len() {
+        for index in first..batch.len() {
             let (argv, _) = batch.get(index, buffer);
             let name = argv.get(0).unwrap_or_default();
             let repeated = last.filter(|last| last.is_named(name));
@@ -150,7 +155,7 @@ impl Requests {
     ) -> Progress {
         let mut context = Context::new(engine, session);
         context.session.client.note_activity(context.turn.uptime);
-        self.plan(&mut context, table, buffer);
+        self.plan(&mut context, table, (first, buffer));
         // What the client has not read of earlier replies.
         let backlog = output.len();
         let mut progress = Progress {
@@ -159,7 +164,7 @@ impl Requests {
             stopped: None,
             reached_others: false,
         };
-        for planned in &self.commands[first..] {
+        for planned in &self.commands {
             let (argv, end) = self.batch.get(progress.next, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
             let known = (planned.command, planned.timed);

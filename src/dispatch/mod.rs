@@ -66,6 +66,7 @@ pub fn run(
             Next::Run
         }
         Ok(Checked::Hold) => return Next::Hold,
+        Ok(Checked::Drop) => return Next::Run,
         Err(error) => {
             let error = refuse(context, command, error);
             context.server.metrics.count_error(error.text());
@@ -114,6 +115,8 @@ enum Checked {
     Run(&'static Command),
     Queue(&'static Command),
     Hold,
+    /// The client is gone for everybody else.
+    Drop,
 }
 
 /// The checks, in the order in which Redis makes them.
@@ -155,18 +158,23 @@ fn check(
     }
     let queued = session.transaction.is_some() && !flags.contains(Flags::NOT_QUEUED);
     let effects = effects(session, table, command);
-    if session.client.flags().contains(ClientFlags::MONITOR) {
+    if effects.contains(Flags::WRITE) && !queued {
+        // Who pauses or kills has the keyspace, and so has who writes while it
+        // asks: no write comes after the answer.
+        context.turn.state();
+    }
+    let doing = context.session.client.flags();
+    if doing.contains(ClientFlags::KILLED) {
+        context.session.ending = Some(Ending::AtOnce);
+        return Ok(Checked::Drop);
+    }
+    if doing.contains(ClientFlags::MONITOR) {
         // It is a replica to Redis: no pause holds it back, so it may not do
         // what a pause is there to hold back.
         if effects.intersects(WRITES) || flags.contains(Flags::READONLY) {
             return refuse(Error::MONITOR_TOUCHES_KEYSPACE);
         }
     } else {
-        if effects.contains(Flags::WRITE) && !queued {
-            // Who pauses has the keyspace, and so has who writes while it asks:
-            // no write that was let through comes after the pause.
-            context.turn.state();
-        }
         let pause = &context.server.pause;
         let (client, uptime) = (&context.session.client, context.turn.uptime);
         if pause.is_set() && pause.holds(client, effects.intersects(WRITES), uptime) {

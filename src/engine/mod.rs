@@ -39,6 +39,9 @@ pub struct Engine {
     wakes_at: AtomicI64,
     /// Wakes upkeep: there is something to do earlier than it thinks.
     woken: Notify,
+    /// Turns that wait for the lock.
+    #[cfg(test)]
+    waiting: std::sync::atomic::AtomicUsize,
 }
 
 impl Engine {
@@ -57,6 +60,8 @@ impl Engine {
             state: Mutex::new(state),
             wakes_at: AtomicI64::new(i64::MAX),
             woken: Notify::new(),
+            #[cfg(test)]
+            waiting: Default::default(),
         })
     }
 

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::state::{KEEP, State};
-use super::waiters::{Released, Waiter};
+use super::waiters::{Recipient, Waiter};
 use crate::db::{Change, Db, Event};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Reply};
@@ -112,16 +112,20 @@ fn serve(
             break;
         };
         let mut output = state.scratch.reply.lend();
-        let mut reply = Reply::new(&mut output, waiter.protocol);
+        let mut reply = Reply::new(&mut output, waiter.recipient.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
         let served = view.database().value(found).kind() == waiter.wait.kind
-            && !waiter.client.flags().contains(ClientFlags::KILLED)
+            && !waiter
+                .recipient
+                .client
+                .flags()
+                .contains(ClientFlags::KILLED)
             && run(server, waiter, &mut view, &mut reply);
-        let client = waiter.client.id;
+        let client = waiter.recipient.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
-            Some(released) => {
-                resume(server, &released, &mut output, uptime);
+            Some(recipient) => {
+                resume(server, &recipient, &mut output, uptime);
                 served_any = true;
             }
             None => from = at + 1,
@@ -149,12 +153,14 @@ fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_
 }
 
 /// Hands a client that is no longer blocked its reply and has it run on.
-pub fn resume(server: &Server, released: &Released, reply: &mut Output, uptime: Duration) {
-    let client = &*released.client;
+pub fn resume(server: &Server, recipient: &Recipient, reply: &mut Output, uptime: Duration) {
+    let client = &*recipient.client;
+    // Before housekeeping can take it for idle.
+    client.note_activity(uptime);
     client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.live.output_limit(client.flags());
     let add = |pending: &mut Pending| {
-        if !released.silent {
+        if !recipient.silent {
             reply.drain_into(&mut pending.output, KEEP);
         }
         pending.resumed = true;

@@ -2,6 +2,8 @@
 
 use std::iter::StepBy;
 use std::ops::Range;
+#[cfg(test)]
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
@@ -10,7 +12,7 @@ use super::Engine;
 use super::settle;
 use super::state::State;
 use super::tally::Tally;
-use super::waiters::{Attempt, Wait, Waiter};
+use super::waiters::{Attempt, Recipient, Wait, Waiter};
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::Error;
@@ -32,6 +34,8 @@ pub struct Turn<'a> {
     /// A command has taken so long since that both are to be read again.
     outdated: bool,
     tally: Tally,
+    /// The thread unwinds from a panic that is none of this turn's.
+    was_panicking: bool,
     /// Other clients have been handed something in this turn.
     pub reached_others: bool,
 }
@@ -49,6 +53,7 @@ impl<'a> Turn<'a> {
             uptime,
             outdated: false,
             tally: Tally::new(uptime),
+            was_panicking: std::thread::panicking(),
             reached_others: false,
         }
     }
@@ -107,10 +112,19 @@ impl<'a> Turn<'a> {
     /// kept to the end of the turn.
     #[inline]
     pub fn state(&mut self) -> &mut State {
+        self.state_now().0
+    }
+
+    /// The same, and what time it is: milliseconds since 1970, and since the
+    /// broker's start. Waiting for the lock takes time, so whoever needs both
+    /// gets them together.
+    #[inline]
+    fn state_now(&mut self) -> (&mut State, i64, Duration) {
         if self.state.is_none() {
             self.take_lock();
         }
-        self.state.as_mut().expect("the lock has just been taken")
+        let state = self.state.as_mut().expect("the lock has just been taken");
+        (state, self.now, self.uptime)
     }
 
     #[inline]
@@ -128,6 +142,8 @@ impl<'a> Turn<'a> {
     /// when the data can be seen.
     #[cold]
     fn wait_for_lock(&mut self) -> MutexGuard<'a, State> {
+        #[cfg(test)]
+        self.engine.waiting.fetch_add(1, Relaxed);
         let guard = self.engine.lock();
         self.now = self.server.clock.now_ms();
         self.uptime = self.server.clock.uptime();
@@ -138,10 +154,8 @@ impl<'a> Turn<'a> {
     /// A handler's view of a database.
     #[inline(always)]
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
-        // Taking the lock may change what time it is.
-        self.state();
-        let now = self.now;
-        Db::new(&mut self.state().keyspace, index, now, touch)
+        let (state, now, _) = self.state_now();
+        Db::new(&mut state.keyspace, index, now, touch)
     }
 
     /// Makes `config` the settings, and has everything follow them.
@@ -177,8 +191,8 @@ impl<'a> Turn<'a> {
     /// Holds commands back for a time: CLIENT PAUSE. Who has the keyspace when
     /// it begins writes before it.
     pub fn pause(&mut self, time: Duration, mode: PauseMode) {
-        let (server, now) = (self.server, self.uptime);
-        let state = self.state();
+        let server = self.server;
+        let (state, _, now) = self.state_now();
         server.pause.start(now.saturating_add(time), mode, now);
         state.keyspace.keeps_expired = server.pause.until(now).is_some();
         self.wake_upkeep();
@@ -186,8 +200,10 @@ impl<'a> Turn<'a> {
 
     /// Ends that: CLIENT UNPAUSE.
     pub fn unpause(&mut self) {
-        self.server.pause.end();
-        self.state().keyspace.keeps_expired = false;
+        let server = self.server;
+        let (state, _, now) = self.state_now();
+        state.keyspace.keeps_expired = false;
+        server.pause.end(now);
         self.wake_upkeep();
     }
 
@@ -213,9 +229,11 @@ impl<'a> Turn<'a> {
             session.reply_mode = ReplyMode::On;
         }
         let waiter = Waiter {
-            client: session.client.clone(),
-            protocol: session.protocol,
-            silent,
+            recipient: Recipient {
+                client: session.client.clone(),
+                protocol: session.protocol,
+                silent,
+            },
             command,
             argv,
             keys,
@@ -241,14 +259,15 @@ impl<'a> Turn<'a> {
     }
 
     fn release(&mut self, client: u64, write: impl FnOnce(&mut Reply<'_>)) -> bool {
-        let state = self.state();
-        let Some(released) = state.waiters.remove(client) else {
+        let server = self.server;
+        let (state, _, uptime) = self.state_now();
+        let Some(recipient) = state.waiters.remove(client) else {
             return false;
         };
         state.note_observers();
         let mut output = Output::default();
-        write(&mut Reply::new(&mut output, released.protocol));
-        settle::resume(self.server, &released, &mut output, self.uptime);
+        write(&mut Reply::new(&mut output, recipient.protocol));
+        settle::resume(server, &recipient, &mut output, uptime);
         true
     }
 
@@ -263,8 +282,8 @@ impl<'a> Turn<'a> {
 
     /// Has EXEC fail if the key changes before it: WATCH.
     pub fn watch(&mut self, session: &mut Session, key: &[u8]) {
-        let (db, now) = (session.db, self.now);
-        let state = self.state();
+        let db = session.db;
+        let (state, now, _) = self.state_now();
         state.watchers.watch(
             &state.keyspace,
             &session.client,
@@ -292,8 +311,7 @@ impl<'a> Turn<'a> {
         let Some(watch) = &session.watch else {
             return false;
         };
-        let now = self.now;
-        let state = self.state();
+        let (state, now, _) = self.state_now();
         session.client.flags().contains(ClientFlags::DIRTY)
             || state.watchers.has_expired(&state.keyspace, watch, now)
     }
@@ -331,7 +349,7 @@ impl Drop for Turn<'_> {
         let Some(mut state) = self.state.take() else {
             return;
         };
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.was_panicking {
             state.abandon();
         }
         let has_litter = state.has_litter();
@@ -342,5 +360,124 @@ impl Drop for Turn<'_> {
         } else if let Some(first) = first {
             self.engine.wake_upkeep_at(first);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::LocalClient;
+    use crate::testing::{client, engine};
+
+    /// Has a client send requests while another turn has the lock; once they
+    /// wait, `meanwhile` happens. Answers the replies.
+    fn behind_the_lock(
+        engine: &Arc<Engine>,
+        mut client: LocalClient,
+        requests: &'static str,
+        meanwhile: impl FnOnce(),
+    ) -> String {
+        let waiting = engine.waiting.load(Relaxed);
+        let lock = engine.lock();
+        let sender = std::thread::spawn(move || client.run(requests.as_bytes()));
+        while engine.waiting.load(Relaxed) == waiting {
+            assert!(!sender.is_finished(), "{requests:?} needs no lock");
+            std::thread::yield_now();
+        }
+        meanwhile();
+        drop(lock);
+        let replies = sender.join().unwrap();
+        String::from_utf8(replies).unwrap()
+    }
+
+    /// Goes on in so many milliseconds, when a key that lived so long is gone.
+    fn wait_ms(engine: &Engine, millis: i64) {
+        let since = engine.server.clock.now_ms();
+        while engine.server.clock.now_ms() <= since + millis {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_expires_while_a_watch_waits_for_the_lock_had_expired_before_it() {
+        let engine = engine();
+        client(&engine).line("SET k v PX 20");
+        let requests = "WATCH k\r\nMULTI\r\nPING\r\nEXEC\r\n";
+        let replies = behind_the_lock(&engine, client(&engine), requests, || {
+            wait_ms(&engine, 20);
+        });
+        assert!(replies.ends_with("*1\r\n+PONG\r\n"), "{replies}");
+    }
+
+    #[test]
+    fn what_expires_while_an_exec_waits_for_the_lock_has_expired_before_it() {
+        let engine = engine();
+        let mut watcher = client(&engine);
+        client(&engine).line("SET k v PX 500");
+        watcher.line("WATCH k");
+        watcher.line("MULTI");
+        watcher.line("PING");
+        let replies = behind_the_lock(&engine, watcher, "EXEC\r\n", || {
+            wait_ms(&engine, 500);
+        });
+        assert_eq!(replies, "*-1\r\n");
+    }
+
+    #[test]
+    fn a_pause_counts_from_when_it_has_the_lock() {
+        let engine = engine();
+        let mut released = Duration::ZERO;
+        behind_the_lock(
+            &engine,
+            client(&engine),
+            "CLIENT PAUSE 10000 WRITE\r\n",
+            || {
+                wait_ms(&engine, 20);
+                released = engine.server.clock.uptime();
+            },
+        );
+        let until = engine.server.pause.until(released).unwrap();
+        let lasts = until + Duration::from_millis(1) - released;
+        assert!(lasts >= Duration::from_secs(10), "{lasts:?}");
+    }
+
+    #[test]
+    fn who_is_killed_while_it_waits_for_the_lock_writes_nothing() {
+        let engine = engine();
+        let victim = client(&engine);
+        let clients = engine.server.clients.all();
+        let replies = behind_the_lock(&engine, victim, "SET k v\r\n", || clients[0].kill());
+        assert_eq!(replies, "");
+        assert_eq!(client(&engine).line("EXISTS k"), ":0");
+    }
+
+    #[test]
+    fn a_transaction_that_waits_for_the_lock_has_done_nothing_yet() {
+        let engine = engine();
+        let mut listener = client(&engine);
+        listener.line("SUBSCRIBE news");
+        let heard = engine.server.clients.all().remove(0);
+        let requests = "MULTI\r\nPUBLISH news begin\r\nEXISTS k\r\nEXEC\r\n";
+        let replies = behind_the_lock(&engine, client(&engine), requests, || {
+            assert!(heard.outbox.lock().output.is_empty(), "it was heard");
+        });
+        assert!(replies.ends_with("*2\r\n:1\r\n:0\r\n"), "{replies}");
+    }
+
+    #[test]
+    fn a_panic_that_is_not_the_brokers_spoils_no_transaction() {
+        let engine = engine();
+        let mut watcher = client(&engine);
+        watcher.line("WATCH k");
+        watcher.line("MULTI");
+        let mut other = client(&engine);
+        let test = std::thread::spawn(move || {
+            other.line("WATCH unrelated");
+            panic!("an assertion of an embedder's has failed");
+        });
+        assert!(test.join().is_err());
+        assert_eq!(watcher.line("EXEC"), "*0");
     }
 }

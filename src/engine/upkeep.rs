@@ -25,16 +25,19 @@ const AT_ONCE: usize = 32;
 /// Keeps the keyspace up until the task is dropped.
 pub async fn run(engine: &Engine) {
     loop {
-        // Subscriptions need no keyspace, so nobody is to wait for both.
-        let left = engine.server.pubsub.take_down(AT_ONCE);
-        let next = catch_unwind(AssertUnwindSafe(|| step(engine))).unwrap_or_else(|_| {
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            // Subscriptions need no keyspace, so nobody is to wait for both.
+            let left = engine.server.pubsub.take_down(AT_ONCE);
+            let next = step(engine);
+            if left { Some(Duration::ZERO) } else { next }
+        }));
+        let next = next.unwrap_or_else(|_| {
             // The panic is on record. Whatever it was, other keys still expire.
             engine.lock().abandon();
             Some(AFTER_PANIC)
         });
-        match next.filter(|_| !left) {
+        match next {
             Some(Duration::ZERO) => tokio::task::yield_now().await,
-            None if left => tokio::task::yield_now().await,
             None => engine.woken.notified().await,
             Some(wait) => tokio::select! {
                 () = engine.woken.notified() => {}

@@ -56,11 +56,7 @@ pub type Attempt = fn(&mut Db<'_>, Argv<'_>, &mut Reply<'_>) -> Result<Option<Wa
 /// A blocked client, and the command that it waits to have run again.
 pub struct Waiter {
     /// Whom to reply to.
-    pub client: Arc<Client>,
-    /// How to reply.
-    pub protocol: Protocol,
-    /// It wants no reply: CLIENT REPLY.
-    pub silent: bool,
+    pub recipient: Recipient,
     /// The id of the command.
     pub command: usize,
     /// The request.
@@ -75,9 +71,10 @@ pub struct Waiter {
     pub wait: Wait,
 }
 
-/// A client whose wait has ended, and how to reply to it.
-pub struct Released {
-    /// Whom to reply to.
+/// A client that waits for a reply, and how to write it.
+#[derive(Clone)]
+pub struct Recipient {
+    /// The client.
     pub client: Arc<Client>,
     /// How to reply.
     pub protocol: Protocol,
@@ -165,7 +162,7 @@ impl Waiters {
     /// Puts a client behind all others that wait for the same keys.
     pub fn add(&mut self, waiter: Waiter) {
         let place = Place {
-            client: waiter.client.id,
+            client: waiter.recipient.client.id,
             wait: self.next_wait,
         };
         self.next_wait += 1;
@@ -189,13 +186,9 @@ impl Waiters {
     }
 
     /// Takes a client out, if it is still blocked.
-    pub fn remove(&mut self, client: u64) -> Option<Released> {
+    pub fn remove(&mut self, client: u64) -> Option<Recipient> {
         let (_, (place, waiter)) = self.by_client.remove(&client)?;
-        let released = Released {
-            client: waiter.client.clone(),
-            protocol: waiter.protocol,
-            silent: waiter.silent,
-        };
+        let recipient = waiter.recipient.clone();
         self.request_bytes -= waiter.argv.memory();
         let mut leaving = Leaving { place, waiter };
         if leaving.waiter.keys.len() <= Self::AT_ONCE {
@@ -203,7 +196,7 @@ impl Waiters {
         } else {
             self.leaving.push_back(leaving);
         }
-        Some(released)
+        Some(recipient)
     }
 
     /// Gives up some of the places of waits that have ended.

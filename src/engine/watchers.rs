@@ -168,16 +168,26 @@ impl Watchers {
 
     /// All keys of a database are gone; `old` has what was there.
     pub fn flushed(&mut self, db: usize, old: &Database) {
-        let watched = self.by_db.get_mut(db).into_iter();
-        for (key, watchers) in watched.flat_map(SegmentedMap::iter_mut) {
-            if old.find(key).is_none() {
-                continue;
-            }
+        let Some(watched) = self.by_db.get_mut(db) else {
+            return;
+        };
+        let flushed = |watchers: &mut Vec<Watcher>| {
             for watcher in watchers {
                 if !std::mem::take(&mut watcher.was_expired) {
                     watcher.mark();
                 }
             }
+        };
+        // The fewer are looked up among the more.
+        if old.len() < watched.len() {
+            let keys = old.iter().map(|handle| old.key(handle));
+            for key in keys {
+                watched.get_mut(key).map(flushed);
+            }
+        } else {
+            let all = watched.iter_mut();
+            let gone = all.filter(|(key, _)| old.find(key).is_some());
+            gone.for_each(|(_, watchers)| flushed(watchers));
         }
     }
 
@@ -210,7 +220,9 @@ impl Watchers {
 
     /// Whether one of the client's keys has expired since it was watched.
     pub fn has_expired(&self, keyspace: &Keyspace, watch: &Watch, now: i64) -> bool {
-        watch.keys.iter().any(|(db, key)| {
+        let expiring = |db: usize| keyspace.databases[db].expiring() > 0;
+        let keys = watch.keys.iter().filter(|(db, _)| expiring(*db));
+        keys.into_iter().any(|(db, key)| {
             let watchers = self.by_db[*db].get(key).into_iter().flatten();
             let mut own = watchers.filter(|other| other.is_of(&watch.watching));
             own.any(|watcher| !watcher.was_expired)

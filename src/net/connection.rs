@@ -433,7 +433,6 @@ impl Connection {
     /// Writes `output` as far as the socket takes it; the rest goes back into
     /// the outbox. Answers whether all has left.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
-        let mut takes = false;
         while !output.is_empty() {
             let written = match output.only() {
                 Some(bytes) => self.stream.poll_write(cx, bytes),
@@ -453,14 +452,13 @@ impl Connection {
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
-                    takes = true;
+                    // Who reads is not idle. The clock need not be asked.
+                    let second = self.engine.server.kept_house_at.load(Relaxed);
+                    self.session
+                        .client
+                        .note_activity_in(Duration::from_secs(second));
                 }
                 Poll::Pending => {
-                    if takes {
-                        // Who reads slowly is not idle.
-                        let now = self.engine.server.clock.uptime();
-                        self.session.client.note_activity(now);
-                    }
                     self.put_back(output);
                     return Ok(false);
                 }
@@ -564,9 +562,19 @@ mod tests {
 
     /// Goes on with other tasks until the client's activity has been noted.
     async fn until_active(client: &Client) {
-        while client.idle(HOUR) == Duration::ZERO {
-            tokio::task::yield_now().await;
-        }
+        until("it is active", || client.idle(HOUR) > Duration::ZERO).await;
+    }
+
+    /// Goes on with other tasks until it is so.
+    async fn until(what: &str, is_so: impl Fn() -> bool) {
+        let patience = Duration::from_secs(60);
+        let wait = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(patience, wait).await;
+        assert!(waited.is_ok(), "waited in vain until {what}");
     }
 
     #[tokio::test]
@@ -597,13 +605,15 @@ mod tests {
         socket.write_all(b"GET k\r\n").await.unwrap();
         // What the socket takes at once has been sent.
         let client = engine.server.clients.all().remove(0);
-        while client.outbox.lock().output.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        in_an_hour(&engine);
+        until("the socket is full", || {
+            !client.outbox.lock().output.is_empty()
+        })
+        .await;
+        let house = &engine.server.kept_house_at;
+        house.store(2 * HOUR.as_secs(), Relaxed);
         let mut some = vec![0; 1 << 20];
         socket.read_exact(&mut some).await.unwrap();
-        until_active(&client).await;
+        until("it is active", || client.idle(3 * HOUR) <= HOUR).await;
     }
 
     #[tokio::test]
@@ -612,18 +622,15 @@ mod tests {
         let mut socket = connect(&engine);
         let client = engine.server.clients.all().remove(0);
         socket.write_all(b"BLPOP q 0\r\n").await.unwrap();
-        while !client.flags().contains(ClientFlags::BLOCKED) {
-            tokio::task::yield_now().await;
-        }
+        let is = |flag| client.flags().contains(flag);
+        until("it is blocked", || is(ClientFlags::BLOCKED)).await;
         in_an_hour(&engine);
         let mut other = testing::client(&engine);
         other.line("RPUSH q a");
         until_active(&client).await;
         other.line("CLIENT PAUSE 100000 WRITE");
         socket.write_all(b"RPUSH q b\r\n").await.unwrap();
-        while !client.flags().contains(ClientFlags::PAUSED) {
-            tokio::task::yield_now().await;
-        }
+        until("it is held", || is(ClientFlags::PAUSED)).await;
         in_an_hour(&engine);
         other.line("CLIENT UNPAUSE");
         until_active(&client).await;

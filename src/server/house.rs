@@ -1,6 +1,7 @@
 //! Keeping house: what needs time to pass and touches no data. Rates, soft
 //! limits of outboxes, clients that are idle too long.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::session::client::{Client, Peer};
 /// Keeps house `hz` times a second, until the task is dropped.
 pub async fn keep(server: &Server) {
     loop {
-        keep_once(server);
+        // A panic is on record, and no reason to keep house no longer.
+        let _ = catch_unwind(AssertUnwindSafe(|| keep_once(server)));
         let hz = server.live.hz.load(Relaxed).max(1);
         server
             .clock

@@ -60,8 +60,8 @@ pub struct Server {
     pub run_id: String,
     /// Where it listens; set once it does.
     pub endpoints: OnceLock<Endpoints>,
-    /// The second in which house was kept last.
-    kept_house_at: AtomicU64,
+    /// The second since the broker's start in which house was kept last.
+    pub kept_house_at: AtomicU64,
     /// Ends every task of the broker.
     pub shutdown: CancellationToken,
     /// For whoever follows the settings from outside: the log's level is not ours.

@@ -219,6 +219,14 @@ impl Client {
         self.active_ms.store(now.as_millis() as u64, Relaxed);
     }
 
+    /// Notes that it does so in the second that begins at `second`.
+    pub fn note_activity_in(&self, second: Duration) {
+        let second_ms = second.as_millis() as u64;
+        if self.active_ms.load(Relaxed) < second_ms {
+            self.active_ms.store(second_ms, Relaxed);
+        }
+    }
+
     /// For how long it has done nothing of that.
     pub fn idle(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.active_ms.load(Relaxed)))

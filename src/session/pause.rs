@@ -46,10 +46,11 @@ impl Pause {
     }
 
     /// Lets all commands go on, of clients in the order in which they came.
-    pub fn end(&self) {
+    pub fn end(&self, now: Duration) {
         let mut held = self.held.lock();
         self.until_ms.store(0, Relaxed);
         for client in std::mem::take(&mut held.clients) {
+            client.note_activity(now);
             client.set_flags(ClientFlags::PAUSED, false);
             client.outbox.wake();
         }
@@ -64,7 +65,7 @@ impl Pause {
     /// Does so if the pause is over.
     pub fn end_if_over(&self, now: Duration) {
         if self.is_set() && self.until(now).is_none() {
-            self.end();
+            self.end(now);
         }
     }
 
