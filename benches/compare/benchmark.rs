@@ -90,12 +90,9 @@ impl Benchmark {
             Data::ExpiringKeys => &["EX", "3600"],
             _ => return Ok(()),
         };
-        let value = "x".repeat(self.value);
-        Connection::open(server.port)?.fill(scale.keys, |n| {
-            // As redis-benchmark writes its random numbers.
-            let key = format!("key:{n:012}");
-            request(&[&["SET", &key, &value], expiry].concat())
-        })
+        // As redis-benchmark writes its random numbers.
+        let key = |n| format!("key:{n:012}");
+        Connection::open(server.port)?.store(scale.keys, key, self.value, expiry)
     }
 
     /// Brings the list back to where a run begins.

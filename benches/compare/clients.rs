@@ -18,9 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request as it goes over the wire.
 pub fn request<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    let mut out = Vec::with_capacity(128);
+    let header = |out: &mut Vec<u8>, kind: u8, len: usize| {
+        out.push(kind);
+        out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    header(&mut out, b'*', words.len());
     for word in words.iter().map(AsRef::as_ref) {
-        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        header(&mut out, b'$', word.len());
         out.extend_from_slice(word);
         out.extend_from_slice(b"\r\n");
     }
@@ -69,6 +75,14 @@ impl Connection {
         Ok(())
     }
 
+    /// The number that a request is answered with.
+    pub fn ask_number(&mut self, request: &[u8]) -> Result<usize> {
+        self.send(request)?;
+        // So short a reply comes in one piece.
+        let reply = str::from_utf8(read(&mut self.stream, &mut self.buffer)?)?;
+        Ok(reply.trim_start_matches(':').trim_end().parse()?)
+    }
+
     /// Sends `count` requests, in pipelines of 64, to which one line replies.
     pub fn fill(&mut self, count: usize, request: impl Fn(usize) -> Vec<u8>) -> Result<()> {
         let mut batch = Vec::new();
@@ -81,6 +95,25 @@ impl Connection {
         }
         Ok(())
     }
+
+    /// Stores values of this many bytes, with these options of SET.
+    pub fn store(
+        &mut self,
+        keys: usize,
+        key: impl Fn(usize) -> String,
+        value: usize,
+        options: &[&str],
+    ) -> Result<()> {
+        let value = "x".repeat(value);
+        self.fill(keys, |n| {
+            request(&[&["SET", &key(n), &value], options].concat())
+        })
+    }
+}
+
+/// A key of eleven bytes.
+pub fn short_key(n: usize) -> String {
+    format!("key:{n:07}")
 }
 
 /// Many connections, served as they become readable.

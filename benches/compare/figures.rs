@@ -14,6 +14,16 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// The least of some sorted values that this part of them does not exceed.
+///
+/// # Panics
+///
+/// There is no value.
+pub fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let rank = (sorted.len() as f64 * part).ceil() as usize;
+    sorted[rank.max(1) - 1]
+}
+
 /// A figure with about three digits.
 pub fn number(value: f64) -> String {
     match value.abs() {

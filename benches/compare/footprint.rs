@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use respd::Broker;
 
-use crate::clients::{Clients, Connection, request};
+use crate::clients::{Clients, Connection, request, short_key};
 use crate::figures::median;
 use crate::result::Result;
 use crate::run::Run;
 use crate::server::{Server, Subject};
 use crate::setting::Scale;
+
+/// That nothing expires while it is weighed.
+const IN_AN_HOUR: &[&str] = &["EX", "3600"];
 
 /// What is stored to be weighed.
 #[derive(Clone, Copy)]
@@ -27,7 +30,10 @@ pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
     let mut connection = Connection::open(server.port)?;
     let before = server.resident()?;
     match stored {
-        Stored::Keys { value, expiring } => fill(&mut connection, scale.stored, value, expiring)?,
+        Stored::Keys { value, expiring } => {
+            let expiry: &[&str] = if expiring { IN_AN_HOUR } else { &[] };
+            connection.store(scale.stored, short_key, value, expiry)?;
+        }
         Stored::List => fill_lists(&mut connection, scale.stored, 50, |_| "list".to_owned())?,
         Stored::ListsOfTen => {
             fill_lists(&mut connection, scale.stored, 10, |n| {
@@ -51,7 +57,7 @@ pub fn connections(server: &Server, subscribed: bool, scale: &Scale) -> Result<R
 
 /// CPU seconds in ten seconds.
 pub fn idle(server: &Server, scale: &Scale) -> Result<Run> {
-    fill(&mut Connection::open(server.port)?, scale.stored, 3, true)?;
+    Connection::open(server.port)?.store(scale.stored, short_key, 3, IN_AN_HOUR)?;
     let _clients = open(server, scale.connections, false)?;
     pause(scale.shrink_seconds);
     let (began, before) = (Instant::now(), server.cpu()?);
@@ -88,16 +94,6 @@ fn milliseconds(times: impl Iterator<Item = Result<Duration>>) -> Result<Run> {
     Ok(Run {
         costs: vec![median(times.collect::<Result<Vec<f64>>>()?)],
         per_second: None,
-    })
-}
-
-/// Keys of eleven bytes.
-fn fill(connection: &mut Connection, keys: usize, value: usize, expiring: bool) -> Result<()> {
-    let value = "v".repeat(value);
-    let expiry: &[&str] = if expiring { &["EX", "3600"] } else { &[] };
-    connection.fill(keys, |n| {
-        let key = format!("key:{n:07}");
-        request(&[&["SET", &key, &value], expiry].concat())
     })
 }
 

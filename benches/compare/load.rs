@@ -8,6 +8,7 @@ use crate::result::Result;
 use crate::run::Run;
 use crate::server::{Server, Subject};
 use crate::setting::Setting;
+use crate::stalls::{self, Stall};
 use crate::traffic;
 
 pub enum Load {
@@ -31,6 +32,8 @@ pub enum Load {
     Broker,
     /// Many clients that do nothing, many keys that do not expire yet.
     Idle,
+    /// GETs, one at a time, while something else goes on.
+    Stall(Stall),
 }
 
 impl Load {
@@ -44,14 +47,15 @@ impl Load {
             Load::Memory(_) | Load::Connections { .. } => &["bytes"],
             Load::Exec | Load::Broker => &["ms"],
             Load::Idle => &["CPU s"],
+            Load::Stall(_) => &["p50 µs", "p99.9 µs", "longest ms"],
         }
     }
 
-    /// How often it runs. Memory and idleness take long and hardly vary.
+    /// How often it runs. What needs a fresh server takes long.
     pub fn rounds(&self, rounds: u32) -> u32 {
-        match self {
-            Load::Memory(_) | Load::Connections { .. } | Load::Idle => rounds.min(3),
-            _ => rounds,
+        match self.needs_a_fresh_server() {
+            true => rounds.min(3),
+            false => rounds,
         }
     }
 
@@ -59,13 +63,15 @@ impl Load {
     pub fn needs_a_fresh_server(&self) -> bool {
         matches!(
             self,
-            Load::Memory(_) | Load::Connections { .. } | Load::Idle
+            Load::Memory(_) | Load::Connections { .. } | Load::Idle | Load::Stall(_)
         )
     }
 
-    /// Whether only respd can do it.
+    /// Whether only respd can do it, or do it in time: redis-server 7.0
+    /// compares a key to watch with each that the client watches already, which
+    /// takes a minute and a half for 100,000.
     pub fn is_ours_alone(&self) -> bool {
-        matches!(self, Load::Broker)
+        matches!(self, Load::Broker | Load::Stall(Stall::Watchers(_)))
     }
 
     /// Prepares and warms up the servers, and answers how many requests a run
@@ -97,6 +103,7 @@ impl Load {
             Load::Exec => footprint::exec(subject, scale),
             Load::Broker => footprint::broker(scale),
             Load::Idle => footprint::idle(server, scale),
+            Load::Stall(stall) => stalls::stall(server, *stall, scale),
         }
     }
 }

@@ -23,6 +23,7 @@ mod rows;
 mod run;
 mod server;
 mod setting;
+mod stalls;
 mod table;
 mod traffic;
 
@@ -48,7 +49,7 @@ struct Options {
     /// What one run of a load aims to take
     #[arg(long, default_value = "1", value_parser = run_seconds)]
     seconds: f64,
-    /// Groups of rows (kv pub queue memory connections startup idle workers) or how their names
+    /// Groups of rows (kv pub queue memory connections startup idle stalls workers) or how their names
     /// begin; workers are left out unless asked for
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,

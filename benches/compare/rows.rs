@@ -9,6 +9,7 @@ use crate::footprint::Stored;
 use crate::load::Load;
 use crate::result::Result;
 use crate::setting::Scale;
+use crate::stalls::{PASSES, Stall};
 
 /// The group that is measured only when it is asked for, respd with itself.
 pub const WORKERS: &str = "workers";
@@ -158,6 +159,43 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         ),
         row("idle", &idle, Load::Idle, &[Aim::Ratio(1.0)], None),
     ]);
+    let [sent, expiring, watched] =
+        [PASSES * scale.stored, scale.expiring, scale.watched].map(|count| grouped(count as f64));
+    // Nobody is to wait longer than this for the server's housekeeping.
+    let soon = Aim::Value(2.0);
+    for (what, stall, longest) in [
+        ("nothing else happens".to_owned(), Stall::Nothing, Aim::Open),
+        (format!("{expiring} keys expire"), Stall::Expiry, soon),
+        (
+            format!("a watcher of {watched} keys leaves"),
+            Stall::Watchers(1),
+            soon,
+        ),
+        (
+            "ten such watchers leave".to_owned(),
+            Stall::Watchers(10),
+            soon,
+        ),
+        (
+            format!("a subscriber of {watched} channels leaves"),
+            Stall::Subscriber,
+            soon,
+        ),
+        (
+            format!("{sent} TTLs come in pipelines"),
+            Stall::Pipelines("TTL $key"),
+            Aim::Open,
+        ),
+        (
+            format!("{sent} EXPIREs come in pipelines"),
+            Stall::Pipelines("EXPIRE $key 1000"),
+            soon,
+        ),
+    ] {
+        let name = format!("wait while {what}");
+        let costs = [Aim::Open, Aim::Open, longest];
+        rows.push(row("stalls", &name, Load::Stall(stall), &costs, None));
+    }
     for (name, command, pipeline) in [
         ("SET", SET, 1),
         ("SET", SET, 16),

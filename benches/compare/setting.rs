@@ -18,6 +18,10 @@ pub struct Scale {
     pub keys: usize,
     /// Keys, or list elements, whose memory is weighed.
     pub stored: usize,
+    /// Keys that expire at one moment.
+    pub expiring: usize,
+    /// Keys that one client watches, or channels that it hears.
+    pub watched: usize,
     pub connections: usize,
     pub subscribers: usize,
     /// Starts of a process in a run.
@@ -41,6 +45,8 @@ impl Scale {
                 requests: 5_000,
                 keys: 2_000,
                 stored: 20_000,
+                expiring: 20_000,
+                watched: 5_000,
                 connections: 200,
                 subscribers: 100,
                 starts: 1,
@@ -55,6 +61,8 @@ impl Scale {
             requests: 4_000_000,
             keys: 100_000,
             stored: 1_000_000,
+            expiring: 10_000_000,
+            watched: 100_000,
             connections: connections.min(10_000),
             subscribers: 1_000,
             starts: 20,
