@@ -8,16 +8,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use crate::command;
+use crate::command::TABLE;
 use crate::config::Config;
-use crate::engine;
+use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
-use crate::server::Server;
+use crate::server::{Server, house};
 use crate::session::client::Peer;
 
 /// A running broker. It stops when it is dropped.
@@ -32,7 +30,7 @@ use crate::session::client::Peer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Broker {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     /// `None` once it has stopped.
     workers: Option<Workers>,
 }
@@ -110,19 +108,18 @@ impl Builder {
         }
         let listeners = Listeners::bind(&self.config).map_err(StartError)?;
         let count = self.config.workers as usize;
-        let server = Arc::new(Server::new(
-            self.config,
-            self.config_file,
-            command::TABLE.entries.len(),
-        ));
+        let commands = TABLE.commands().iter();
+        let names = commands.map(|command| command.full_name.as_str());
+        let server = Server::new(self.config, self.config_file, names);
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
+        let engine = Engine::new(server);
         let system = |error: std::io::Error| {
             StartError(format!("the system refuses what a worker needs: {error}"))
         };
-        let workers = Workers::start(count, &server.shutdown).map_err(system)?;
+        let workers = Workers::start(count, &engine.server.shutdown).map_err(system)?;
         let broker = Broker {
-            server,
+            engine,
             workers: Some(workers),
         };
         broker.spawn_tasks(listeners).map_err(system)?;
@@ -156,7 +153,8 @@ impl Broker {
 
     /// All addresses on which it listens over TCP.
     pub fn addrs(&self) -> &[SocketAddr] {
-        self.server
+        self.engine
+            .server
             .endpoints
             .get()
             .map_or(&[], |endpoints| &endpoints.tcp)
@@ -164,13 +162,13 @@ impl Broker {
 
     /// The Unix socket on which it listens, if there is one.
     pub fn unix_path(&self) -> Option<&Path> {
-        self.server.endpoints.get()?.unix.as_deref()
+        self.engine.server.endpoints.get()?.unix.as_deref()
     }
 
     /// Its address as clients take it, with the password if it has one:
     /// `redis://127.0.0.1:41233/0`.
     pub fn url(&self) -> String {
-        let password = self.server.config().requirepass.clone();
+        let password = self.engine.server.config().requirepass.clone();
         let user = if password.is_empty() {
             String::new()
         } else {
@@ -192,7 +190,7 @@ impl Broker {
 
     /// A client without a socket.
     pub fn client(&self) -> LocalClient {
-        LocalClient::new(self.server.clone())
+        LocalClient::new(self.engine.clone())
     }
 
     /// Ends the broker: no connection is accepted any more, the others are
@@ -204,14 +202,14 @@ impl Broker {
 
     /// Waits until a client sends SHUTDOWN.
     pub async fn stopped(&self) {
-        self.server.shutdown.cancelled().await;
+        self.engine.server.shutdown.cancelled().await;
     }
 
     /// Waits until the settings have been changed since the start, or since this was called last,
     /// and answers them as they are now. For one caller at a time.
     pub async fn reconfigured(&self) -> Config {
-        self.server.reconfigured.notified().await;
-        self.server.config().clone()
+        self.engine.server.reconfigured.notified().await;
+        self.engine.server.config().clone()
     }
 
     fn spawn_tasks(&self, listeners: Listeners) -> std::io::Result<()> {
@@ -220,22 +218,24 @@ impl Broker {
         };
         let _guard = workers.first().enter();
         let round_robin = workers.round_robin();
-        listeners.serve(&self.server, round_robin)?;
+        listeners.serve(&self.engine, round_robin)?;
         let timekeeper = workers.timekeeper();
-        let server = self.server.clone();
-        timekeeper.spawn(async move { engine::expire(&server).await });
-        let server = self.server.clone();
-        timekeeper.spawn(async move { keep_house(&server).await });
+        let engine = self.engine.clone();
+        timekeeper.spawn(async move { upkeep::run(&engine).await });
+        let engine = self.engine.clone();
+        timekeeper.spawn(async move { house::keep(&engine.server).await });
         Ok(())
     }
 
     fn stop(&mut self) {
-        self.server.shutdown.cancel();
+        self.engine.server.shutdown.cancel();
         // A connection ends with its worker; who waits on a thread of the
         // embedder's is told.
-        let clients = self.server.clients.iter();
-        let local = clients.filter(|client| client.peer == Peer::Local);
-        local.for_each(|client| client.kill());
+        self.engine.server.clients.for_each(|client| {
+            if client.peer == Peer::Local {
+                client.kill();
+            }
+        });
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
@@ -249,16 +249,6 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// What is to be done now and then, `hz` times a second: rates, limits that
-/// need time to pass, clients that are idle too long.
-async fn keep_house(server: &Server) {
-    loop {
-        server.keep_house();
-        let hz = server.hot.hz.load(Relaxed).max(1);
-        tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
     }
 }
 

@@ -1,6 +1,12 @@
-//! What time it is. Everything below the engine gets the time as an argument.
+//! What time it is, and waiting for a time. Nobody else asks the system, so
+//! that one clock can be handed to everything.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Sleep;
 
 /// Wall-clock time, which TTLs follow, and monotonic time, which timeouts and
 /// durations follow.
@@ -8,6 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Clock {
     start: Instant,
 }
+
+/// Longer than a process lives, and short enough for the system to add.
+const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 impl Clock {
     /// The clock of the machine.
@@ -32,5 +41,46 @@ impl Clock {
     /// Since the broker started; it never runs backwards.
     pub fn uptime(self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// A timer that ends no earlier than `deadline`, in time since the broker's
+    /// start.
+    pub fn timer(self, deadline: Duration) -> Timer {
+        let at = self.start + deadline.min(FOREVER);
+        Timer(Box::pin(tokio::time::sleep_until(at.into())))
+    }
+
+    /// Waits for so long.
+    pub async fn sleep(self, time: Duration) {
+        tokio::time::sleep(time.min(FOREVER)).await;
+    }
+
+    /// Has the thread sleep until it is woken, or for no reason, or until
+    /// `deadline`, in time since the broker's start; false if that has passed.
+    pub fn park(self, deadline: Option<Duration>) -> bool {
+        let left = deadline.map(|deadline| deadline.saturating_sub(self.uptime()));
+        match left {
+            None => std::thread::park(),
+            Some(Duration::ZERO) => return false,
+            Some(left) => std::thread::park_timeout(left),
+        }
+        true
+    }
+
+    /// Has the thread sleep for so long, whatever happens.
+    pub fn sleep_thread(self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// A future that is ready when its time has come.
+#[derive(Debug)]
+pub struct Timer(Pin<Box<Sleep>>);
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
     }
 }

@@ -74,7 +74,6 @@ texts! {
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
     NO_SUCH_CLIENT = "ERR No such client";
-    MAX_CLIENTS = "ERR max number of clients reached";
     CLIENT_CLOSED = "ERR the client is closed";
     INVALID_CLIENT_ID = "ERR Invalid client ID";
     CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
@@ -87,7 +86,19 @@ texts! {
     NOTHING_TO_SAVE_TO = "ERR This server keeps its data in memory only and cannot save it. SHUTDOWN NOSAVE stops it.";
     SLOWLOG_COUNT = "ERR count should be greater than or equal to -1";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    INVALID_COMMAND = "ERR Invalid command specified";
+    NO_KEY_ARGUMENTS = "ERR The command has no key arguments";
+    INVALID_ARGUMENT_COUNT = "ERR Invalid number of arguments specified for command";
+    INVALID_ARGUMENTS = "ERR Invalid arguments specified for command";
     PACKED_THRESHOLD = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
+    NO_PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
+    NO_RESP2 = "ERR RESP2 is not supported by this command";
+    NO_DATABASE = "ERR Out of range database";
+    NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
+    NO_LISTPACK = "ERR Not a listpack encoded object.";
+    RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+    NOTHING_TO_RELOAD = "ERR DEBUG RELOAD needs snapshots, and this server writes none: it keeps its data in memory only.";
+    NO_AOF_TO_LOAD = "ERR DEBUG LOADAOF needs an append-only file, and this server writes none: it keeps its data in memory only.";
 }
 
 impl Error {
@@ -113,6 +124,13 @@ impl Error {
     /// `ERR invalid expire time in 'set' command`
     pub fn invalid_expire(command: &str) -> Error {
         Error::new(format!("ERR invalid expire time in '{command}' command"))
+    }
+
+    /// What a subscriber that speaks RESP2 may not do.
+    pub fn while_subscribed(full_name: &str) -> Error {
+        Error::new(format!(
+            "ERR Can't execute '{full_name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        ))
     }
 
     /// `ERR Unsupported option foo`

@@ -7,69 +7,108 @@
 //!
 //! # A tour of the crate
 //!
-//! A request's way: `net` reads what a socket has; `resp` cuts requests off
-//! it; `command::dispatch` makes the checks that the command's row asks for;
-//! `engine` takes the one lock of the keyspace for the batch and hands the
-//! handler a view of `db`; `engine::settle` draws the consequences of what
-//! changed (watched keys, blocked clients, notifications). What other clients
-//! have been handed leaves first, then the replies of the whole batch in one
-//! write. What waits for time alone (keys that expire, housekeeping) has a
-//! thread of its own.
+//! A request's way: `net` reads what a socket has; `resp` cuts requests off it;
+//! `dispatch` looks their commands up in the `table`, has memory fetch their
+//! keys together, and makes the checks that each row asks for; `engine` takes
+//! the one lock of the keyspace for the batch and hands the handler, which is in
+//! its family's file in `command`, a view of `db`. `engine::settle` draws the
+//! consequences of what changed: watched keys, notifications, blocked clients.
+//! What other clients have been handed leaves first, then the replies of the
+//! whole batch in one write. What waits for time alone has a thread of its own:
+//! keys that expire and what leavers leave (`engine::upkeep`), rates and limits
+//! (`server::house`).
 //!
-//! Who may use whom: a module may use those on the lines below its own. Those
-//! of one line do not know each other, but for `engine` and `server`: a turn
-//! needs what all clients share, and the engine is part of it. What would point
-//! up is handed down as a function.
+//! Who may use whom: a module may use those on the lines below its own, and
+//! those of one line do not know each other. What would point up is handed down
+//! as a function. No two files use each other, directly or around.
 //!
 //! ```text
 //! broker                    starts and stops what is below
-//! local                     a client without a socket
-//! net                       sockets
-//! command                   the table, the families, the checks before each
-//! engine server             the keyspace under its lock; what all clients share
+//! local net                 a client without a socket; sockets
+//! dispatch                  the checks before a command, and the loop that runs them
+//! command                   the families, a file each
+//! table                     what a row says of a command, and how it is run by it
+//! engine                    the keyspace under its lock, who waits, who watches
+//! server                    what all clients share without that lock
 //! monitor pubsub            who hears of what
 //! session                   what belongs to one client
 //! metrics                   counters, and the logs of what was slow
-//! config db resp            settings; the data; the wire
-//! clock error events glob histogram long_double number password pause process words
+//! acl config db resp        who may; settings; the data; the wire
+//! error events segmented    texts, classes of events, a map that grows in parts
+//! clock process text        time; the operating system; numbers, patterns, words
 //! ```
 //!
 //! The binary's `cli` stands on top and uses what an embedder can. Only `net`
-//! touches sockets, only `engine` locks the keyspace, only `broker`, `net`,
-//! `engine` and `server` name the runtime, and only `cli` prints or exits. A
-//! test reads this page and the sources, and keeps it so.
+//! touches sockets, only `engine` locks the keyspace, only `clock` tells the
+//! time or waits for it, and only `cli` prints or exits. A test reads this page
+//! and the sources, and keeps it so.
 //!
-//! A command is one row in its family's file in `command`, beside its handler;
-//! a setting is one row in `config::settings`. Help, introspection, checks and
-//! documentation derive from the rows.
+//! A command is one row in its family's file, beside its handler; a setting is
+//! one row in `config::settings`; a kind of value is one file in `db::value`.
+//! How to add one is said where they are: `table/row.rs`, `config/settings.rs`,
+//! `db/value/mod.rs`, and `engine/waiters.rs` for a command that blocks. Help,
+//! introspection, checks and documentation derive from the rows.
 
+mod acl;
 pub mod broker;
 mod clock;
 mod command;
 pub mod config;
 mod db;
+mod dispatch;
 mod engine;
 mod error;
 mod events;
-mod glob;
-mod histogram;
 mod local;
-mod long_double;
 mod metrics;
 mod monitor;
 mod net;
-mod number;
-mod password;
-mod pause;
 mod process;
 mod pubsub;
 pub mod resp;
+mod segmented;
 mod server;
 mod session;
-mod words;
+mod table;
+#[cfg(test)]
+mod testing;
+mod text;
 
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
+
+/// What there is to look up for those who use respd, a page for each subject.
+pub mod manual {
+    // Who reads a page as a file follows its links to files, which it defines at its end. Of
+    // several definitions Markdown takes the first, so that here they lead to the items.
+    macro_rules! page {
+        ($file:literal) => {
+            concat!(
+                "[commands]: crate::manual::commands\n",
+                "[differences]: crate::manual::differences\n",
+                "[limits]: crate::manual::limits\n",
+                "[settings]: crate::manual::settings\n",
+                "[testing]: crate::manual::testing\n",
+                "[`Broker`]: crate::Broker\n",
+                "[`Builder`]: crate::Builder\n",
+                "[`LocalClient`]: crate::LocalClient\n",
+                "\n",
+                include_str!($file)
+            )
+        };
+    }
+
+    #[doc = page!("manual/commands.md")]
+    pub mod commands {}
+    #[doc = page!("manual/settings.md")]
+    pub mod settings {}
+    #[doc = page!("manual/limits.md")]
+    pub mod limits {}
+    #[doc = page!("manual/differences.md")]
+    pub mod differences {}
+    #[doc = page!("manual/testing.md")]
+    pub mod testing {}
+}
 
 /// The README's Rust code runs as tests of the documentation.
 #[cfg(doctest)]

@@ -1,18 +1,17 @@
 //! A client without a socket: the same path as over TCP, from the checks on.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::command::dispatch::{self, Next, Plan};
-use crate::engine::Turn;
+use crate::command::TABLE;
+use crate::dispatch::batch::{Requests, Stopped};
+use crate::engine::{Engine, Turn};
 use crate::error::Error;
-use crate::resp::request::{Batch, Decoder, Limits};
+use crate::resp::request::{Decoder, Limits};
 use crate::resp::value::{self, Value};
 use crate::resp::{Output, Reply};
-use crate::server::{Context, Server};
 use crate::session::client::Peer;
 use crate::session::{ClientFlags, Session};
 
@@ -30,11 +29,9 @@ use crate::session::{ClientFlags, Session};
 /// # Ok::<(), respd::broker::StartError>(())
 /// ```
 pub struct LocalClient {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     session: Session,
-    batch: Batch,
-    plan: Plan,
-    output: Output,
+    requests: Requests,
 }
 
 /// Wakes the thread that waits for a blocked command.
@@ -47,16 +44,14 @@ impl Wake for Unpark {
 }
 
 impl LocalClient {
-    pub(crate) fn new(server: Arc<Server>) -> LocalClient {
-        let mut session = server.connect(-1, Peer::Local);
+    pub(crate) fn new(engine: Arc<Engine>) -> LocalClient {
+        let mut session = engine.server.connect(-1, Peer::Local);
         // Who embeds the broker has set its password.
         session.authenticated = true;
         LocalClient {
-            server,
+            engine,
             session,
-            batch: Batch::default(),
-            plan: Plan::default(),
-            output: Output::default(),
+            requests: Requests::default(),
         }
     }
 
@@ -69,7 +64,7 @@ impl LocalClient {
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Value {
         let mut request = Output::default();
         Reply::new(&mut request, self.session.protocol).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         match value::decode(&reply) {
             Ok(Some((value, _))) => value,
             // CLIENT REPLY has silenced it.
@@ -86,73 +81,45 @@ impl LocalClient {
             authenticated: true,
         };
         let mut decoder = Decoder::default();
-        let mut batch = std::mem::take(&mut self.batch);
-        let (_, error) = decoder.decode(requests, limits, usize::MAX, &mut batch);
+        let batch = &mut self.requests.batch;
+        let (_, error) = decoder.decode(requests, limits, usize::MAX, batch);
+        let mut output = Output::default();
         let mut index = 0;
-        while index < batch.len() && !self.is_closed() {
-            index = self.turn(&batch, index, requests);
+        while index < self.requests.batch.len() && !self.is_closed() {
+            index = self.run_from(index, requests, &mut output);
         }
-        self.batch = batch;
         if let Some(error) = error {
             let error = Error::protocol(error.text());
-            Reply::new(&mut self.output, self.session.protocol).error(&error);
+            Reply::new(&mut output, self.session.protocol).error(&error);
         }
-        let mut bytes = Vec::with_capacity(self.output.len());
-        while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let used = self.output.slices(&mut slices);
-            let before = bytes.len();
-            slices[..used]
-                .iter()
-                .for_each(|slice| bytes.extend_from_slice(slice));
-            self.output.advance(bytes.len() - before);
-        }
-        bytes
+        output.into_vec()
     }
 
     /// Runs the requests from `index` on under one lock, up to one that has to
     /// wait; answers which one is next.
-    fn turn(&mut self, batch: &Batch, index: usize, buffer: &[u8]) -> usize {
-        let server = self.server.clone();
-        let turn = Turn::new(&server);
-        let session = &mut self.session;
-        let mut context = Context {
-            server: &server,
-            session,
-            turn,
-            in_exec: false,
-        };
-        dispatch::plan(&mut context, batch, buffer, &mut self.plan);
-        for (index, &planned) in self.plan.commands.iter().enumerate().skip(index) {
-            let (argv, _) = batch.get(index, buffer);
-            let mut reply = Reply::new(&mut self.output, context.session.protocol);
-            match dispatch::run(&mut context, planned, argv, &mut reply) {
-                Next::Run if context.session.closing || context.session.aborted => break,
-                Next::Run => {}
-                Next::Hold(until) => {
-                    drop(context);
-                    self.wait_for_pause(until);
-                    return index;
-                }
-                Next::Block(entry, wait) => {
-                    let timeout = Duration::from_millis(wait.timeout_ms);
-                    context.block(entry, argv, *wait);
-                    drop(context);
-                    self.wait_for_reply(timeout);
-                    return index + 1;
-                }
-            }
+    fn run_from(&mut self, index: usize, requests: &[u8], output: &mut Output) -> usize {
+        let progress = self.requests.run(
+            &self.engine,
+            &TABLE,
+            &mut self.session,
+            (index, requests),
+            output,
+            usize::MAX,
+        );
+        match progress.stopped {
+            Some(Stopped::Held) => self.wait_for_pause(),
+            Some(Stopped::Blocked(deadline)) => self.wait_for_reply(deadline, output),
+            Some(Stopped::Ended | Stopped::OutputFull) | None => {}
         }
-        batch.len()
+        progress.next
     }
 
     /// Whether nothing runs any more.
     fn is_closed(&self) -> bool {
         let session = &self.session;
-        session.closing
-            || session.aborted
+        session.ending.is_some()
             || session.client.flags().contains(ClientFlags::KILLED)
-            || self.server.shutdown.is_cancelled()
+            || self.engine.server.shutdown.is_cancelled()
     }
 
     /// Has this thread woken when there is something in the outbox, or the
@@ -162,55 +129,37 @@ impl LocalClient {
         self.session.client.outbox.set_waker(waker);
     }
 
-    /// Waits until a blocked command has its reply.
-    fn wait_for_reply(&mut self, timeout: Duration) {
+    /// Waits until a blocked command has its reply, which comes at `deadline`
+    /// at the latest, in time since the broker's start.
+    fn wait_for_reply(&mut self, deadline: Option<Duration>, output: &mut Output) {
         self.listen();
-        // A time that the clock does not reach is for ever.
-        let deadline = Some(timeout).filter(|timeout| !timeout.is_zero());
-        let deadline = deadline.and_then(|timeout| Instant::now().checked_add(timeout));
         let client = &self.session.client;
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);
-            outbox.output.drain_into(&mut self.output, 0);
+            outbox.output.drain_into(output, 0);
             drop(outbox);
             if resumed || self.is_closed() {
                 return;
             }
-            if !park_until(deadline) {
-                Turn::new(&self.server).time_out(client);
+            if !self.engine.server.clock.park(deadline) {
+                Turn::new(&self.engine).time_out(client);
             }
         }
     }
 
-    /// Waits until CLIENT PAUSE lets the client go on, at `until` the latest.
-    fn wait_for_pause(&mut self, until: Duration) {
+    /// Waits until CLIENT PAUSE lets the client go on.
+    fn wait_for_pause(&mut self) {
         self.listen();
-        let left = until.saturating_sub(self.server.clock.uptime());
-        let deadline = Instant::now().checked_add(left);
         let client = &self.session.client;
-        while client.flags().contains(ClientFlags::PAUSED)
-            && !self.is_closed()
-            && park_until(deadline)
-        {}
-        client.set_flags(ClientFlags::PAUSED, false);
+        while client.flags().contains(ClientFlags::PAUSED) && !self.is_closed() {
+            self.engine.server.clock.park(None);
+        }
     }
-}
-
-/// Lets the thread sleep until it is woken, or for no reason, or `deadline`;
-/// false if that has passed.
-fn park_until(deadline: Option<Instant>) -> bool {
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    match left {
-        None => std::thread::park(),
-        Some(Duration::ZERO) => return false,
-        Some(left) => std::thread::park_timeout(left),
-    }
-    true
 }
 
 impl Drop for LocalClient {
     fn drop(&mut self) {
-        self.server.disconnect(&mut self.session);
+        self.engine.disconnect(&mut self.session);
     }
 }

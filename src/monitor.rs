@@ -1,13 +1,16 @@
 //! MONITOR: clients that follow every command.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::resp::Argv;
 use crate::session::Client;
-use crate::session::outbox::Delivery;
-use crate::words::quote;
+use crate::session::delivery::Delivery;
+use crate::text::words::quote;
 
 /// The clients that follow.
 #[derive(Default)]
@@ -25,7 +28,7 @@ impl Monitors {
 
     /// Adds a client.
     pub fn add(&self, client: &Arc<Client>) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         clients.push(client.clone());
         self.count.store(clients.len(), Relaxed);
     }
@@ -33,7 +36,7 @@ impl Monitors {
     /// Removes a client, if it is one.
     pub fn remove(&self, id: u64) {
         if self.count() > 0 {
-            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut clients = self.clients.lock();
             clients.retain(|client| client.id != id);
             self.count.store(clients.len(), Relaxed);
         }
@@ -60,9 +63,10 @@ impl Monitors {
             line.extend(quote(word));
         }
         line.extend(b"\r\n");
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = Bytes::from(line);
+        let clients = self.clients.lock();
         for client in clients.iter() {
-            delivery.hand(client, b"", |inner| inner.output.extend(&line));
+            delivery.hand(client, b"", |pending| pending.output.share(&line));
         }
     }
 }

@@ -5,30 +5,55 @@
 //! the channel's entry is held while a message is handed out. Locks are taken
 //! in this order: keyspace, channel or patterns, outbox.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
 
-use crate::glob;
 use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
-use crate::session::outbox::Delivery;
-use crate::session::{Client, ClientFlags, Session, Subscriptions};
+use crate::segmented::SegmentedMap;
+use crate::session::delivery::Delivery;
+use crate::session::{Client, ClientFlags, Names, Session, Subscriptions};
+use crate::text::glob;
 
 type Subscribers = Vec<Arc<Client>>;
 type Channels = DashMap<Bytes, Subscribers, foldhash::fast::RandomState>;
 
 /// Channels, patterns and shard channels, with their subscribers.
-#[derive(Default)]
 pub struct PubSub {
     channels: Channels,
     shard_channels: Channels,
-    patterns: RwLock<HashMap<Bytes, Subscribers>>,
+    patterns: RwLock<SegmentedMap<Bytes, Subscribers>>,
     /// How many patterns there are, so that PUBLISH need not look without one.
     pattern_count: AtomicUsize,
+    /// Subscriptions of clients that have gone, to be taken down in steps.
+    leaving: Mutex<VecDeque<Leaving>>,
+}
+
+/// A client that has gone, and what it was subscribed to.
+struct Leaving {
+    client: Arc<Client>,
+    subscriptions: Box<dyn Iterator<Item = (Target, Bytes)> + Send>,
+}
+
+/// A map of channels grows a part at a time; with so many parts none is so
+/// large with a million channels that anybody would notice.
+const PARTS: usize = 256;
+
+impl Default for PubSub {
+    fn default() -> Self {
+        let channels = || Channels::with_hasher_and_shard_amount(Default::default(), PARTS);
+        PubSub {
+            channels: channels(),
+            shard_channels: channels(),
+            patterns: RwLock::default(),
+            pattern_count: AtomicUsize::new(0),
+            leaving: Mutex::default(),
+        }
+    }
 }
 
 /// What a subscription is to.
@@ -44,7 +69,7 @@ pub enum Target {
 
 impl Target {
     /// The names of this kind that a client is subscribed to.
-    pub fn names(self, subscriptions: &mut Subscriptions) -> &mut HashSet<Bytes> {
+    pub fn names(self, subscriptions: &mut Subscriptions) -> &mut Names {
         match self {
             Target::Channel => &mut subscriptions.channels,
             Target::Pattern => &mut subscriptions.patterns,
@@ -76,14 +101,24 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Hands it to each subscriber; answers how many they are.
+    fn deliver_to(&mut self, subscribers: &Subscribers, delivery: Delivery<'_>) -> usize {
+        let mut receivers = 0;
+        for subscriber in present(subscribers) {
+            self.deliver(subscriber, delivery);
+            receivers += 1;
+        }
+        receivers
+    }
+
     fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
         let resp3 = subscriber.flags().contains(ClientFlags::RESP3);
         let words = self.words;
         let encoded =
             self.encoded[usize::from(resp3)].get_or_insert_with(|| Encoded::new(words, resp3));
-        delivery.hand(subscriber, words[1], |inner| match encoded {
-            Encoded::Small(bytes) => inner.output.extend(bytes),
-            Encoded::Large(bytes) => inner.output.share(bytes),
+        delivery.hand(subscriber, words[1], |pending| match encoded {
+            Encoded::Small(bytes) => pending.output.extend(bytes),
+            Encoded::Large(bytes) => pending.output.share(bytes),
         });
     }
 }
@@ -97,13 +132,12 @@ impl Encoded {
         } else {
             Protocol::Resp2
         };
-        let mut output = Output::default();
         let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
-        output.buffer().reserve(len + HEADER_MAX);
+        let mut output = Output::with_capacity(len + HEADER_MAX);
         let mut reply = Reply::new(&mut output, protocol);
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
-        let bytes = std::mem::take(output.buffer());
+        let bytes = output.into_vec();
         if bytes.len() < SHARE_MIN {
             Encoded::Small(bytes)
         } else {
@@ -118,11 +152,11 @@ impl PubSub {
         match self.map(target) {
             Some(channels) => channels.entry(name).or_default().push(client.clone()),
             None => {
-                let mut patterns = self
-                    .patterns
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                patterns.entry(name).or_default().push(client.clone());
+                let mut patterns = self.patterns.write();
+                match patterns.get_mut(&name) {
+                    Some(subscribers) => subscribers.push(client.clone()),
+                    None => patterns.insert_new(name, vec![client.clone()]),
+                }
                 self.pattern_count.store(patterns.len(), Relaxed);
             }
         }
@@ -130,23 +164,14 @@ impl PubSub {
 
     /// Removes a subscription.
     pub fn unsubscribe(&self, target: Target, name: &Bytes, client: &Client) {
-        let remove = |subscribers: &mut Subscribers| {
-            if let Some(at) = subscribers.iter().position(|other| other.id == client.id) {
-                // Keeps the order in which messages are handed out.
-                subscribers.remove(at);
-            }
-            subscribers.is_empty()
-        };
         match self.map(target) {
             Some(channels) => {
-                channels.remove_if_mut(name, |_, subscribers| remove(subscribers));
+                channels.remove_if_mut(name, |_, subscribers| remove(subscribers, client));
             }
             None => {
-                let mut patterns = self
-                    .patterns
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                if patterns.get_mut(name).is_some_and(remove) {
+                let mut patterns = self.patterns.write();
+                let subscribers = patterns.get_mut(name);
+                if subscribers.is_some_and(|subscribers| remove(subscribers, client)) {
                     patterns.remove(name);
                 }
                 self.pattern_count.store(patterns.len(), Relaxed);
@@ -154,18 +179,78 @@ impl PubSub {
         }
     }
 
-    /// Ends all subscriptions of a client without a word: RESET, and the end of
-    /// a connection.
+    /// Ends all subscriptions of a client without a word: RESET.
     pub fn unsubscribe_all(&self, session: &mut Session) {
-        let Some(mut subscriptions) = session.subscriptions.take() else {
-            return;
-        };
-        for target in [Target::Channel, Target::Pattern, Target::ShardChannel] {
-            for name in target.names(&mut subscriptions).drain() {
+        if let Some(subscriptions) = session.subscriptions.take() {
+            for (target, name) in all(*subscriptions) {
                 self.unsubscribe(target, &name, &session.client);
             }
+            session.show_subscriptions();
         }
-        session.show_subscriptions();
+    }
+
+    /// Does so for a client that has gone: at once as far as others can tell,
+    /// and in steps if there are many.
+    pub fn leave(&self, session: &mut Session) {
+        /// More would be noticed by others.
+        const AT_ONCE: usize = 64;
+        match session.subscriptions.take_if(|of| of.len() > AT_ONCE) {
+            None => self.unsubscribe_all(session),
+            Some(subscriptions) => {
+                let client = session.client.clone();
+                client.set_flags(ClientFlags::GONE, true);
+                let subscriptions = Box::new(all(*subscriptions));
+                self.leaving.lock().push_back(Leaving {
+                    client,
+                    subscriptions,
+                });
+            }
+        }
+    }
+
+    /// Takes down up to `max` subscriptions of clients that have gone; answers
+    /// whether there are more.
+    pub fn take_down(&self, max: usize) -> bool {
+        let mut leaving = self.leaving.lock();
+        let Some(Leaving {
+            client,
+            subscriptions,
+        }) = leaving.front_mut()
+        else {
+            return false;
+        };
+        for _ in 0..max {
+            match subscriptions.next() {
+                Some((target, name)) => self.unsubscribe(target, &name, client),
+                None => {
+                    leaving.pop_front();
+                    break;
+                }
+            }
+        }
+        !leaving.is_empty()
+    }
+
+    /// Whether clients have gone whose subscriptions are to be taken down.
+    pub fn is_left(&self) -> bool {
+        !self.leaving.lock().is_empty()
+    }
+
+    /// Gives back what maps hold that were much larger once.
+    pub fn trim(&self) {
+        const KEPT: usize = 4096;
+        for channels in [&self.channels, &self.shard_channels] {
+            if channels.capacity() > KEPT.max(4 * channels.len()) {
+                channels.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Bytes of memory held, without what clients hold for it.
+    pub fn memory(&self) -> usize {
+        let entry = size_of::<(Bytes, Subscribers)>() + size_of::<[Arc<Client>; 4]>();
+        let channels = self.channels.capacity() + self.shard_channels.capacity();
+        channels * entry + self.patterns.read().memory()
     }
 
     /// Hands a message to the subscribers of a channel and of each pattern
@@ -173,15 +258,12 @@ impl PubSub {
     pub fn publish(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
         let mut receivers = fan_out(&self.channels, b"message", channel, payload, delivery);
         if self.pattern_count.load(Relaxed) > 0 {
-            let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+            let patterns = self.patterns.read();
             for (pattern, subscribers) in patterns.iter() {
                 if glob::matches(pattern, channel, false) {
                     let words = [b"pmessage".as_slice(), pattern, channel, payload];
                     let mut message = Message::new(&words);
-                    subscribers
-                        .iter()
-                        .for_each(|s| message.deliver(s, delivery));
-                    receivers += subscribers.len();
+                    receivers += message.deliver_to(subscribers, delivery);
                 }
             }
         }
@@ -204,17 +286,20 @@ impl PubSub {
         let Some(channels) = self.map(target) else {
             return Vec::new();
         };
-        let matching = channels.iter().map(|entry| entry.key().clone());
-        matching
-            .filter(|name| pattern.is_none_or(|pattern| glob::matches(pattern, name, false)))
+        let matches =
+            |name: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name, false));
+        channels
+            .iter()
+            .filter(|entry| matches(entry.key()) && present(entry.value()).next().is_some())
+            .map(|entry| entry.key().clone())
             .collect()
     }
 
     /// How many subscribers a channel has; patterns do not count.
     pub fn subscriber_count(&self, target: Target, channel: &[u8]) -> usize {
-        self.map(target)
-            .and_then(|channels| channels.get(channel).map(|s| s.len()))
-            .unwrap_or(0)
+        let channels = self.map(target);
+        let subscribers = channels.and_then(|channels| channels.get(channel));
+        subscribers.map_or(0, |subscribers| present(&subscribers).count())
     }
 
     /// How many channels of this kind, or patterns, there are.
@@ -245,9 +330,38 @@ fn fan_out(
         return 0;
     };
     let words = [kind, channel, payload];
-    let mut message = Message::new(&words);
-    subscribers
-        .iter()
-        .for_each(|subscriber| message.deliver(subscriber, delivery));
-    subscribers.len()
+    Message::new(&words).deliver_to(&subscribers, delivery)
+}
+
+/// Those subscribers that have not gone.
+fn present(subscribers: &Subscribers) -> impl Iterator<Item = &Arc<Client>> {
+    let has_gone = |client: &Client| client.flags().contains(ClientFlags::GONE);
+    subscribers.iter().filter(move |client| !has_gone(client))
+}
+
+/// Removes a subscriber; answers whether none is left.
+fn remove(subscribers: &mut Subscribers, client: &Client) -> bool {
+    const SHRINK_MIN: usize = 16;
+    if let Some(at) = subscribers.iter().position(|other| other.id == client.id) {
+        // Keeps the order in which messages are handed out.
+        subscribers.remove(at);
+    }
+    if subscribers.capacity() > SHRINK_MIN.max(4 * subscribers.len()) {
+        subscribers.shrink_to(2 * subscribers.len());
+    }
+    subscribers.is_empty()
+}
+
+/// All subscriptions, one by one.
+fn all(subscriptions: Subscriptions) -> impl Iterator<Item = (Target, Bytes)> {
+    let Subscriptions {
+        channels,
+        patterns,
+        shard_channels,
+    } = subscriptions;
+    let channels = channels.into_names().map(|name| (Target::Channel, name));
+    let patterns = patterns.into_names().map(|name| (Target::Pattern, name));
+    let shard_channels = shard_channels.into_names();
+    let shard_channels = shard_channels.map(|name| (Target::ShardChannel, name));
+    channels.chain(patterns).chain(shard_channels)
 }

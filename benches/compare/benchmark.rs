@@ -4,11 +4,11 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::clients::{Connection, request};
-use crate::load::{Meter, Run, Setting};
-use crate::rows::Scale;
+use crate::result::Result;
+use crate::run::{Meter, Run};
 use crate::server::Server;
+use crate::setting::{Scale, Setting};
 
 /// As many as redis-benchmark has by default.
 pub const CONNECTIONS: usize = 50;

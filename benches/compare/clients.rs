@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::Result;
+use crate::result::Result;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

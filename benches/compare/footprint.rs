@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 
 use respd::Broker;
 
-use crate::Result;
 use crate::clients::{Clients, Connection, request};
-use crate::load::{Run, Stored};
-use crate::rows::Scale;
+use crate::figures::median;
+use crate::result::Result;
+use crate::run::Run;
 use crate::server::{Server, Subject};
-use crate::table::median;
+use crate::setting::Scale;
+
+/// What is stored to be weighed.
+#[derive(Clone, Copy)]
+pub enum Stored {
+    Keys { value: usize, expiring: bool },
+    List,
+    ListsOfTen,
+}
 
 /// Bytes of resident memory for each key or element.
 pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
@@ -50,7 +58,7 @@ pub fn idle(server: &Server, scale: &Scale) -> Result<Run> {
     pause(scale.idle_seconds);
     let cpu = server.cpu()?.saturating_sub(before);
     Ok(Run {
-        cost: cpu.as_secs_f64() / began.elapsed().as_secs_f64() * 10.0,
+        costs: vec![cpu.as_secs_f64() / began.elapsed().as_secs_f64() * 10.0],
         per_second: None,
     })
 }
@@ -78,7 +86,7 @@ pub fn broker(scale: &Scale) -> Result<Run> {
 fn milliseconds(times: impl Iterator<Item = Result<Duration>>) -> Result<Run> {
     let times = times.map(|time| Ok(time?.as_secs_f64() * 1e3));
     Ok(Run {
-        cost: median(times.collect::<Result<Vec<f64>>>()?),
+        costs: vec![median(times.collect::<Result<Vec<f64>>>()?)],
         per_second: None,
     })
 }
@@ -134,7 +142,7 @@ fn pause(seconds: f64) {
 fn growth(server: &Server, before: usize, count: usize) -> Result<Run> {
     let grown = server.resident()?.saturating_sub(before);
     Ok(Run {
-        cost: grown as f64 / count as f64,
+        costs: vec![grown as f64 / count as f64],
         per_second: None,
     })
 }

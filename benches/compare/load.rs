@@ -1,13 +1,14 @@
 //! What a row does to a server, and what comes out of it.
 
-use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::Result;
 use crate::benchmark::Benchmark;
-use crate::rows::Scale;
+use crate::footprint::{self, Stored};
+use crate::result::Result;
+use crate::run::Run;
 use crate::server::{Server, Subject};
-use crate::{footprint, traffic};
+use crate::setting::Setting;
+use crate::traffic;
 
 pub enum Load {
     /// One command over and over.
@@ -17,7 +18,7 @@ pub enum Load {
     /// To this many subscribers.
     Publish(usize),
     /// From LPUSH to a BLPOP that waits.
-    Wake(Wake),
+    Wake,
     /// This many producers, and as many consumers.
     Queue(usize),
     Memory(Stored),
@@ -32,45 +33,17 @@ pub enum Load {
     Idle,
 }
 
-/// Which figure of a wake-up.
-#[derive(Clone, Copy)]
-pub enum Wake {
-    Latency,
-    Cpu,
-}
-
-/// What is stored to be weighed.
-#[derive(Clone, Copy)]
-pub enum Stored {
-    Keys { value: usize, expiring: bool },
-    List,
-    ListsOfTen,
-}
-
-/// What a run shows.
-pub struct Run {
-    /// In the unit of the load.
-    pub cost: f64,
-    pub per_second: Option<f64>,
-}
-
-/// What loads need besides a server.
-pub struct Setting<'a> {
-    pub scale: &'a Scale,
-    /// redis-benchmark, and what starts it.
-    pub benchmark: &'a [OsString],
-}
-
 impl Load {
-    /// What its cost is in.
-    pub fn unit(&self) -> &'static str {
+    /// What its costs are in.
+    pub fn units(&self) -> &'static [&'static str] {
         match self {
-            Load::Command(_) | Load::Transactions | Load::Publish(_) => "CPU µs",
-            Load::Queue(_) | Load::Wake(Wake::Cpu) => "CPU µs",
-            Load::Wake(Wake::Latency) => "p50 µs",
-            Load::Memory(_) | Load::Connections { .. } => "bytes",
-            Load::Exec | Load::Broker => "ms",
-            Load::Idle => "CPU s",
+            Load::Command(_) | Load::Transactions | Load::Publish(_) | Load::Queue(_) => {
+                &["CPU µs"]
+            }
+            Load::Wake => &["p50 µs", "CPU µs"],
+            Load::Memory(_) | Load::Connections { .. } => &["bytes"],
+            Load::Exec | Load::Broker => &["ms"],
+            Load::Idle => &["CPU s"],
         }
     }
 
@@ -117,7 +90,7 @@ impl Load {
             Load::Command(benchmark) => benchmark.run(server, requests, setting),
             Load::Transactions => traffic::transactions(server, scale.keys, time),
             Load::Publish(subscribers) => traffic::publish(server, *subscribers, time),
-            Load::Wake(wake) => traffic::wake(server, *wake, time),
+            Load::Wake => traffic::wake(server, time),
             Load::Queue(pairs) => traffic::queue(server, *pairs, time),
             Load::Memory(stored) => footprint::memory(server, *stored, scale),
             Load::Connections { subscribed } => footprint::connections(server, *subscribed, scale),
@@ -125,36 +98,5 @@ impl Load {
             Load::Broker => footprint::broker(scale),
             Load::Idle => footprint::idle(server, scale),
         }
-    }
-}
-
-/// The server's CPU and the time from now on.
-pub struct Meter<'a> {
-    server: &'a Server,
-    cpu: Duration,
-    began: Instant,
-}
-
-impl Meter<'_> {
-    pub fn start(server: &Server) -> Result<Meter<'_>> {
-        Ok(Meter {
-            server,
-            cpu: server.cpu()?,
-            began: Instant::now(),
-        })
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    /// CPU µs for each of what was done, and how many were done in a second.
-    pub fn stop(self, count: usize) -> Result<Run> {
-        let elapsed = self.began.elapsed();
-        let cpu = self.server.cpu()?.saturating_sub(self.cpu);
-        Ok(Run {
-            cost: cpu.as_secs_f64() * 1e6 / count as f64,
-            per_second: Some(count as f64 / elapsed.as_secs_f64()),
-        })
     }
 }

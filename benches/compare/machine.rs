@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::Result;
+use crate::result::Result;
 
 /// The machine, the versions and the command line, a line each.
 pub fn describe(redis_server: &OsStr) -> String {

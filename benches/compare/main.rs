@@ -14,11 +14,15 @@ compile_error!("the comparison reads Linux's /proc and waits with epoll");
 
 mod benchmark;
 mod clients;
+mod figures;
 mod footprint;
 mod load;
 mod machine;
+mod result;
 mod rows;
+mod run;
 mod server;
+mod setting;
 mod table;
 mod traffic;
 
@@ -28,13 +32,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use load::{Run, Setting};
-use rows::{Row, Scale};
+use result::Result;
+use rows::Row;
+use run::Run;
 use server::Subject;
+use setting::{Scale, Setting};
 use table::Line;
-
-/// What stopped a measurement, for a person to read.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Measures respd beside redis-server and prints one table.
 #[derive(Parser)]
@@ -119,14 +122,16 @@ fn compare(options: &Options) -> Result<bool> {
         let mut lines = Vec::new();
         for row in &rows {
             match measure(row, &subjects, &setting, options) {
-                Ok(runs) => lines.push(Line::new(row, &runs)),
+                Ok(runs) => {
+                    measured += 1;
+                    lines.extend(Line::all(row, &runs));
+                }
                 Err(error) => {
                     failed += 1;
                     eprintln!("compare: {}: {error}", row.name);
                 }
             }
         }
-        measured += lines.len();
         if !lines.is_empty() && !options.test {
             let names = subjects.each_ref().map(|subject| subject.name.as_str());
             print!("{}", table::render(names, &lines, options.markdown));

@@ -3,24 +3,28 @@
 //! A name tells what is counted: CPU and rate are per request, or per what the
 //! name says. Aims are ratios to redis-server, or values where they say so.
 
-use crate::Result;
 use crate::benchmark::{Benchmark, Data};
-use crate::load::{Load, Stored, Wake};
+use crate::figures::grouped;
+use crate::footprint::Stored;
+use crate::load::Load;
+use crate::result::Result;
+use crate::setting::Scale;
 
 /// The group that is measured only when it is asked for, respd with itself.
 pub const WORKERS: &str = "workers";
 
-/// One line of the table.
+/// What is measured in one go: a line of the table for each of its costs.
 pub struct Row {
     pub group: &'static str,
     pub name: String,
     pub load: Load,
-    pub cost: Aim,
+    /// For each of the load's costs.
+    pub costs: Vec<Aim>,
     /// The ratio of throughputs to reach.
     pub rate: Option<f64>,
 }
 
-/// What the cost of a row is to stay within.
+/// What a cost is to stay within.
 #[derive(Clone, Copy)]
 pub enum Aim {
     /// This part of the other subject's.
@@ -29,63 +33,6 @@ pub enum Aim {
     Value(f64),
     /// There is none.
     Open,
-}
-
-/// How much of everything a run takes.
-pub struct Scale {
-    pub seconds: f64,
-    /// The most requests that redis-benchmark sends in a run.
-    pub requests: usize,
-    /// Keys that single commands draw from.
-    pub keys: usize,
-    /// Keys, or list elements, whose memory is weighed.
-    pub stored: usize,
-    pub connections: usize,
-    pub subscribers: usize,
-    /// Starts of a process in a run.
-    pub starts: usize,
-    /// Starts of a broker in this process in a run.
-    pub brokers: usize,
-    /// How long a server may tidy up before its memory counts.
-    pub settle_seconds: f64,
-    /// The same after clients have come: redis-server halves the buffer of an
-    /// idle one about once a second, from 16 KiB to 1.
-    pub shrink_seconds: f64,
-    pub idle_seconds: f64,
-}
-
-impl Scale {
-    /// The full one, or one that shows in seconds that everything works.
-    pub fn new(test: bool, seconds: f64, connections: usize) -> Scale {
-        if test {
-            return Scale {
-                seconds: 0.05,
-                requests: 5_000,
-                keys: 2_000,
-                stored: 20_000,
-                connections: 200,
-                subscribers: 100,
-                starts: 1,
-                brokers: 2,
-                settle_seconds: 0.0,
-                shrink_seconds: 0.0,
-                idle_seconds: 0.1,
-            };
-        }
-        Scale {
-            seconds,
-            requests: 4_000_000,
-            keys: 100_000,
-            stored: 1_000_000,
-            connections: connections.min(10_000),
-            subscribers: 1_000,
-            starts: 20,
-            brokers: 200,
-            settle_seconds: 1.0,
-            shrink_seconds: 8.0,
-            idle_seconds: 10.0,
-        }
-    }
 }
 
 const SET: (&str, Data) = ("SET key:__rand_int__ $value", Data::Keys);
@@ -135,7 +82,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
             "kv",
             "MULTI, ten SETs, EXEC",
             Load::Transactions,
-            Aim::Ratio(0.6),
+            &[Aim::Ratio(0.6)],
             Some(1.3),
         ),
     ];
@@ -143,35 +90,30 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         let load = Load::Publish(count.min(scale.subscribers));
         let name = match count {
             0 => "PUBLISH to nobody".to_owned(),
-            _ => format!(
-                "PUBLISH to {}, per delivery",
-                crate::table::grouped(count as f64)
-            ),
+            _ => format!("PUBLISH to {}, per delivery", grouped(count as f64)),
         };
-        rows.push(row("pub", &name, load, Aim::Ratio(0.6), Some(1.3)));
+        rows.push(row("pub", &name, load, &[Aim::Ratio(0.6)], Some(1.3)));
     }
-    let wake = "LPUSH to a blocked BLPOP";
     rows.extend([
         row(
             "queue",
-            wake,
-            Load::Wake(Wake::Latency),
-            Aim::Ratio(0.85),
+            "LPUSH to a blocked BLPOP",
+            Load::Wake,
+            &[Aim::Ratio(0.85), Aim::Ratio(0.75)],
             None,
         ),
-        row("queue", wake, Load::Wake(Wake::Cpu), Aim::Ratio(0.75), None),
         row(
             "queue",
             "10 LPUSH, 10 BLPOP, per item",
             Load::Queue(10),
-            Aim::Ratio(0.8),
+            &[Aim::Ratio(0.8)],
             Some(1.0),
         ),
         row(
             "queue",
             "50 LPUSH, 50 BLPOP, per item",
             Load::Queue(50),
-            Aim::Ratio(0.8),
+            &[Aim::Ratio(0.8)],
             Some(1.0),
         ),
     ]);
@@ -180,7 +122,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
             "memory",
             name,
             Load::Memory(stored),
-            Aim::Ratio(ratio),
+            &[Aim::Ratio(ratio)],
             None,
         )
     };
@@ -192,11 +134,11 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         weigh("an element of one list", Stored::List, 1.0),
         weigh("an element of a list of ten", Stored::ListsOfTen, 1.0),
     ]);
-    let connections = crate::table::grouped(scale.connections as f64);
+    let connections = grouped(scale.connections as f64);
     for (kind, subscribed) in [("idle connections", false), ("idle subscribers", true)] {
         let name = format!("one of {connections} {kind}");
         let load = Load::Connections { subscribed };
-        rows.push(row("connections", &name, load, Aim::Value(2048.0), None));
+        rows.push(row("connections", &name, load, &[Aim::Value(2048.0)], None));
     }
     let idle = format!("idle for 10 s with {connections} clients");
     rows.extend([
@@ -204,17 +146,17 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
             "startup",
             "exec to the first PONG",
             Load::Exec,
-            Aim::Ratio(0.35),
+            &[Aim::Ratio(0.35)],
             None,
         ),
         row(
             "startup",
             "Broker::start(), PONG, stop",
             Load::Broker,
-            Aim::Value(1.0),
+            &[Aim::Value(1.0)],
             None,
         ),
-        row("idle", &idle, Load::Idle, Aim::Ratio(1.0), None),
+        row("idle", &idle, Load::Idle, &[Aim::Ratio(1.0)], None),
     ]);
     for (name, command, pipeline) in [
         ("SET", SET, 1),
@@ -226,7 +168,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
     ] {
         rows.push(Row {
             group: WORKERS,
-            cost: Aim::Open,
+            costs: vec![Aim::Open],
             rate: None,
             ..kv(name, command, 16, pipeline, 0.0, 0.0)
         });
@@ -253,12 +195,12 @@ pub fn select(rows: Vec<Row>, wanted: &[String]) -> Result<Vec<Row>> {
     Ok(rows.into_iter().filter(chosen).collect())
 }
 
-fn row(group: &'static str, name: &str, load: Load, cost: Aim, rate: Option<f64>) -> Row {
+fn row(group: &'static str, name: &str, load: Load, costs: &[Aim], rate: Option<f64>) -> Row {
     Row {
         group,
         name: name.to_owned(),
         load,
-        cost,
+        costs: costs.to_vec(),
         rate,
     }
 }
@@ -278,5 +220,5 @@ fn kv(
         pipeline,
     });
     let name = format!("{name}, P={pipeline}");
-    row("kv", &name, load, Aim::Ratio(cost), Some(rate))
+    row("kv", &name, load, &[Aim::Ratio(cost)], Some(rate))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::Result;
+use crate::result::Result;
 
 const RESPD: &str = env!("CARGO_BIN_EXE_respd");
 

@@ -1,30 +1,34 @@
 //! The table: medians, ratios, aims, as text or as Markdown.
 
-use crate::load::Run;
+use crate::figures::{median, number};
 use crate::rows::{Aim, Row};
+use crate::run::Run;
 
 const TITLES: [&str; 10] = [
     "load", "cost", "", "", "ratio", "aim", "", "", "ratio", "aim",
 ];
 
-/// A row with its figures, as it is printed.
+/// One cost of a row with its figures, as it is printed.
 pub struct Line([String; 10]);
 
 impl Line {
-    /// The first subject's runs and the second's, which may be none.
-    pub fn new(row: &Row, runs: &[Vec<Run>; 2]) -> Line {
-        let costs = runs
-            .each_ref()
-            .map(|runs| runs.iter().map(|run| run.cost).collect());
-        let cost = Figure::new(costs);
-        let rates = runs
-            .each_ref()
-            .map(|runs| runs.iter().filter_map(|run| run.per_second).collect());
-        let rate = Figure::new(rates);
-        let (cost_aim, kept) = match row.cost {
+    /// A line for each cost of a row. The runs are the first subject's and the
+    /// second's, which may be none.
+    pub fn all(row: &Row, runs: &[Vec<Run>; 2]) -> Vec<Line> {
+        let costs = 0..row.costs.len();
+        costs.map(|at| Line::new(row, at, runs)).collect()
+    }
+
+    fn new(row: &Row, at: usize, runs: &[Vec<Run>; 2]) -> Line {
+        let unit = row.load.units()[at];
+        // µs alone, of "p50 µs".
+        let bare = unit.rsplit(' ').next().unwrap_or(unit);
+        let cost = Figure::new(runs, |run| Some(run.costs[at]));
+        let rate = Figure::new(runs, |run| run.per_second);
+        let (cost_aim, kept) = match row.costs[at] {
             Aim::Ratio(aim) => (format!("≤ {aim:.2}"), cost.ratio.is_some_and(|x| x <= aim)),
             Aim::Value(aim) => (
-                format!("≤ {} {}", number(aim), row.load.unit()),
+                format!("≤ {} {bare}", number(aim)),
                 cost.medians[0].is_some_and(|x| x <= aim),
             ),
             Aim::Open => (String::new(), true),
@@ -38,7 +42,7 @@ impl Line {
         let [our_rate, their_rate, rate_ratio] = rate.cells();
         Line([
             row.name.clone(),
-            row.load.unit().to_owned(),
+            unit.to_owned(),
             our_cost,
             their_cost,
             cost_ratio,
@@ -58,7 +62,10 @@ struct Figure {
 }
 
 impl Figure {
-    fn new([ours, theirs]: [Vec<f64>; 2]) -> Figure {
+    fn new(runs: &[Vec<Run>; 2], shown: impl Fn(&Run) -> Option<f64>) -> Figure {
+        let [ours, theirs] = runs
+            .each_ref()
+            .map(|runs| runs.iter().filter_map(&shown).collect::<Vec<f64>>());
         let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
         let some = |values: Vec<f64>| (!values.is_empty()).then(|| median(values));
         Figure {
@@ -109,43 +116,6 @@ pub fn render(subjects: [&str; 2], lines: &[Line], markdown: bool) -> String {
             let sides = "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
             out.push_str(sides);
         }
-    }
-    out
-}
-
-/// The middle one of some values, or the mean of the two in the middle.
-///
-/// # Panics
-///
-/// There is no value.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
-}
-
-/// A figure with about three digits.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0..0.1 => format!("{value:.4}"),
-        0.1..10.0 => format!("{value:.2}"),
-        10.0..100.0 => format!("{value:.1}"),
-        _ => grouped(value),
-    }
-}
-
-/// A whole number with commas between the thousands.
-pub fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
     }
     out
 }

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::benchmark::CONNECTIONS;
 use crate::clients::{Clients, Connection, count_lines, request};
-use crate::load::{Meter, Run, Wake};
+use crate::figures::median;
+use crate::result::Result;
+use crate::run::{Meter, Run};
 use crate::server::Server;
-use crate::table::median;
 
 /// Each connection has one transaction of ten SETs under way. CPU and rate are
 /// per transaction.
@@ -97,9 +97,9 @@ pub fn publish(server: &Server, subscribers: usize, time: Duration) -> Result<Ru
     }
 }
 
-/// From before an item is sent until a consumer that waited for it has it. CPU
-/// is per item.
-pub fn wake(server: &Server, wake: Wake, time: Duration) -> Result<Run> {
+/// From before an item is sent until a consumer that waited for it has it, and
+/// CPU per item.
+pub fn wake(server: &Server, time: Duration) -> Result<Run> {
     let item = "x".repeat(20);
     let (pop, push) = (
         request(&["BLPOP", "queue", "0"]),
@@ -121,16 +121,10 @@ pub fn wake(server: &Server, wake: Wake, time: Duration) -> Result<Run> {
         latencies.push(began.elapsed().as_secs_f64() * 1e6);
         producer.receive_lines(1)?;
     }
-    let run = meter.stop(latencies.len())?;
-    Ok(match wake {
-        Wake::Cpu => Run {
-            per_second: None,
-            ..run
-        },
-        Wake::Latency => Run {
-            cost: median(latencies),
-            per_second: None,
-        },
+    let cpu = meter.stop(latencies.len())?.costs;
+    Ok(Run {
+        costs: [vec![median(latencies)], cpu].concat(),
+        per_second: None,
     })
 }
 

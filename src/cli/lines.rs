@@ -11,7 +11,8 @@ use std::os::unix::ffi::OsStringExt;
 use respd::resp::value::{MAX_BULK, Value};
 
 use super::client::Connection;
-use super::{Failure, counted, print, tell};
+use super::failure::{Failure, print};
+use super::say::{counted, tell};
 
 /// The most lines that are sent before their replies are read. Their replies are some bytes each,
 /// so a broker never waits for them to be read while it is to read more.

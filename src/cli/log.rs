@@ -22,7 +22,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use super::one_line;
+use super::say::one_line;
 
 /// Where lines go.
 pub enum Output {
@@ -61,7 +61,7 @@ impl Log {
             Output::Stderr => (File::from(copy_of(io::stderr())?), None),
             Output::File(path) => {
                 let file = append_to(&path).map_err(|error| {
-                    let error = super::describe(&error);
+                    let error = super::say::describe(&error);
                     format!("cannot open the log file '{}': {error}", path.display())
                 })?;
                 (file, Some(path))
@@ -107,7 +107,7 @@ impl Log {
         let mut sink = lock(&self.sink);
         if let Some(path) = &sink.path {
             sink.file = append_to(path).map_err(|error| {
-                let error = super::describe(&error);
+                let error = super::say::describe(&error);
                 format!("cannot open the log file '{}': {error}", path.display())
             })?;
         }
@@ -151,7 +151,7 @@ impl Sink {
 
 fn copy_of(stream: impl AsFd) -> Result<OwnedFd, String> {
     let copy = stream.as_fd().try_clone_to_owned();
-    copy.map_err(|error| format!("cannot write the log: {}", super::describe(&error)))
+    copy.map_err(|error| format!("cannot write the log: {}", super::say::describe(&error)))
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

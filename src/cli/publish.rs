@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::client::Connection;
+use super::failure::Failure;
 use super::lines::Sender;
+use super::say::counted;
 use super::target::Environment;
-use super::{Failure, counted};
 
 /// Publish messages to a channel
 ///

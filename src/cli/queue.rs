@@ -12,11 +12,12 @@ use clap::Args;
 use respd::resp::value::Value;
 
 use super::client::{Connection, Error};
+use super::failure::{Failure, print};
 use super::interrupt::{INTERRUPTED, Interrupt};
 use super::lines::Sender;
 use super::retry::Retry;
+use super::say::{counted, tell};
 use super::target::Environment;
-use super::{Failure, counted, print, tell};
 
 /// Put items into a queue, for `respd pop` to take out
 ///

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::client::{Connection, Error};
 use super::interrupt::Interrupt;
+use super::say::tell;
 use super::target::Target;
-use super::tell;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);

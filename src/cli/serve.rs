@@ -20,9 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::descriptors::{Room, make_room};
+use super::failure::{Failure, print};
 use super::log::{Log, Output};
 use super::marker::Marker;
-use super::{Failure, VERSION, describe, one_line, print};
+use super::say::{VERSION, describe, one_line};
 
 /// Starts a broker with the flags or the configuration file in `arguments`, and returns when it
 /// has ended.
@@ -432,6 +433,9 @@ const LOGO: &str = r"
 
 ";
 
+/// Columns of a terminal that the text of `--help` fits into.
+const HELP_WIDTH: usize = 100;
+
 /// What `--help` says about serving: the flags of the program, and every setting.
 pub fn help() -> String {
     let mut help = "\
@@ -463,6 +467,18 @@ With - they are read from standard input as well."
         for alias in setting.aliases {
             let _ = write!(help, " [alias: --{alias}]");
         }
+    }
+    help.push_str(
+        "\n\nAccepted, without effect here, since they tune what only Redis has inside:\n ",
+    );
+    let mut width = 1;
+    for name in config::without_effect().map(config::Setting::name) {
+        width += 1 + name.len();
+        if width > HELP_WIDTH {
+            help.push_str("\n ");
+            width = 2 + name.len();
+        }
+        let _ = write!(help, " {name}");
     }
     help
 }
@@ -542,10 +558,23 @@ mod tests {
     #[test]
     fn the_help_has_every_setting_under_a_heading() {
         let help = help();
-        for setting in config::SETTINGS {
-            let flag = format!("\n  --{} {}\n", setting.name(), setting.kind().hint());
+        for setting in config::help() {
+            let flag = format!("\n  --{} {}\n", setting.name, setting.value_hint);
             assert_eq!(help.matches(&flag).count(), 1, "{flag}");
         }
+        let (_, without_effect) = help.split_once("\nAccepted, without effect here").unwrap();
+        let names = without_effect.split_whitespace();
+        let names: Vec<&str> = names
+            .skip_while(|word| !word.ends_with(':'))
+            .skip(1)
+            .collect();
+        assert!(
+            config::without_effect()
+                .map(config::Setting::name)
+                .eq(names)
+        );
+        let too_long = without_effect.lines().find(|line| line.len() > HELP_WIDTH);
+        assert_eq!(too_long, None);
         let headings = config::help().filter_map(|setting| setting.heading);
         assert!(headings.count() > 3);
         assert!(config::help().next().unwrap().heading.is_some());

@@ -11,11 +11,12 @@ use clap::Args;
 use respd::resp::value::Value;
 
 use super::client::{Connection, Error};
+use super::failure::{Failure, print};
 use super::interrupt::Interrupt;
 use super::pretty::pretty;
 use super::retry::Retry;
+use super::say::tell;
 use super::target::Environment;
-use super::{Failure, print, tell};
 
 /// Print the messages of channels
 ///

@@ -3,23 +3,21 @@
 //! A handler answers what it waits for; it runs again, from the start, when
 //! one of those keys holds a list. Whoever waits longest is served first.
 
+use std::time::Duration;
+
 use super::list::{self, PopFirst};
-use super::spec::{GROW, INSERT_KEY, TAKE_KEY, WRITE};
-use super::{Args, Argv, Command, Flags, Group, Handler};
-use crate::db::{Db, End, List};
+use crate::db::Db;
+use crate::db::value::{End, List};
 use crate::engine::{Null, Wait};
 use crate::error::Result;
-use crate::resp::Reply;
-
-const LIST: Command = Command {
-    group: Group::List,
-    ..Command::BASE
-};
+use crate::resp::{Argv, Reply};
+use crate::table::vocabulary::{GROW, INSERT_KEY, LIST, TAKE_KEY, WRITE};
+use crate::table::{Args, Flags, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "blpop", arity: -3, flags: WRITE.union(Flags::BLOCKING), keys: &[TAKE_KEY.but_last()],
         usage: "key:key... timeout:double",
         since: "2.0.0", complexity: "O(N) where N is the number of provided keys.",
@@ -29,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Blocking(blpop),
         ..LIST
     },
-    Command {
+    Row {
         name: "brpop", arity: -3, flags: WRITE.union(Flags::BLOCKING), keys: &[TAKE_KEY.but_last()],
         usage: "key:key... timeout:double",
         since: "2.0.0", complexity: "O(N) where N is the number of provided keys.",
@@ -39,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Blocking(brpop),
         ..LIST
     },
-    Command {
+    Row {
         name: "blmove", arity: 6, flags: GROW.union(Flags::BLOCKING),
         keys: &[TAKE_KEY, INSERT_KEY.at(2)],
         usage: "source:key destination:key wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) \
@@ -50,7 +48,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Blocking(blmove),
         ..LIST
     },
-    Command {
+    Row {
         name: "brpoplpush", arity: 4, flags: GROW.union(Flags::BLOCKING),
         keys: &[TAKE_KEY, INSERT_KEY.at(2)],
         usage: "source:key destination:key timeout:double", since: "2.2.0",
@@ -61,7 +59,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Blocking(brpoplpush),
         ..LIST
     },
-    Command {
+    Row {
         name: "blmpop", arity: -5, flags: WRITE.union(Flags::BLOCKING),
         keys: &[TAKE_KEY.at(2).counted()],
         usage: "timeout:double numkeys:integer key:key... where(LEFT|RIGHT) [COUNT count:integer]",
@@ -86,9 +84,9 @@ fn brpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Optio
 fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Result<Option<Wait>> {
     let mut args = Args::new(argv, 1);
     let keys = args.take(args.remaining() - 1)?;
-    let timeout_ms = args.timeout_ms(db.now)?;
+    let timeout = args.timeout(db.now)?;
     let Some((key, handle)) = list::first_list(db, keys)? else {
-        return Ok(Some(wait(1, keys, timeout_ms, Null::Array)));
+        return Ok(Some(wait(timeout, Null::Array)));
     };
     reply.array(2);
     reply.bulk(key);
@@ -96,12 +94,10 @@ fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Resu
     Ok(None)
 }
 
-/// `first` is the place of the first of the keys in the request.
-fn wait(first: usize, keys: Argv<'_>, timeout_ms: u64, null: Null) -> Wait {
+fn wait(timeout: Option<Duration>, null: Null) -> Wait {
     Wait {
-        keys: first..first + keys.len(),
         kind: List::KIND,
-        timeout_ms,
+        timeout,
         null,
     }
 }
@@ -128,11 +124,11 @@ fn move_one(
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Option<Wait>> {
-    let timeout_ms = args.timeout_ms(db.now)?;
+    let timeout = args.timeout(db.now)?;
     let mut keys = Args::new(keys, 0);
     let source = keys.take(1)?;
     let Some((from, handle)) = list::first_list(db, source)? else {
-        return Ok(Some(wait(1, source, timeout_ms, Null::Bulk)));
+        return Ok(Some(wait(timeout, Null::Bulk)));
     };
     list::move_one(db, (from, handle), keys.next()?, ends, reply)?;
     Ok(None)
@@ -143,9 +139,9 @@ fn blmpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Opti
     let timeout = args.take(1)?;
     // What is wrong with the keys is told before what is wrong with the timeout.
     let pop = PopFirst::parse(&mut args)?;
-    let timeout_ms = Args::new(timeout, 0).timeout_ms(db.now)?;
+    let timeout = Args::new(timeout, 0).timeout(db.now)?;
     Ok(match pop.run(db, reply)? {
         true => None,
-        false => Some(wait(3, pop.keys, timeout_ms, Null::Array)),
+        false => Some(wait(timeout, Null::Array)),
     })
 }

@@ -10,41 +10,34 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::introspect::HELP;
-use super::spec::{ADMIN, CONTAINER, SESSION};
-use super::{Args, Command, Group, Handler, TABLE};
 use crate::error::{Error, Result};
-use crate::number;
-use crate::pause::PauseMode;
 use crate::resp::Reply;
-use crate::server::Context;
-use crate::session::{Client, ClientFlags, ReplyMode};
-
-const CLIENT: Command = Command {
-    group: Group::Connection,
-    ..Command::BASE
-};
+use crate::session::pause::PauseMode;
+use crate::session::{Client, ClientFlags, Ending, ReplyMode, memory_of};
+use crate::table::vocabulary::{ADMIN, CONNECTION, CONTAINER, SESSION};
+use crate::table::{Args, Context, Group, HELP, Handler, Row};
+use crate::text::number;
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "client", group: Group::Connection, since: "2.4.0",
         summary: "Asks about connections and controls them.",
         subcommands: &[
-            Command {
+            Row {
                 name: "id", arity: 2, flags: SESSION, since: "5.0.0",
                 summary: "The number of this connection; none is ever given twice.",
                 handler: Handler::Session(client_id),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "info", arity: 2, flags: SESSION, tips: &["nondeterministic_output"],
                 since: "6.2.0",
                 summary: "One line about this connection.", handler: Handler::Session(client_info),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "list", arity: -2, flags: ADMIN,
                 usage: "[TYPE client-type(NORMAL|MASTER|REPLICA|PUBSUB)@5.0.0] \
                     [ID client-id:integer...@6.2.0]",
@@ -61,33 +54,33 @@ pub const COMMANDS: &[Command] = &[
                 ],
                 summary: "One line for each open connection.",
                 handler: Handler::Session(client_list),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "getname", arity: 2, flags: SESSION, since: "2.6.9",
                 summary: "The name this connection has given itself.",
                 handler: Handler::Session(client_getname),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "setname", arity: 3, flags: SESSION,
                 usage: "connection-name",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.6.9",
                 summary: "Names this connection for lists and logs.",
                 handler: Handler::Session(client_setname),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "setinfo", arity: 4, flags: SESSION,
                 usage: "attr(LIB-NAME libname | LIB-VER libver)",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "7.2.0",
                 summary: "Tells which client library speaks on this connection.",
                 handler: Handler::Session(client_setinfo),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "kill", arity: -3, flags: ADMIN,
                 usage: "filter(old-format<ip:port>!2.8.12 | \
                     new-format([ID client-id:integer@2.8.12] | \
@@ -105,30 +98,30 @@ pub const COMMANDS: &[Command] = &[
                 ],
                 summary: "Closes the connections that match.",
                 handler: Handler::Session(client_kill),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "no-evict", arity: 3, flags: ADMIN,
                 usage: "enabled(ON|OFF)", since: "7.0.0",
                 summary: "Spares this connection when clients are disconnected to free memory.",
                 handler: Handler::Session(client_no_evict),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "no-touch", arity: 3, flags: SESSION,
                 usage: "enabled(ON|OFF)", since: "7.2.0",
                 summary: "Keeps this connection's reads from counting as use of a key.",
                 handler: Handler::Session(client_no_touch),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "reply", arity: 3, flags: SESSION,
                 usage: "action(ON|OFF|SKIP)", since: "3.2.0",
                 summary: "Turns the replies to this connection on or off, or skips the next one.",
                 handler: Handler::Session(client_reply),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "pause", arity: -3, flags: ADMIN,
                 usage: "timeout:integer [mode(WRITE|ALL)@6.2.0]", since: "3.0.0", history: &[
                     ("6.2.0", "`CLIENT PAUSE WRITE` mode added along with the `mode` option."),
@@ -136,37 +129,37 @@ pub const COMMANDS: &[Command] = &[
                 summary: "Holds back the commands of all clients, or only those that write, for a \
                     time.",
                 handler: Handler::Session(client_pause),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "unpause", arity: 2, flags: ADMIN,
                 since: "6.2.0", complexity: "O(N) Where N is the number of paused clients",
                 summary: "Ends a pause and lets the held commands run.",
                 handler: Handler::Session(client_unpause),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "unblock", arity: -3, flags: ADMIN,
                 usage: "client-id:integer [unblock-type(TIMEOUT|ERROR)]",
                 since: "5.0.0", complexity: "O(log N) where N is the number of client connections",
                 summary: "Wakes another client from its blocking command, as by timeout or by \
                     error.",
                 handler: Handler::Session(client_unblock),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "getredir", arity: 2, flags: SESSION, since: "6.0.0",
                 summary: "The connection that receives this one's invalidation messages.",
                 handler: Handler::Session(client_getredir),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command {
+            Row {
                 name: "trackinginfo", arity: 2, flags: SESSION, since: "6.2.0",
                 summary: "Whether and how this connection has key tracking switched on.",
                 handler: Handler::Session(client_trackinginfo),
-                ..CLIENT
+                ..CONNECTION
             },
-            Command { group: Group::Connection, since: "5.0.0", ..HELP },
+            Row { group: Group::Connection, since: "5.0.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -197,11 +190,11 @@ fn client_list(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>)
 /// or those of the ids, one as often as it is named.
 fn listed(context: &Context<'_>, mut args: Args<'_>) -> Result<Vec<Arc<Client>>> {
     if args.remaining() == 0 {
-        return Ok(all(context));
+        return Ok(context.server.clients.all());
     }
     if args.remaining() == 2 && args.keyword("TYPE") {
         let kind = ClientType::parse(args.next()?)?;
-        let mut clients = all(context);
+        let mut clients = context.server.clients.all();
         clients.retain(|client| ClientType::of(client) == kind);
         return Ok(clients);
     }
@@ -216,16 +209,8 @@ fn listed(context: &Context<'_>, mut args: Args<'_>) -> Result<Vec<Arc<Client>>>
     Err(Error::SYNTAX)
 }
 
-fn all(context: &Context<'_>) -> Vec<Arc<Client>> {
-    let clients = context.server.clients.iter();
-    let mut clients: Vec<_> = clients.map(|client| client.clone()).collect();
-    clients.sort_unstable_by_key(|client| client.id);
-    clients
-}
-
 fn find(context: &Context<'_>, id: i64) -> Option<Arc<Client>> {
-    let id = u64::try_from(id).ok()?;
-    context.server.clients.get(&id).map(|client| client.clone())
+    context.server.clients.get(u64::try_from(id).ok()?)
 }
 
 /// What CLIENT LIST and CLIENT KILL tell clients apart by.
@@ -262,7 +247,6 @@ impl ClientType {
 /// sender holds its words.
 fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args<'_>) {
     let uptime = context.turn.uptime;
-    let active = Duration::from_millis(client.active_ms.load(Relaxed));
     let names = client.names();
     let argv_memory: usize = match client.id == context.session.client.id {
         true => args.argv().iter().map(<[u8]>::len).sum(),
@@ -271,9 +255,10 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
     let (waiting, pieces, capacity) = {
         let outbox = client.outbox.lock();
         let output = &outbox.output;
-        (output.len(), output.shared_pieces(), output.memory())
+        (output.len(), output.pieces(), output.memory())
     };
-    let command = TABLE.entries.get(client.last_command.load(Relaxed));
+    let command = client.last_command.load(Relaxed);
+    let command = context.server.metrics.command_name(command);
     let resp = match client.flags().contains(ClientFlags::RESP3) {
         true => 3,
         false => 2,
@@ -291,7 +276,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         client.fd,
         String::from_utf8_lossy(&names.name),
         uptime.saturating_sub(client.connected).as_secs(),
-        uptime.saturating_sub(active).as_secs(),
+        client.idle(uptime).as_secs(),
         letters(client),
         client.db.load(Relaxed),
         client.channels.load(Relaxed),
@@ -301,9 +286,9 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         client.input.load(Relaxed),
         client.queued_memory.load(Relaxed),
         if waiting > 0 { capacity } else { 0 },
-        client.memory() + argv_memory,
+        memory_of(client) + argv_memory,
         if waiting > 0 { "rw" } else { "r" },
-        command.map_or("NULL", |entry| &entry.full_name),
+        command.unwrap_or("NULL"),
         String::from_utf8_lossy(&names.lib_name),
         String::from_utf8_lossy(&names.lib_ver),
     );
@@ -311,14 +296,13 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
 
 /// The flags of a client in the order in which Redis shows them.
 fn letters(client: &Client) -> String {
-    const LETTERS: [(ClientFlags, char); 10] = [
+    const LETTERS: [(ClientFlags, char); 9] = [
         (ClientFlags::MONITOR, 'O'),
         (ClientFlags::PUBSUB, 'P'),
         (ClientFlags::MULTI, 'x'),
         // Redis blocks a client that a pause holds back.
         (ClientFlags::BLOCKED.union(ClientFlags::PAUSED), 'b'),
         (ClientFlags::DIRTY, 'd'),
-        (ClientFlags::CLOSING, 'c'),
         (ClientFlags::KILLED, 'A'),
         (ClientFlags::UNIX, 'U'),
         (ClientFlags::NO_EVICT, 'e'),
@@ -399,7 +383,7 @@ fn client_kill(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>)
         false => Filter::parse(args)?,
     };
     let own_id = context.session.client.id;
-    let mut victims = all(context);
+    let mut victims = context.server.clients.all();
     victims.retain(|client| filter.matches(client, own_id));
     for client in &victims {
         kill(context, client);
@@ -415,11 +399,11 @@ fn client_kill(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>)
 fn kill(context: &mut Context<'_>, client: &Client) {
     if client.id == context.session.client.id {
         // The reply is still to be delivered.
-        context.session.closing = true;
+        context.session.ending = Some(Ending::AfterReplies);
         return;
     }
     // Its task ends when it is next run; for everybody else it is gone now.
-    context.server.clients.remove(&client.id);
+    context.server.clients.remove(client.id);
     client.kill();
     if client.flags().contains(ClientFlags::BLOCKED) {
         context.turn.unblock(client.id);
@@ -548,7 +532,7 @@ fn client_pause(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     if args.remaining() > 2 {
-        return Err(Error::subcommand_syntax("client", written(args)));
+        return Err(args.wrong_subcommand());
     }
     let timeout = args.next()?;
     let mode = match args.next_if_any() {
@@ -562,28 +546,13 @@ fn client_pause(
     if timeout_ms > (i64::MAX - context.turn.now).unsigned_abs() {
         return Err(Error::TIMEOUT_OUT_OF_RANGE);
     }
-    let now = context.turn.uptime;
-    let until = now.saturating_add(Duration::from_millis(timeout_ms));
-    context.server.pause.start(until, mode, now);
+    context.turn.pause(Duration::from_millis(timeout_ms), mode);
     reply.ok();
     Ok(())
 }
 
-/// The subcommand as the client wrote it.
-fn written<'a>(args: Args<'a>) -> &'a [u8] {
-    args.argv().get(1).unwrap_or_default()
-}
-
 fn client_unpause(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    // Whoever is being held has the keyspace while it notes that.
-    context.turn.state();
-    context.server.pause.end();
-    for client in all(context) {
-        if client.flags().contains(ClientFlags::PAUSED) {
-            client.set_flags(ClientFlags::PAUSED, false);
-            client.outbox.wake();
-        }
-    }
+    context.turn.unpause();
     reply.ok();
     Ok(())
 }
@@ -594,7 +563,7 @@ fn client_unblock(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     if args.remaining() > 2 {
-        return Err(Error::subcommand_syntax("client", written(args)));
+        return Err(args.wrong_subcommand());
     }
     let id = args.next()?;
     let with_error = match args.next_if_any() {
@@ -635,12 +604,12 @@ fn client_trackinginfo(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) 
 mod tests {
     use std::sync::Arc;
 
-    use super::super::testing::{client, server};
     use crate::LocalClient;
-    use crate::server::Server;
+    use crate::engine::Engine;
+    use crate::testing::{client, engine};
 
-    fn line(server: &Arc<Server>, of: u64) -> String {
-        client(server).line(&format!("CLIENT LIST ID {of}"))
+    fn line(engine: &Arc<Engine>, of: u64) -> String {
+        client(engine).line(&format!("CLIENT LIST ID {of}"))
     }
 
     fn id(client: &mut LocalClient) -> u64 {
@@ -650,13 +619,13 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_the_client_is_doing() {
-        let server = server();
-        let mut other = client(&server);
+        let engine = engine();
+        let mut other = client(&engine);
         let id = id(&mut other);
         for request in ["SELECT 3", "WATCH k", "MULTI", "SET k v", "LPUSH l x"] {
             other.line(request);
         }
-        let before = line(&server, id);
+        let before = line(&engine, id);
         for field in [
             " flags=x ",
             " db=3 ",
@@ -667,12 +636,12 @@ mod tests {
             assert!(before.contains(field), "{field}: {before}");
         }
         for request in ["SELECT 3", "SET k v"] {
-            client(&server).run(format!("SELECT 3\r\n{request}\r\n").as_bytes());
+            client(&engine).run(format!("SELECT 3\r\n{request}\r\n").as_bytes());
         }
-        let dirty = line(&server, id);
+        let dirty = line(&engine, id);
         assert!(dirty.contains(" flags=xd "), "{dirty}");
         other.line("EXEC");
-        let after = line(&server, id);
+        let after = line(&engine, id);
         for field in [" flags=N ", " multi=-1 ", " multi-mem=0 ", " cmd=exec "] {
             assert!(after.contains(field), "{field}: {after}");
         }
@@ -680,8 +649,8 @@ mod tests {
 
     #[test]
     fn subcommands_are_told_apart_in_a_pipeline() {
-        let server = server();
-        let lines = client(&server).run(b"CLIENT SETNAME me\r\nCLIENT INFO\r\nCLIENT GETNAME\r\n");
+        let engine = engine();
+        let lines = client(&engine).run(b"CLIENT SETNAME me\r\nCLIENT INFO\r\nCLIENT GETNAME\r\n");
         let lines = String::from_utf8(lines).expect("text");
         assert!(lines.contains(" name=me "), "{lines}");
         assert!(lines.contains(" cmd=client|info "), "{lines}");
@@ -690,8 +659,8 @@ mod tests {
 
     #[test]
     fn clients_are_listed_in_the_order_in_which_they_came() {
-        let server = server();
-        let mut clients: Vec<_> = (0..20).map(|_| client(&server)).collect();
+        let engine = engine();
+        let mut clients: Vec<_> = (0..20).map(|_| client(&engine)).collect();
         let list = clients[7].line("CLIENT LIST");
         let ids: Vec<u64> = list
             .split("id=")
@@ -703,8 +672,8 @@ mod tests {
 
     #[test]
     fn a_killed_client_is_gone_at_once() {
-        let server = server();
-        let (mut killer, mut victim) = (client(&server), client(&server));
+        let engine = engine();
+        let (mut killer, mut victim) = (client(&engine), client(&engine));
         let id = id(&mut victim);
         let request =
             format!("CLIENT KILL ID {id}\r\nCLIENT KILL ID {id}\r\nCLIENT LIST ID {id}\r\n");
@@ -715,8 +684,8 @@ mod tests {
 
     #[test]
     fn who_kills_itself_hears_of_it_and_nothing_more() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         let own = id(&mut client);
         let request = format!("CLIENT KILL ID {own} SKIPME no\r\nPING\r\n");
         assert_eq!(client.run(request.as_bytes()), b":1\r\n");

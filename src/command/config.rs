@@ -1,27 +1,21 @@
 //! CONFIG: the settings of the running server. What a setting is, is said in
 //! [`crate::config`]; here it is only asked and put into effect.
 
-use super::introspect::HELP;
-use super::spec::{ADMIN, CONTAINER};
-use super::{Args, Command, Group, Handler};
 use crate::db::Stats;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::server::Context;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::table::secrets;
+use crate::table::vocabulary::{ADMIN, CONTAINER, SERVER};
+use crate::table::{Args, Context, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "config", group: Group::Server, since: "2.0.0",
         summary: "Reads and changes settings.",
         subcommands: &[
-            Command {
+            Row {
                 name: "get", arity: -3, flags: ADMIN,
                 usage: "parameter...", since: "2.0.0",
                 complexity: "O(N) when N is the number of configuration parameters provided",
@@ -32,8 +26,8 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(config_get),
                 ..SERVER
             },
-            Command {
-                name: "set", arity: -4, flags: ADMIN,
+            Row {
+                name: "set", arity: -4, flags: ADMIN, secrets: Some(secrets::sensitive_settings),
                 usage: "data(parameter value)...",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.0.0",
@@ -43,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(config_set),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "resetstat", arity: 2, flags: ADMIN,
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.0.0",
@@ -51,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(config_resetstat),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "rewrite", arity: 2, flags: ADMIN,
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.8.0",
@@ -59,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(config_rewrite),
                 ..SERVER
             },
-            Command { since: "5.0.0", ..HELP },
+            Row { since: "5.0.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -89,14 +83,14 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
     config
         .set(&pairs)
         .map_err(|error| Error::quoting("ERR ", error.text(), ""))?;
-    context.server.apply(config, &mut context.turn);
+    context.turn.apply(config);
     context.server.reconfigured.notify_one();
     reply.ok();
     Ok(())
 }
 
 fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    context.turn.count_tally();
+    context.turn.count_calls();
     context.server.metrics.reset();
     context.turn.state().keyspace.stats = Stats::default();
     reply.ok();
@@ -114,23 +108,24 @@ fn config_rewrite(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, server};
+    use crate::testing::{client, engine};
 
     #[test]
     fn settings_change_together_or_not_at_all() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         let refused = client.line("CONFIG SET slowlog-max-len 7 maxclients many");
         assert!(refused.starts_with("-ERR CONFIG SET failed"), "{refused}");
-        assert_eq!(server.config().slowlog_max_len, 128);
+        assert_eq!(engine.server.config().slowlog_max_len, 128);
         assert_eq!(
             client.line("CONFIG SET slowlog-max-len 7 maxclients 9"),
             "+OK"
         );
-        assert_eq!(server.config().slowlog_max_len, 7);
+        assert_eq!(engine.server.config().slowlog_max_len, 7);
         // Those who read it at every request see it, too.
-        let maxclients = server
-            .hot
+        let maxclients = engine
+            .server
+            .live
             .max_clients
             .load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!(maxclients, 9);
@@ -138,8 +133,8 @@ mod tests {
 
     #[test]
     fn counters_begin_anew() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         client.run(b"GET a\r\nGET b\r\nNOSUCH\r\nCONFIG RESETSTAT\r\n");
         let info = client.line("INFO everything");
         // CONFIG RESETSTAT itself is the first that counts again.
@@ -156,7 +151,7 @@ mod tests {
 
     #[test]
     fn without_a_file_there_is_nothing_to_rewrite() {
-        let reply = client(&server()).line("CONFIG REWRITE");
+        let reply = client(&engine()).line("CONFIG REWRITE");
         assert_eq!(reply, "-ERR The server is running without a config file");
     }
 }

@@ -1,39 +1,36 @@
 //! What a client says about its own connection.
 
-use super::spec::{ANYTIME_FAST, HANDSHAKE};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::validate_name;
-use super::{Args, Command, Flags, Group, Handler, pubsub, transaction};
+use super::pubsub;
 use crate::error::{Error, Result};
-use crate::number;
 use crate::resp::{Protocol, Reply};
-use crate::server::{Context, REDIS_VERSION};
-use crate::session::{ClientFlags, ReplyMode};
-
-const CONNECTION: Command = Command {
-    group: Group::Connection,
-    ..Command::BASE
-};
+use crate::server::REDIS_VERSION;
+use crate::session::{ClientFlags, Ending, ReplyMode};
+use crate::table::secrets;
+use crate::table::vocabulary::{ANYTIME_FAST, CONNECTION, HANDSHAKE};
+use crate::table::{Args, Context, Flags, Handler, Row};
+use crate::text::number;
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "ping", arity: -1, flags: Flags::FAST,
+pub const COMMANDS: &[Row] = &[
+    Row {
+        name: "ping", arity: -1, flags: Flags::FAST.union(Flags::WHILE_SUBSCRIBED),
         usage: "[message]", tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         since: "1.0.0",
         summary: "Answers PONG, or the message it was given.", handler: Handler::Session(ping),
         ..CONNECTION
     },
-    Command {
+    Row {
         name: "echo", arity: 2, flags: ANYTIME_FAST,
         usage: "message", since: "1.0.0",
         summary: "Answers the message it was given.", handler: Handler::Session(echo),
         ..CONNECTION
     },
-    Command {
-        name: "hello", arity: -1, flags: HANDSHAKE,
+    Row {
+        name: "hello", arity: -1, flags: HANDSHAKE, secrets: Some(secrets::behind_auth),
         usage: "[arguments(protover:integer [AUTH auth(username password)] [SETNAME clientname])]",
         since: "6.0.0", history: &[
             ("6.2.0", "`protover` made optional; when called without arguments the command reports \
@@ -44,29 +41,29 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(hello),
         ..CONNECTION
     },
-    Command {
-        name: "auth", arity: -2, flags: HANDSHAKE,
+    Row {
+        name: "auth", arity: -2, flags: HANDSHAKE, secrets: Some(secrets::every_argument),
         usage: "[username@6.0.0] password",
         since: "1.0.0", complexity: "O(N) where N is the number of passwords defined for the user",
         history: &[("6.0.0", "Added ACL style (username and password).")],
         summary: "Logs the connection in.", handler: Handler::Session(auth),
         ..CONNECTION
     },
-    Command {
+    Row {
         name: "select", arity: 2, flags: ANYTIME_FAST,
         usage: "index:integer", since: "1.0.0",
         summary: "Switches the connection to another database.", handler: Handler::Session(select),
         ..CONNECTION
     },
-    Command {
-        name: "quit", arity: -1, flags: HANDSHAKE,
+    Row {
+        name: "quit", arity: -1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED),
         since: "1.0.0", deprecated: Some(("7.2.0", "just closing the connection")),
         summary: "Closes the connection after everything before it has been answered.",
         handler: Handler::Session(quit),
         ..CONNECTION
     },
-    Command {
-        name: "reset", arity: 1, flags: HANDSHAKE, since: "6.2.0",
+    Row {
+        name: "reset", arity: 1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED), since: "6.2.0",
         summary: "Returns the connection to the state of a new one.",
         handler: Handler::Session(reset),
         ..CONNECTION
@@ -76,7 +73,7 @@ pub const COMMANDS: &[Command] = &[
 fn ping(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let text = args.next_if_any();
     if args.remaining() > 0 {
-        return Err(Error::wrong_arity("ping"));
+        return Err(args.wrong_arity());
     }
     if context.session.is_subscriber() && !reply.is_resp3() {
         // A subscriber tells replies from messages by their form.
@@ -112,13 +109,13 @@ fn set_db(context: &mut Context<'_>, index: usize) {
 }
 
 fn quit(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    context.session.closing = true;
+    context.session.ending = Some(Ending::AfterReplies);
     reply.ok();
     Ok(())
 }
 
 fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    transaction::abandon(context);
+    context.abandon_transaction();
     context.server.pubsub.unsubscribe_all(context.session);
     context.server.monitors.remove(context.session.client.id);
     context.set_flag(
@@ -129,7 +126,7 @@ fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Resul
     set_protocol(context, reply, Protocol::Resp2);
     context.session.client.set_names(|names| names.name.clear());
     context.session.reply_mode = ReplyMode::On;
-    context.session.authenticated = !context.server.requires_password();
+    context.session.authenticated = !context.server.live.requires_password();
     pubsub::take_messages(context, reply);
     reply.simple("RESET");
     Ok(())
@@ -147,7 +144,7 @@ fn auth(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) ->
     args.end()?;
     match second {
         Some(password) => authenticate(context, first, password)?,
-        None if !context.server.requires_password() => return Err(Error::NO_PASSWORD_SET),
+        None if !context.server.live.requires_password() => return Err(Error::NO_PASSWORD_SET),
         None => authenticate(context, b"default", first)?,
     }
     reply.ok();
@@ -156,7 +153,7 @@ fn auth(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) ->
 
 fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<()> {
     // Without a password the default user takes any.
-    let right = context.server.check_password(password).unwrap_or(true);
+    let right = context.server.live.check_password(password).unwrap_or(true);
     if user == b"default" && right {
         context.session.authenticated = true;
         Ok(())
@@ -190,7 +187,7 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
     if let Some((user, password)) = credentials {
         authenticate(context, user, password)?;
     }
-    if !context.session.authenticated && context.server.requires_password() {
+    if !context.session.authenticated && context.server.live.requires_password() {
         return Err(Error::NO_AUTH_HELLO);
     }
     if let Some(name) = name {

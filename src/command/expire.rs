@@ -3,114 +3,95 @@
 //! Keys whose time has come are removed when somebody asks for them, by
 //! [`Db::peek`], or by the engine's expiry task, whichever is first.
 
-use super::spec::{READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
-use super::{Args, Command, Group, Handler};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-
-const KEYS: Command = Command {
-    group: Group::Generic,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{GENERIC, READ_FAST, READ_KEY, UPDATE_KEY, WRITE_FAST};
+use crate::table::{Args, Handler, Row, Unit};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "expire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key seconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "1.0.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live for so many seconds from now.", handler: Handler::Data(expire),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpire", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key milliseconds:integer [condition(NX|XX|GT|LT)@7.0.0]", since: "2.6.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live for so many milliseconds from now.",
         handler: Handler::Data(pexpire),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "expireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key unix-time-seconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]", since: "1.2.0",
         history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live until a Unix time in seconds.", handler: Handler::Data(expireat),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpireat", arity: -3, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key unix-time-milliseconds:unix-time [condition(NX|XX|GT|LT)@7.0.0]",
         since: "2.6.0", history: &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")],
         summary: "Lets a key live until a Unix time in milliseconds.",
         handler: Handler::Data(pexpireat),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "ttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", tips: &["nondeterministic_output"], since: "1.0.0",
         history: &[("2.8.0", "Added the -2 reply.")],
         summary: "The seconds that a key has left to live.", handler: Handler::Data(ttl),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pttl", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", tips: &["nondeterministic_output"], since: "2.6.0",
         history: &[("2.8.0", "Added the -2 reply.")],
         summary: "The milliseconds that a key has left to live.", handler: Handler::Data(pttl),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "expiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", since: "7.0.0",
         summary: "The Unix time in seconds at which a key expires.",
         handler: Handler::Data(expiretime),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "pexpiretime", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", since: "7.0.0",
         summary: "The Unix time in milliseconds at which a key expires.",
         handler: Handler::Data(pexpiretime),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "persist", arity: 2, flags: WRITE_FAST, keys: &[UPDATE_KEY],
         usage: "key:key", since: "2.2.0",
         summary: "Takes the expiry off a key.", handler: Handler::Data(persist),
-        ..KEYS
+        ..GENERIC
     },
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Seconds,
-    Milliseconds,
-}
-
-/// What a time counts from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Now,
-    Epoch,
-}
-
 fn expire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "expire", (Unit::Seconds, Since::Now))
+    set_expiry(db, args, reply, Unit::Seconds)
 }
 
 fn pexpire(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "pexpire", (Unit::Milliseconds, Since::Now))
+    set_expiry(db, args, reply, Unit::Milliseconds)
 }
 
 fn expireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_expiry(db, args, reply, "expireat", (Unit::Seconds, Since::Epoch))
+    set_expiry(db, args, reply, Unit::UnixSeconds)
 }
 
 fn pexpireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let measure = (Unit::Milliseconds, Since::Epoch);
-    set_expiry(db, args, reply, "pexpireat", measure)
+    set_expiry(db, args, reply, Unit::UnixMilliseconds)
 }
 
 /// When EXPIRE and its relatives leave the expiry alone.
@@ -158,15 +139,15 @@ fn set_expiry(
     db: &mut Db<'_>,
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
-    name: &str,
-    (unit, since): (Unit, Since),
+    unit: Unit,
 ) -> Result<()> {
     let (key, mut time) = (args.next()?, args);
     args.next()?;
     // Redis reads the options first, and so tells what is wrong with them.
     let conditions = Conditions::parse(args)?;
     let time = time.int()?;
-    let at = point_in_time(time, unit, since, db.now).ok_or_else(|| Error::invalid_expire(name))?;
+    let at = unit.point(time, db.now);
+    let at = at.ok_or_else(|| args.invalid_expire())?;
     let set = match db.lookup(key) {
         Some(handle) if conditions.admit(at, db.database().expires_at(handle)) => {
             db.expire(key, handle, at)?;
@@ -178,61 +159,32 @@ fn set_expiry(
     Ok(())
 }
 
-/// A time in milliseconds after 1970, if there are so many.
-fn point_in_time(time: i64, unit: Unit, since: Since, now: i64) -> Option<i64> {
-    let milliseconds = match unit {
-        Unit::Seconds => time.checked_mul(1000)?,
-        Unit::Milliseconds => time,
-    };
-    match since {
-        Since::Now => milliseconds.checked_add(now),
-        Since::Epoch => Some(milliseconds),
-    }
-}
-
 fn ttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Seconds, Since::Now))
+    expiry(db, args, reply, Unit::Seconds)
 }
 
 fn pttl(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Milliseconds, Since::Now))
+    expiry(db, args, reply, Unit::Milliseconds)
 }
 
 fn expiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Seconds, Since::Epoch))
+    expiry(db, args, reply, Unit::UnixSeconds)
 }
 
 fn pexpiretime(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    expiry(db, args, reply, (Unit::Milliseconds, Since::Epoch))
+    expiry(db, args, reply, Unit::UnixMilliseconds)
 }
 
-fn expiry(
-    db: &mut Db<'_>,
-    mut args: Args<'_>,
-    reply: &mut Reply<'_>,
-    (unit, since): (Unit, Since),
-) -> Result<()> {
+fn expiry(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>, unit: Unit) -> Result<()> {
     const NO_KEY: i64 = -2;
     const NO_EXPIRY: i64 = -1;
     let Some(handle) = db.stat(args.next()?) else {
         reply.int(NO_KEY);
         return Ok(());
     };
-    let time = match (db.database().expires_at(handle), since) {
-        (None, _) => NO_EXPIRY,
-        (Some(at), Since::Now) => in_unit(at - db.now, unit),
-        (Some(at), Since::Epoch) => in_unit(at, unit),
-    };
-    reply.int(time);
+    let at = db.database().expires_at(handle);
+    reply.int(at.map_or(NO_EXPIRY, |at| unit.number(at, db.now)));
     Ok(())
-}
-
-/// Seconds are rounded to the nearest. The time is not negative.
-fn in_unit(milliseconds: i64, unit: Unit) -> i64 {
-    match unit {
-        Unit::Seconds => (milliseconds.unsigned_abs() + 500).div_euclid(1000) as i64,
-        Unit::Milliseconds => milliseconds,
-    }
 }
 
 fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -248,7 +200,7 @@ fn persist(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::testing::Data;
+    use crate::testing::Data;
 
     #[test]
     fn seconds_are_rounded_to_the_nearest() {

@@ -10,11 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::memory::{Memory, human};
-use super::{Entry, TABLE};
-use crate::metrics::CommandStats;
 use crate::process;
 use crate::pubsub::Target;
-use crate::server::{Context, Endpoints, REDIS_VERSION};
+use crate::server::{Endpoints, REDIS_VERSION};
+use crate::table::Context;
 
 struct Section {
     /// As INFO's arguments name it.
@@ -78,7 +77,7 @@ pub fn report<'a>(
                 word => word.eq_ignore_ascii_case(section.name.as_bytes()),
             })
     };
-    context.turn.count_tally();
+    context.turn.count_calls();
     let mut lines = Lines::default();
     for section in SECTIONS.iter().filter(|section| asks_for(section)) {
         if !lines.text.is_empty() {
@@ -173,13 +172,15 @@ fn write_listeners(lines: &mut Lines, endpoints: &Endpoints) {
 fn clients(lines: &mut Lines, context: &mut Context<'_>) {
     let server = context.server;
     let (mut input, mut output) = (0, 0);
-    for client in server.clients.iter() {
+    server.clients.for_each(|client| {
         input = input.max(client.input.load(Relaxed));
         output = output.max(client.outbox.lock().output.len());
-    }
+    });
     let waiters = &context.turn.state().waiters;
     let (blocked, keys, timed) = (waiters.len(), waiters.key_count(), waiters.timed());
-    let max_clients = server.hot.max_clients.load(Relaxed);
+    // Redis blocks a client that a pause holds back.
+    let blocked = blocked + server.pause.held_clients();
+    let max_clients = server.live.max_clients.load(Relaxed);
     lines.fields(&[
         ("connected_clients", server.clients.len() as u64),
         ("cluster_connections", 0),
@@ -196,6 +197,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
 
 fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     let memory = Memory::measure(context);
+    let garbage = context.turn.state().keyspace.garbage.len();
     lines.bytes("used_memory", memory.used() as u64);
     if let Some(resident) = process::resident_memory() {
         lines.bytes("used_memory_rss", resident);
@@ -227,7 +229,7 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
         ("mem_cluster_links", 0),
         ("mem_aof_buffer", 0),
         ("active_defrag_running", 0),
-        ("lazyfree_pending_objects", 0),
+        ("lazyfree_pending_objects", garbage as u64),
     ]);
 }
 
@@ -367,14 +369,8 @@ fn cpu(lines: &mut Lines, _: &mut Context<'_>) {
 
 fn modules(_: &mut Lines, _: &mut Context<'_>) {}
 
-/// The commands that have been used, or tried, with their counters.
-fn used<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'static Entry, &'a CommandStats)> {
-    let stats = context.server.metrics.all_commands();
-    TABLE.entries.iter().zip(stats)
-}
-
 fn command_stats(lines: &mut Lines, context: &mut Context<'_>) {
-    for (entry, stats) in used(context) {
+    for stats in context.server.metrics.all_commands() {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
         let (calls, rejected) = (count(&stats.calls), count(&stats.rejected));
         let failed = count(&stats.failed);
@@ -387,7 +383,7 @@ fn command_stats(lines: &mut Lines, context: &mut Context<'_>) {
             calls => micros as f64 / calls as f64,
         };
         lines.field(
-            &format!("cmdstat_{}", entry.full_name),
+            &format!("cmdstat_{}", stats.name),
             format_args!(
                 "calls={calls},usec={micros},usec_per_call={per_call:.2},\
                  rejected_calls={rejected},failed_calls={failed}"
@@ -413,7 +409,7 @@ fn latency_stats(lines: &mut Lines, context: &mut Context<'_>) {
         }
         config.latency_tracking_info_percentiles.clone()
     };
-    for (entry, stats) in used(context) {
+    for stats in context.server.metrics.all_commands() {
         let Some(histogram) = stats.histogram() else {
             continue;
         };
@@ -422,7 +418,7 @@ fn latency_stats(lines: &mut Lines, context: &mut Context<'_>) {
             format!("p{percentile}={micros:.3}")
         });
         let figures: Vec<_> = figures.collect();
-        let name = format!("latency_percentiles_usec_{}", entry.full_name);
+        let name = format!("latency_percentiles_usec_{}", stats.name);
         lines.field(&name, figures.join(","));
     }
 }
@@ -451,8 +447,8 @@ fn keyspace(lines: &mut Lines, context: &mut Context<'_>) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::testing::{client, server};
     use crate::LocalClient;
+    use crate::testing::{client, engine};
 
     fn fields(client: &mut LocalClient, sections: &str) -> BTreeMap<String, String> {
         let report = client.line(&format!("INFO {sections}"));
@@ -474,7 +470,7 @@ mod tests {
 
     #[test]
     fn sections_come_in_order_and_once() {
-        let mut client = client(&server());
+        let mut client = client(&engine());
         let default = client.line("INFO");
         let expected = [
             "Server",
@@ -500,7 +496,7 @@ mod tests {
     /// What redis-cli, client libraries, RedisInsight and redis_exporter look for.
     #[test]
     fn the_fields_that_tools_read_are_there() {
-        let fields = fields(&mut client(&server()), "default");
+        let fields = fields(&mut client(&engine()), "default");
         let wanted = "redis_version redis_mode os process_id run_id tcp_port uptime_in_seconds \
             connected_clients blocked_clients maxclients used_memory used_memory_human \
             used_memory_peak used_memory_dataset maxmemory maxmemory_policy loading \
@@ -517,7 +513,7 @@ mod tests {
 
     #[test]
     fn figures_follow_what_happens() {
-        let mut client = client(&server());
+        let mut client = client(&engine());
         let before = fields(&mut client, "everything");
         assert!(!before.contains_key("db0"), "{before:?}");
         client.run(b"SET a 1\r\nSET b 2 PX 100000\r\nGET a\r\nGET b\r\nGET c\r\nLLEN a\r\nGET\r\n");
@@ -561,7 +557,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_the_setting() {
-        let mut client = client(&server());
+        let mut client = client(&engine());
         client.run(b"GET a\r\nCONFIG SET latency-tracking-info-percentiles \"50 99.9 100\"\r\n");
         let fields = fields(&mut client, "latencystats");
         let line = &fields["latency_percentiles_usec_get"];

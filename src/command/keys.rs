@@ -3,77 +3,71 @@
 //! How long they live is in [`super::expire`], how to find them in
 //! [`super::scan`].
 
-use super::introspect::HELP;
-use super::spec::{
-    CONTAINER, CREATE_KEY, DELETE_KEY, GROW, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
-    STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
-};
-use super::{Args, Command, Group, Handler};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-
-const KEYS: Command = Command {
-    group: Group::Generic,
-    ..Command::BASE
+use crate::table::vocabulary::{
+    CONTAINER, CREATE_KEY, DELETE_KEY, GENERIC, GROW, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST,
+    READ_KEY, STAT_KEY, TAKE_KEY, WRITE, WRITE_FAST,
 };
+use crate::table::{Args, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "del", arity: -2, flags: WRITE, keys: &[DELETE_KEY.all()],
         usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         since: "1.0.0", complexity: "O(N) where N is the number of keys that will be removed.",
         summary: "Removes keys.", handler: Handler::Data(del),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "unlink", arity: -2, flags: WRITE_FAST, keys: &[DELETE_KEY.all()],
         usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         since: "4.0.0", complexity: "O(1) for each key removed regardless of its size.",
         summary: "Removes keys, and frees large values without holding up others.",
         handler: Handler::Data(del),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "exists", arity: -2, flags: READ_FAST, keys: &[STAT_KEY.all()],
         usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         since: "1.0.0", complexity: "O(N) where N is the number of keys to check.",
         history: &[("3.0.3", "Accepts multiple `key` arguments.")],
         summary: "Counts how many of the keys exist; a key named twice counts twice.",
         handler: Handler::Data(exists),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "type", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
         usage: "key:key", since: "1.0.0",
         summary: "Tells of which type the value at a key is.", handler: Handler::Data(type_),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "touch", arity: -2, flags: READ_FAST, keys: &[STAT_KEY.all()],
         usage: "key:key...", tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         since: "3.2.1", complexity: "O(N) where N is the number of keys that will be touched.",
         summary: "Marks keys as just used, and counts those that exist.",
         handler: Handler::Data(touch),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "randomkey", arity: 1, flags: READ,
         tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
         since: "1.0.0",
         summary: "A key name picked at random.", handler: Handler::Data(randomkey),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "rename", arity: 3, flags: WRITE, keys: &[TAKE_KEY, OVERWRITE_KEY.at(2)],
         usage: "key:key newkey:key", since: "1.0.0",
         summary: "Gives a key another name, and replaces what was there.",
         handler: Handler::Data(rename),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "renamenx", arity: 3, flags: WRITE_FAST, keys: &[TAKE_KEY, CREATE_KEY.at(2)],
         usage: "key:key newkey:key", since: "1.0.0", history: &[
             ("3.2.0", "The command no longer returns an error when source and destination names \
@@ -81,64 +75,63 @@ pub const COMMANDS: &[Command] = &[
         ],
         summary: "Gives a key another name, unless that name is taken.",
         handler: Handler::Data(renamenx),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "copy", arity: -3, flags: GROW, keys: &[READ_KEY, OVERWRITE_KEY.at(2)],
         usage: "source:key destination:key [DB destination-db:integer] [REPLACE]", since: "6.2.0",
         complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) \
             for string values.",
         summary: "Copies the value of a key, with its expiry, to another key.",
         handler: Handler::Data(copy),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "move", arity: 3, flags: WRITE_FAST, keys: &[MODIFY_KEY],
         usage: "key:key db:integer", since: "1.0.0",
         summary: "Moves a key to another database, unless it exists there.",
         handler: Handler::Data(move_),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "object", since: "2.2.3",
         summary: "Asks how a value is kept inside the server.",
         subcommands: &[
-            Command {
+            Row {
                 name: "encoding", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
                 summary: "The internal representation of a value.",
                 handler: Handler::Data(object_encoding),
-                ..KEYS
+                ..GENERIC
             },
-            Command {
+            Row {
                 name: "freq", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key", tips: &["nondeterministic_output"], since: "4.0.0",
                 summary: "How often a key is used, as a logarithmic counter.",
                 handler: Handler::Data(object_freq),
-                ..KEYS
+                ..GENERIC
             },
-            Command {
+            Row {
                 name: "idletime", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
                 summary: "The seconds since a key was last used.",
                 handler: Handler::Data(object_idletime),
-                ..KEYS
+                ..GENERIC
             },
-            Command {
+            Row {
                 name: "refcount", arity: 3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key", tips: &["nondeterministic_output"], since: "2.2.3",
                 summary: "How many references a value has.",
                 handler: Handler::Data(object_refcount),
-                ..KEYS
+                ..GENERIC
             },
-            Command { group: Group::Generic, since: "6.2.0", ..HELP },
+            Row { group: Group::Generic, since: "6.2.0", ..HELP },
         ],
         ..CONTAINER
     },
 ];
 
-/// DEL, and UNLINK as well: what a list of a million elements takes to drop,
-/// half a millisecond, is not worth a thread to leave it to.
+/// DEL, and UNLINK as well: what is large is freed when nobody waits for it.
 fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut removed = 0;
     for key in args.rest() {
@@ -317,7 +310,7 @@ fn object_refcount(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use crate::command::testing::Data;
+    use crate::testing::Data;
 
     #[test]
     fn an_expired_key_is_not_there_for_any_of_them() {

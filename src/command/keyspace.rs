@@ -1,26 +1,21 @@
 //! Whole databases: how large they are, emptying them, exchanging them.
 
-use super::spec::{READ_FAST, WRITE, WRITE_FAST};
-use super::{Acl, Args, Command, Group, Handler};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{READ_FAST, SERVER, WRITE, WRITE_FAST};
+use crate::table::{Acl, Args, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "dbsize", arity: 1, flags: READ_FAST, acl: Acl::KEYSPACE,
         tips: &["request_policy:all_shards", "response_policy:agg_sum"], since: "1.0.0",
         summary: "The number of keys in the database.", handler: Handler::Data(dbsize),
         ..SERVER
     },
-    Command {
+    Row {
         name: "flushdb", arity: -1, flags: WRITE, acl: Acl::KEYSPACE.union(Acl::DANGEROUS),
         usage: "[flush-type(ASYNC@4.0.0|SYNC@6.2.0)]",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
@@ -32,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Removes every key of the database.", handler: Handler::Data(flushdb),
         ..SERVER
     },
-    Command {
+    Row {
         name: "flushall", arity: -1, flags: WRITE, acl: Acl::KEYSPACE.union(Acl::DANGEROUS),
         usage: "[flush-type(ASYNC@4.0.0|SYNC@6.2.0)]",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
@@ -44,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Removes every key of every database.", handler: Handler::Data(flushall),
         ..SERVER
     },
-    Command {
+    Row {
         name: "swapdb", arity: 3, flags: WRITE_FAST, acl: Acl::KEYSPACE.union(Acl::DANGEROUS),
         usage: "index1:integer index2:integer", since: "4.0.0",
         complexity: "O(N) where N is the count of clients watching or blocking on keys from both \
@@ -74,10 +69,8 @@ fn flushall(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     Ok(())
 }
 
-/// ASYNC, SYNC or neither. It makes no difference: dropping a million strings
-/// takes less than a millisecond, because they stand in pages, and a million
-/// lists with expiries 40 ms at worst with the binary's allocator. A thread
-/// to drop them would need an owner that waits for it.
+/// ASYNC, SYNC or neither. It makes no difference: what is much is freed when
+/// nobody waits for it.
 fn flush_type(mut args: Args<'_>) -> Result<()> {
     // One of them may stand there, not both.
     let _ = args.keyword("async") || args.keyword("sync");
@@ -100,7 +93,7 @@ fn swapdb(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::command::testing::Data;
+    use crate::testing::Data;
 
     fn filled() -> Data {
         let mut data = Data::new();

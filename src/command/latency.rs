@@ -3,29 +3,22 @@
 //! GRAPH draws what Redis draws. DOCTOR's words are our own; nobody parses them.
 
 use std::fmt::Write as _;
+use std::iter;
 
-use super::introspect::HELP;
-use super::spec::{ADMIN, CONTAINER};
-use super::{Args, Command, Entry, Group, Handler, TABLE};
 use crate::error::{Error, Result};
-use crate::histogram::Histogram;
-use crate::metrics::Spikes;
+use crate::metrics::{CommandStats, Histogram, Spikes};
 use crate::resp::Reply;
-use crate::server::Context;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{ADMIN, CONTAINER, SERVER};
+use crate::table::{Args, Context, Group, HELP, Handler, Row, Table};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "latency", group: Group::Server, since: "2.8.13",
         summary: "Asks about delays inside the server.",
         subcommands: &[
-            Command {
+            Row {
                 name: "latest", arity: 2, flags: ADMIN,
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
@@ -33,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(latency_latest),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "history", arity: 3, flags: ADMIN,
                 usage: "event",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
@@ -42,7 +35,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(latency_history),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "reset", arity: -2, flags: ADMIN,
                 usage: "[event...]", tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
                 since: "2.8.13",
@@ -50,7 +43,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(latency_reset),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "graph", arity: 3, flags: ADMIN,
                 usage: "event",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
@@ -59,7 +52,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(latency_graph),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "doctor", arity: 2, flags: ADMIN,
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
@@ -67,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(latency_doctor),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "histogram", arity: -2, flags: ADMIN,
                 usage: "[command...]",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
@@ -75,10 +68,10 @@ pub const COMMANDS: &[Command] = &[
                 complexity: "O(N) where N is the number of commands with latency information being \
                     retrieved.",
                 summary: "How the running times of commands are distributed.",
-                handler: Handler::Session(latency_histogram),
+                handler: Handler::Table(latency_histogram),
                 ..SERVER
             },
-            Command { since: "2.8.13", ..HELP },
+            Row { since: "2.8.13", ..HELP },
         ],
         ..CONTAINER
     },
@@ -266,30 +259,29 @@ fn write_report<'a>(
 
 fn latency_histogram(
     context: &mut Context<'_>,
+    table: &'static Table,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     let stats = context.server.metrics.all_commands();
-    let asked: Vec<&Entry> = match args.remaining() {
-        0 => TABLE.entries.iter().collect(),
+    let asked: Vec<&CommandStats> = match args.remaining() {
+        0 => stats.iter().collect(),
         // A name that nobody has is passed over; one of a container stands
         // for its subcommands, too.
         _ => args
             .rest()
-            .filter_map(|name| TABLE.find(name))
-            .flat_map(|entry| {
-                let subcommands = entry.subcommands.iter().map(|&id| &TABLE.entries[id]);
-                std::iter::once(entry).chain(subcommands)
-            })
+            .filter_map(|name| table.find(name))
+            .flat_map(|command| iter::once(command).chain(table.subcommands(command)))
+            .map(|command| &stats[command.id])
             .collect(),
     };
-    let used: Vec<(&Entry, &Histogram)> = asked
+    let used: Vec<(&str, &Histogram)> = asked
         .into_iter()
-        .filter_map(|entry| Some((entry, stats[entry.id].histogram()?)))
+        .filter_map(|stats| Some((stats.name, stats.histogram()?)))
         .collect();
     reply.map(used.len());
-    for (entry, histogram) in used {
-        reply.bulk(entry.full_name.as_bytes());
+    for (name, histogram) in used {
+        reply.bulk(name.as_bytes());
         reply.map(2);
         reply.bulk(b"calls");
         reply.int(histogram.total() as i64);
@@ -314,15 +306,15 @@ fn label(exponent: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, server};
     use super::*;
+    use crate::testing::{client, engine};
 
     #[test]
     fn spikes_are_kept_by_event_and_forgotten_in_any_case() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         for (at, millis) in [(10, 5), (10, 9), (12, 7)] {
-            server.latency().add("command", at, millis);
+            engine.server.latency().add("command", at, millis);
         }
         assert_eq!(
             client.line("LATENCY LATEST"),
@@ -339,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_container_stands_for_its_subcommands() {
-        let mut client = client(&server());
+        let mut client = client(&engine());
         client.run(b"GET a\r\nCLIENT ID\r\nCLIENT ID\r\n");
         let reply = client.line("LATENCY HISTOGRAM client nosuch");
         assert!(

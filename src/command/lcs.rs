@@ -6,22 +6,17 @@
 //! "Bit-parallel LCS-length computation revisited", 2004), so what takes Redis
 //! 0.6 s and 512 MiB, its largest matrix, takes 10 ms and 16 MiB.
 
-use super::spec::{READ, READ_KEY};
-use super::{Args, Command, Group, Handler};
 use crate::db::{Db, Handle, Str};
 use crate::error::{Error, Result};
-use crate::number;
 use crate::resp::Reply;
-
-const STRING: Command = Command {
-    group: Group::String,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{READ, READ_KEY, STRING};
+use crate::table::{Args, Handler, Row};
+use crate::text::number;
 
 /// The row of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "lcs", arity: -3, flags: READ, keys: &[READ_KEY.two()],
         usage: "key1:key key2:key [LEN] [IDX] [MINMATCHLEN min-match-len:integer] [WITHMATCHLEN]",
         since: "7.0.0",
@@ -283,8 +278,8 @@ fn reserve<T>(vec: &mut Vec<T>, len: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Data;
     use super::*;
+    use crate::testing::Data;
 
     /// The lengths for all prefixes, as the textbook has them.
     fn matrix(a: &[u8], b: &[u8]) -> Vec<Vec<usize>> {

@@ -2,24 +2,20 @@
 //!
 //! Commands that wait for an element are in [`super::blocking_list`].
 
-use super::spec::{
-    GROW, GROW_FAST, INSERT_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY, TAKE_KEY,
+use crate::db::value::{End, List};
+use crate::db::{Db, Edited, Handle};
+use crate::error::{Error, Result};
+use crate::resp::{Argv, Reply};
+use crate::table::vocabulary::{
+    GROW, GROW_FAST, INSERT_KEY, LIST, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY, TAKE_KEY,
     UPDATE_KEY, WRITE, WRITE_FAST,
 };
-use super::{Args, Argv, Command, Group, Handler};
-use crate::db::{Db, Edited, End, Handle, List};
-use crate::error::{Error, Result};
-use crate::resp::Reply;
-
-const LIST: Command = Command {
-    group: Group::List,
-    ..Command::BASE
-};
+use crate::table::{Args, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "lpush", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
         usage: "key:key element...", since: "1.0.0",
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
@@ -29,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(lpush),
         ..LIST
     },
-    Command {
+    Row {
         name: "rpush", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
         usage: "key:key element...", since: "1.0.0",
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
@@ -39,7 +35,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(rpush),
         ..LIST
     },
-    Command {
+    Row {
         name: "lpushx", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
         usage: "key:key element...", since: "2.2.0",
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
@@ -49,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(lpushx),
         ..LIST
     },
-    Command {
+    Row {
         name: "rpushx", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
         usage: "key:key element...", since: "2.2.0",
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
@@ -59,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(rpushx),
         ..LIST
     },
-    Command {
+    Row {
         name: "lpop", arity: -2, flags: WRITE_FAST, keys: &[TAKE_KEY],
         usage: "key:key [count:integer@6.2.0]",
         since: "1.0.0", complexity: "O(N) where N is the number of elements returned",
@@ -67,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Takes elements from the head of a list.", handler: Handler::Data(lpop),
         ..LIST
     },
-    Command {
+    Row {
         name: "rpop", arity: -2, flags: WRITE_FAST, keys: &[TAKE_KEY],
         usage: "key:key [count:integer@6.2.0]",
         since: "1.0.0", complexity: "O(N) where N is the number of elements returned",
@@ -75,13 +71,13 @@ pub const COMMANDS: &[Command] = &[
         summary: "Takes elements from the tail of a list.", handler: Handler::Data(rpop),
         ..LIST
     },
-    Command {
+    Row {
         name: "llen", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
         usage: "key:key", since: "1.0.0",
         summary: "The length of a list.", handler: Handler::Data(llen),
         ..LIST
     },
-    Command {
+    Row {
         name: "lrange", arity: 4, flags: READ, keys: &[READ_KEY],
         usage: "key:key start:integer stop:integer", since: "1.0.0",
         complexity: "O(S+N) where S is the distance of start offset from HEAD for small lists, \
@@ -91,7 +87,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(lrange),
         ..LIST
     },
-    Command {
+    Row {
         name: "lindex", arity: 3, flags: READ, keys: &[READ_KEY],
         usage: "key:key index:integer", since: "1.0.0",
         complexity: "O(N) where N is the number of elements to traverse to get to the element at \
@@ -99,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "The element of a list at an index.", handler: Handler::Data(lindex),
         ..LIST
     },
-    Command {
+    Row {
         name: "lset", arity: 4, flags: GROW, keys: &[UPDATE_KEY],
         usage: "key:key index:integer element", since: "1.0.0",
         complexity: "O(N) where N is the length of the list. Setting either the first or the last \
@@ -107,7 +103,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Replaces the element of a list at an index.", handler: Handler::Data(lset),
         ..LIST
     },
-    Command {
+    Row {
         name: "linsert", arity: 5, flags: GROW, keys: &[INSERT_KEY],
         usage: "key:key where(BEFORE|AFTER) pivot element", since: "2.2.0",
         complexity: "O(N) where N is the number of elements to traverse before seeing the value \
@@ -115,7 +111,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Inserts an element before or after another one.", handler: Handler::Data(linsert),
         ..LIST
     },
-    Command {
+    Row {
         name: "lrem", arity: 4, flags: WRITE, keys: &[REMOVE_KEY],
         usage: "key:key count:integer element", since: "1.0.0",
         complexity: "O(N+M) where N is the length of the list and M is the number of elements \
@@ -124,7 +120,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(lrem),
         ..LIST
     },
-    Command {
+    Row {
         name: "ltrim", arity: 4, flags: WRITE, keys: &[REMOVE_KEY],
         usage: "key:key start:integer stop:integer", since: "1.0.0",
         complexity: "O(N) where N is the number of elements to be removed by the operation.",
@@ -132,7 +128,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(ltrim),
         ..LIST
     },
-    Command {
+    Row {
         name: "lpos", arity: -3, flags: READ, keys: &[READ_KEY],
         usage: "key:key element [RANK rank:integer] [COUNT num-matches:integer] \
             [MAXLEN len:integer]",
@@ -141,7 +137,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Finds where in a list elements equal a value.", handler: Handler::Data(lpos),
         ..LIST
     },
-    Command {
+    Row {
         name: "lmove", arity: 5, flags: GROW, keys: &[TAKE_KEY, INSERT_KEY.at(2)],
         usage: "source:key destination:key wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)",
         since: "6.2.0",
@@ -149,7 +145,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(lmove),
         ..LIST
     },
-    Command {
+    Row {
         name: "rpoplpush", arity: 3, flags: GROW, keys: &[TAKE_KEY, INSERT_KEY.at(2)],
         usage: "source:key destination:key", since: "1.2.0",
         deprecated: Some(("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")),
@@ -157,7 +153,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(rpoplpush),
         ..LIST
     },
-    Command {
+    Row {
         name: "lmpop", arity: -4, flags: WRITE, keys: &[TAKE_KEY.counted()],
         usage: "numkeys:integer key:key... where(LEFT|RIGHT) [COUNT count:integer]", since: "7.0.0",
         complexity: "O(N+M) where N is the number of provided keys and M is the number of elements \
@@ -242,22 +238,16 @@ fn popped(end: End) -> &'static str {
 }
 
 fn lpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    pop(db, args, reply, "lpop", End::Left)
+    pop(db, args, reply, End::Left)
 }
 
 fn rpop(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    pop(db, args, reply, "rpop", End::Right)
+    pop(db, args, reply, End::Right)
 }
 
-fn pop(
-    db: &mut Db<'_>,
-    mut args: Args<'_>,
-    reply: &mut Reply<'_>,
-    name: &str,
-    end: End,
-) -> Result<()> {
+fn pop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>, end: End) -> Result<()> {
     if args.remaining() > 2 {
-        return Err(Error::wrong_arity(name));
+        return Err(args.wrong_arity());
     }
     let key = args.next()?;
     let count = match args.remaining() {

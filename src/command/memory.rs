@@ -7,28 +7,22 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::introspect::HELP;
-use super::spec::{CONTAINER, READ, STAT_KEY};
-use super::{Args, Command, Group, Handler};
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::resp::Reply;
-use crate::server::Context;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::session::memory_of;
+use crate::table::vocabulary::{CONTAINER, READ, SERVER, STAT_KEY};
+use crate::table::{Args, Context, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "memory", group: Group::Server, since: "4.0.0",
         summary: "Asks about memory.",
         subcommands: &[
-            Command {
+            Row {
                 name: "usage", arity: -3, flags: READ, keys: &[STAT_KEY.at(2)],
                 usage: "key:key [SAMPLES count:integer]",
                 since: "4.0.0", complexity: "O(N) where N is the number of samples.",
@@ -36,7 +30,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Data(memory_usage),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "doctor", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
@@ -44,14 +38,14 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_doctor),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "stats", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
                 summary: "Where memory goes, in figures.", handler: Handler::Session(memory_stats),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "malloc-stats", arity: 2,
                 tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
                 since: "4.0.0",
@@ -60,7 +54,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_malloc_stats),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "purge", arity: 2,
                 tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
                 since: "4.0.0",
@@ -69,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(memory_purge),
                 ..SERVER
             },
-            Command { since: "4.0.0", ..HELP },
+            Row { since: "4.0.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -93,7 +87,7 @@ fn memory_usage(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> R
 
 /// Bytes of memory by what holds them.
 pub struct Memory {
-    /// Keys and values.
+    /// Keys and values, with what was removed and is not freed yet.
     pub dataset: usize,
     /// Tables that lead to them, and expiries.
     pub tables: usize,
@@ -108,12 +102,21 @@ pub struct Memory {
 impl Memory {
     /// Looks at everything there is.
     pub fn measure(context: &mut Context<'_>) -> Memory {
-        let clients = context.server.clients.iter();
-        let clients = clients.map(|client| client.memory()).sum();
-        let databases = &context.turn.state().keyspace.databases;
+        let mut clients = 0;
+        context
+            .server
+            .clients
+            .for_each(|client| clients += memory_of(client));
+        // What others hold for them.
+        let state = context.turn.state();
+        clients += state.waiters.memory() + state.watchers.memory();
+        clients += context.server.pubsub.memory();
+        let keyspace = &context.turn.state().keyspace;
+        let databases = &keyspace.databases;
+        let dataset: usize = databases.iter().map(Database::dataset).sum();
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {
-            dataset: databases.iter().map(Database::dataset).sum(),
+            dataset: dataset + keyspace.garbage.memory(),
             tables: databases.iter().map(tables).sum(),
             clients,
             keys: databases.iter().map(Database::len).sum(),
@@ -257,11 +260,38 @@ pub fn human(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::upkeep;
+    use crate::testing::{client, engine};
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_that_fits() {
         let shown = [0, 1023, 1024, 1536, 5 << 20, 3 << 40, 2 << 50].map(human);
         let expected = ["0B", "1023B", "1.00K", "1.50K", "5.00M", "3.00T", "2.00P"];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_clients_watch_and_hear_counts() {
+        const NAMES: usize = 10_000;
+        let names: String = (0..NAMES).map(|n| format!(" name{n}")).collect();
+        let engine = engine();
+        let mut looker = client(&engine);
+        let mut used = || -> usize {
+            let info = looker.line("INFO memory");
+            let bytes = info.split("used_memory:").nth(1).expect("a field");
+            let bytes = bytes.split("\r\n").next().expect("a line");
+            bytes.parse().expect("bytes")
+        };
+        let before = used();
+        for command in ["WATCH", "SUBSCRIBE", "PSUBSCRIBE"] {
+            let mut client = client(&engine);
+            client.line(&format!("{command}{names}"));
+            let grown = used() - before;
+            assert!(grown > NAMES * 64, "{command}: {grown}");
+            drop(client);
+            upkeep::until_done(&engine);
+            let left = used() - before;
+            assert!(left < grown / 10, "{command}: {left} of {grown}");
+        }
     }
 }

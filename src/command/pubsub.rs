@@ -1,25 +1,18 @@
 //! Publish and subscribe: the commands around [`crate::pubsub`].
 
-use super::introspect::HELP;
-use super::spec::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, SUBSCRIBE};
 use bytes::Bytes;
 
-use super::{Args, Command, Flags, Group, Handler};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pubsub::Target;
 use crate::resp::Reply;
-use crate::server::Context;
 use crate::session::Session;
-
-const PUBSUB: Command = Command {
-    group: Group::Pubsub,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, PUBSUB, SUBSCRIBE};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "subscribe", arity: -2, flags: SUBSCRIBE,
         usage: "channel...",
         since: "2.0.0", complexity: "O(N) where N is the number of channels to subscribe to.",
@@ -27,7 +20,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(subscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "unsubscribe", arity: -1, flags: SUBSCRIBE,
         usage: "[channel...]",
         since: "2.0.0", complexity: "O(N) where N is the number of channels to unsubscribe.",
@@ -35,7 +28,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(unsubscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "psubscribe", arity: -2, flags: SUBSCRIBE,
         usage: "pattern:pattern...",
         since: "2.0.0", complexity: "O(N) where N is the number of patterns to subscribe to.",
@@ -43,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(psubscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "punsubscribe", arity: -1, flags: SUBSCRIBE,
         usage: "[pattern:pattern...]",
         since: "2.0.0", complexity: "O(N) where N is the number of patterns to unsubscribe.",
@@ -51,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(punsubscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "publish", arity: 3, flags: PUBLISH,
         usage: "channel message", since: "2.0.0",
         complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel \
@@ -60,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(publish),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "ssubscribe", arity: -2, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
         usage: "shardchannel...", since: "7.0.0",
         complexity: "O(N) where N is the number of shard channels to subscribe to.",
@@ -68,7 +61,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(ssubscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "sunsubscribe", arity: -1, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
         usage: "[shardchannel...]",
         since: "7.0.0", complexity: "O(N) where N is the number of shard channels to unsubscribe.",
@@ -76,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(sunsubscribe),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "spublish", arity: 3, flags: PUBLISH, keys: &[CHANNEL],
         usage: "shardchannel message", since: "7.0.0",
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard \
@@ -85,11 +78,11 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(spublish),
         ..PUBSUB
     },
-    Command {
+    Row {
         name: "pubsub", group: Group::Pubsub, since: "2.8.0",
         summary: "Asks about channels and subscribers.",
         subcommands: &[
-            Command {
+            Row {
                 name: "channels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
                 usage: "[pattern:pattern]", since: "2.8.0",
                 complexity: "O(N) where N is the number of active channels, and assuming constant \
@@ -98,7 +91,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(pubsub_channels),
                 ..PUBSUB
             },
-            Command {
+            Row {
                 name: "numsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
                 usage: "[channel...]", since: "2.8.0",
                 complexity: "O(N) for the NUMSUB subcommand, where N is the number of requested \
@@ -107,13 +100,13 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(pubsub_numsub),
                 ..PUBSUB
             },
-            Command {
+            Row {
                 name: "numpat", arity: 2, flags: ANYTIME.union(Flags::PUBSUB), since: "2.8.0",
                 summary: "How many different patterns are subscribed to.",
                 handler: Handler::Session(pubsub_numpat),
                 ..PUBSUB
             },
-            Command {
+            Row {
                 name: "shardchannels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
                 usage: "[pattern:pattern]", since: "7.0.0",
                 complexity: "O(N) where N is the number of active shard channels, and assuming \
@@ -122,7 +115,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(pubsub_shardchannels),
                 ..PUBSUB
             },
-            Command {
+            Row {
                 name: "shardnumsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
                 usage: "[shardchannel...]", since: "7.0.0",
                 complexity: "O(N) for the SHARDNUMSUB subcommand, where N is the number of \
@@ -131,7 +124,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(pubsub_shardnumsub),
                 ..PUBSUB
             },
-            Command { group: Group::Pubsub, since: "6.2.0", ..HELP },
+            Row { group: Group::Pubsub, since: "6.2.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -218,10 +211,7 @@ fn list_channels(
 ) -> Result<()> {
     let pattern = args.next_if_any();
     if args.remaining() > 0 {
-        return Err(Error::subcommand_syntax(
-            "PUBSUB",
-            args.argv().get(1).unwrap_or_default(),
-        ));
+        return Err(args.wrong_subcommand());
     }
     reply.bulks(context.server.pubsub.channels(target, pattern).iter());
     Ok(())
@@ -283,7 +273,7 @@ fn add(
         let names = target.names(subscriptions);
         if !names.contains(name) {
             let name = Bytes::copy_from_slice(name);
-            names.insert(name.clone());
+            names.insert_new(name.clone());
             context.session.show_subscriptions();
             context
                 .server

@@ -1,30 +1,25 @@
 //! Finding keys: KEYS all at once, SCAN in portions.
 
-use super::spec::READ;
-use super::{Acl, Args, Command, Group, Handler};
 use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
-use crate::glob;
 use crate::resp::Reply;
-
-const KEYS: Command = Command {
-    group: Group::Generic,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{GENERIC, READ};
+use crate::table::{Acl, Args, Handler, Row};
+use crate::text::glob;
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "keys", arity: 2, flags: READ, acl: Acl::DANGEROUS,
         usage: "pattern:pattern",
         tips: &["request_policy:all_shards", "nondeterministic_output_order"], since: "1.0.0",
         complexity: "O(N) with N being the number of keys in the database, under the assumption \
             that the key names in the database and the given pattern have limited length.",
         summary: "All key names that match a pattern.", handler: Handler::Data(keys),
-        ..KEYS
+        ..GENERIC
     },
-    Command {
+    Row {
         name: "scan", arity: -2, flags: READ,
         usage: "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type@6.0.0]",
         tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
@@ -32,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
         history: &[("6.0.0", "Added the `TYPE` subcommand.")],
         summary: "Walks through the key names in portions; a cursor marks the place.",
         handler: Handler::Data(scan),
-        ..KEYS
+        ..GENERIC
     },
 ];
 
@@ -153,7 +148,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::command::testing::Data;
+    use crate::testing::Data;
 
     #[test]
     fn a_cursor_is_read_as_strtoul_reads_it() {

@@ -1,22 +1,17 @@
 //! What concerns the server as a whole: INFO, TIME, SHUTDOWN, MONITOR, LOLWUT.
 
 use super::info;
-use super::spec::{ADMIN, ANYTIME, ANYTIME_FAST, READ_FAST};
-use super::{Acl, Args, Command, Flags, Group, Handler};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::server::{Context, REDIS_VERSION};
-use crate::session::ClientFlags;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::server::REDIS_VERSION;
+use crate::session::{ClientFlags, Ending};
+use crate::table::vocabulary::{ADMIN, ANYTIME, ANYTIME_FAST, READ_FAST, SERVER};
+use crate::table::{Acl, Args, Context, Flags, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "info", arity: -1, flags: ANYTIME, acl: Acl::DANGEROUS,
         usage: "[section...]",
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
@@ -26,14 +21,14 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(info),
         ..SERVER
     },
-    Command {
+    Row {
         name: "time", arity: 1, flags: ANYTIME_FAST, tips: &["nondeterministic_output"],
         since: "2.6.0",
         summary: "The server's clock: seconds since 1970 and microseconds.",
         handler: Handler::Session(time),
         ..SERVER
     },
-    Command {
+    Row {
         name: "shutdown", arity: -1, flags: ADMIN.union(Flags::NO_MULTI).union(Flags::ALLOW_BUSY),
         usage: "[save-selector(NOSAVE|SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]",
         since: "1.0.0",
@@ -43,13 +38,13 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Session(shutdown),
         ..SERVER
     },
-    Command {
+    Row {
         name: "monitor", arity: 1, flags: ADMIN, since: "1.0.0", complexity: "",
         summary: "Shows every command that the server runs, as it runs.",
         handler: Handler::Session(monitor),
         ..SERVER
     },
-    Command {
+    Row {
         name: "lolwut", arity: -1, flags: READ_FAST,
         usage: "[VERSION version:integer]", since: "5.0.0", complexity: "",
         summary: "Shows the version, and a picture for the fun of it.",
@@ -82,7 +77,7 @@ fn shutdown(context: &mut Context<'_>, args: Args<'_>, _: &mut Reply<'_>) -> Res
         return Err(Error::NOTHING_TO_SAVE_TO);
     }
     tracing::info!("User requested shutdown...");
-    context.session.closing = true;
+    context.session.ending = Some(Ending::AfterReplies);
     context.server.shutdown.cancel();
     Ok(())
 }
@@ -170,39 +165,39 @@ fn picture(seed: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, server};
     use super::*;
+    use crate::testing::{client, engine};
 
     #[test]
     fn shutdown_stops_the_broker_unless_it_should_save() {
-        let server = server();
-        let refused = client(&server).line("SHUTDOWN SAVE");
+        let engine = engine();
+        let refused = client(&engine).line("SHUTDOWN SAVE");
         assert!(refused.starts_with("-ERR "), "{refused}");
         assert_eq!(
-            client(&server).line("SHUTDOWN ABORT"),
+            client(&engine).line("SHUTDOWN ABORT"),
             "-ERR No shutdown in progress."
         );
         for syntax in ["NOSAVE SAVE", "ABORT NOW", "NOW NOW ABORT", "soon"] {
-            let refused = client(&server).line(&format!("SHUTDOWN {syntax}"));
+            let refused = client(&engine).line(&format!("SHUTDOWN {syntax}"));
             assert_eq!(refused, "-ERR syntax error", "{syntax}");
         }
-        assert!(!server.shutdown.is_cancelled());
-        let replies = client(&server).run(b"PING\r\nSHUTDOWN\r\nPING\r\n");
+        assert!(!engine.server.shutdown.is_cancelled());
+        let replies = client(&engine).run(b"PING\r\nSHUTDOWN\r\nPING\r\n");
         assert_eq!(replies, b"+PONG\r\n");
-        assert!(server.shutdown.is_cancelled());
+        assert!(engine.server.shutdown.is_cancelled());
     }
 
     #[test]
     fn data_that_cannot_be_saved_is_given_up_by_force_only() {
-        let server = server();
-        assert_eq!(client(&server).run(b"SHUTDOWN SAVE FORCE\r\n"), b"");
-        assert!(server.shutdown.is_cancelled());
+        let engine = engine();
+        assert_eq!(client(&engine).run(b"SHUTDOWN SAVE FORCE\r\n"), b"");
+        assert!(engine.server.shutdown.is_cancelled());
     }
 
     #[test]
     fn a_monitor_sees_what_runs_and_no_passwords() {
-        let server = server();
-        let (mut monitor, mut client) = (client(&server), client(&server));
+        let engine = engine();
+        let (mut monitor, mut client) = (client(&engine), client(&engine));
         assert_eq!(monitor.line("MONITOR"), "+OK");
         client.run(b"SELECT 3\r\nSET \"a\\\"b\" \"\\x00\\n\"\r\n");
         client.run(b"AUTH me secret\r\nCONFIG GET save\r\nNOSUCH\r\nGET\r\n");
@@ -228,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_monitor_only_looks_until_it_is_reset() {
-        let mut monitor = client(&server());
+        let mut monitor = client(&engine());
         monitor.line("MONITOR");
         let refused = monitor.line("GET k");
         assert_eq!(refused, "-ERR Replica can't interact with the keyspace");

@@ -1,25 +1,18 @@
 //! SLOWLOG: the commands that took long.
 
-use super::introspect::HELP;
-use super::spec::{ANYTIME, CONTAINER};
-use super::{Args, Command, Flags, Group, Handler};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::server::Context;
-
-const SERVER: Command = Command {
-    group: Group::Server,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{ANYTIME, CONTAINER, SERVER};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "slowlog", group: Group::Server, since: "2.2.12",
         summary: "Asks about commands that took long.",
         subcommands: &[
-            Command {
+            Row {
                 name: "get", arity: -2, flags: ANYTIME.union(Flags::ADMIN),
                 usage: "[count:integer]",
                 tips: &["request_policy:all_nodes", "nondeterministic_output"],
@@ -29,7 +22,7 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(slowlog_get),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "len", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
                 tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
                 since: "2.2.12",
@@ -37,14 +30,14 @@ pub const COMMANDS: &[Command] = &[
                 handler: Handler::Session(slowlog_len),
                 ..SERVER
             },
-            Command {
+            Row {
                 name: "reset", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.2.12", complexity: "O(N) where N is the number of entries in the slowlog",
                 summary: "Empties the slow log.", handler: Handler::Session(slowlog_reset),
                 ..SERVER
             },
-            Command { since: "6.2.0", ..HELP },
+            Row { since: "6.2.0", ..HELP },
         ],
         ..CONTAINER
     },
@@ -52,8 +45,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn slowlog_get(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     if args.remaining() > 1 {
-        let written = args.argv().get(1).unwrap_or_default();
-        return Err(Error::subcommand_syntax("slowlog", written));
+        return Err(args.wrong_subcommand());
     }
     let count = match args.remaining() {
         0 => 10,
@@ -89,12 +81,12 @@ fn slowlog_reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{client, server};
+    use crate::testing::{client, engine};
 
     #[test]
     fn the_latest_comes_first_and_its_words_are_cut() {
-        let server = server();
-        let mut client = client(&server);
+        let engine = engine();
+        let mut client = client(&engine);
         client.line("CLIENT SETNAME me");
         client.line("CONFIG SET slowlog-log-slower-than 0");
         client.line(&format!("ECHO {}", "x".repeat(130)));
@@ -116,7 +108,7 @@ mod tests {
 
     #[test]
     fn passwords_are_not_logged() {
-        let mut client = client(&server());
+        let mut client = client(&engine());
         client.line("CONFIG SET slowlog-log-slower-than 0");
         client.line("AUTH secret");
         client.line("CONFIG SET requirepass secret");

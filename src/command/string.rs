@@ -2,39 +2,47 @@
 //!
 //! GET and SET are what most clients send most, so a small value is neither
 //! allocated nor copied twice on its way, and a key is looked up once. The
-//! arithmetic of INCRBYFLOAT is in [`long_double`](crate::long_double), the
+//! arithmetic of INCRBYFLOAT is in [`long_double`](crate::text::long_double), the
 //! search of LCS in [`lcs`](super::lcs).
 
 use std::ops::Range;
 
-use super::spec::{
-    CREATE_KEY, GROW, GROW_FAST, INSERT_KEY, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
-    STAT_KEY, TAKE_KEY, UPDATE_KEY, WRITE_FAST,
-};
-use super::{Args, Command, Group, Handler};
 use crate::db::{Db, Encoding, Expiry, Handle, Str};
 use crate::error::{Error, Result};
-use crate::long_double::LongDouble;
-use crate::number;
-use crate::resp::Reply;
-
-const STRING: Command = Command {
-    group: Group::String,
-    ..Command::BASE
+use crate::resp::{Argv, Reply};
+use crate::table::keys::KeyFlags;
+use crate::table::vocabulary::{
+    CREATE_KEY, GROW, GROW_FAST, INSERT_KEY, MODIFY_KEY, OVERWRITE_KEY, READ, READ_FAST, READ_KEY,
+    STAT_KEY, STRING, TAKE_KEY, UPDATE_KEY, WRITE_FAST,
 };
+use crate::table::{Args, Handler, Lifetime, Row, Unit};
+use crate::text::long_double::LongDouble;
+use crate::text::number;
+
+/// What becomes of the key of SET: with GET the old value is read, too.
+fn set_key_flags(argv: Argv<'_>) -> KeyFlags {
+    let gets = argv
+        .iter()
+        .skip(3)
+        .any(|word| word.eq_ignore_ascii_case(b"get"));
+    match gets {
+        true => MODIFY_KEY.flags,
+        false => OVERWRITE_KEY.flags,
+    }
+}
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[Row] = &[
+    Row {
         name: "get", arity: 2, flags: READ_FAST, keys: &[READ_KEY],
         usage: "key:key", since: "1.0.0",
         summary: "The string at a key.", handler: Handler::Data(get),
         ..STRING
     },
-    Command {
+    Row {
         name: "set", arity: -3, flags: GROW,
-        keys: &[MODIFY_KEY.varying().noted("RW and ACCESS due to the optional `GET` argument")],
+        keys: &[MODIFY_KEY.varying(set_key_flags).noted("RW and ACCESS due to the optional `GET` argument")],
         usage: "key:key value [condition(NX|XX)@2.6.12] [GET@6.2.0] \
             [expiration(EX seconds:integer@2.6.12 | PX milliseconds:integer@2.6.12 | \
             EXAT unix-time-seconds:unix-time@6.2.0 | \
@@ -49,14 +57,14 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(set),
         ..STRING
     },
-    Command {
+    Row {
         name: "setex", arity: 4, flags: GROW, keys: &[OVERWRITE_KEY],
         usage: "key:key seconds:integer value",
         since: "2.0.0", deprecated: Some(("2.6.12", "`SET` with the `EX` argument")),
         summary: "Stores a string that lives for so many seconds.", handler: Handler::Data(setex),
         ..STRING
     },
-    Command {
+    Row {
         name: "psetex", arity: 4, flags: GROW, keys: &[OVERWRITE_KEY],
         usage: "key:key milliseconds:integer value",
         since: "2.6.0", deprecated: Some(("2.6.12", "`SET` with the `PX` argument")),
@@ -64,14 +72,14 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(psetex),
         ..STRING
     },
-    Command {
+    Row {
         name: "setnx", arity: 3, flags: GROW_FAST, keys: &[CREATE_KEY],
         usage: "key:key value",
         since: "1.0.0", deprecated: Some(("2.6.12", "`SET` with the `NX` argument")),
         summary: "Stores a string, unless the key exists.", handler: Handler::Data(setnx),
         ..STRING
     },
-    Command {
+    Row {
         name: "getset", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key value",
         since: "1.0.0", deprecated: Some(("6.2.0", "`SET` with the `!GET` argument")),
@@ -79,13 +87,13 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(getset),
         ..STRING
     },
-    Command {
+    Row {
         name: "getdel", arity: 2, flags: WRITE_FAST, keys: &[TAKE_KEY],
         usage: "key:key", since: "6.2.0",
         summary: "Answers the string at a key and removes the key.", handler: Handler::Data(getdel),
         ..STRING
     },
-    Command {
+    Row {
         name: "getex", arity: -2, flags: WRITE_FAST,
         keys: &[MODIFY_KEY.noted("RW and UPDATE because it changes the TTL")],
         usage: "key:key [expiration(EX seconds:integer | PX milliseconds:integer | \
@@ -95,7 +103,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(getex),
         ..STRING
     },
-    Command {
+    Row {
         name: "mget", arity: -2, flags: READ_FAST, keys: &[READ_KEY.all()],
         usage: "key:key...", tips: &["request_policy:multi_shard"],
         since: "1.0.0", complexity: "O(N) where N is the number of keys to retrieve.",
@@ -103,7 +111,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(mget),
         ..STRING
     },
-    Command {
+    Row {
         name: "mset", arity: -3, flags: GROW, keys: &[OVERWRITE_KEY.pairs()],
         usage: "data(key:key value)...",
         tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
@@ -111,7 +119,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Stores several strings in one step.", handler: Handler::Data(mset),
         ..STRING
     },
-    Command {
+    Row {
         name: "msetnx", arity: -3, flags: GROW, keys: &[CREATE_KEY.pairs()],
         usage: "data(key:key value)...",
         since: "1.0.1", complexity: "O(N) where N is the number of keys to set.",
@@ -119,20 +127,20 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(msetnx),
         ..STRING
     },
-    Command {
+    Row {
         name: "append", arity: 3, flags: GROW_FAST, keys: &[INSERT_KEY],
         usage: "key:key value", since: "2.0.0",
         summary: "Adds to the end of a string, and creates it if it is missing.",
         handler: Handler::Data(append),
         ..STRING
     },
-    Command {
+    Row {
         name: "strlen", arity: 2, flags: READ_FAST, keys: &[STAT_KEY],
         usage: "key:key", since: "2.2.0",
         summary: "The length of a string in bytes.", handler: Handler::Data(strlen),
         ..STRING
     },
-    Command {
+    Row {
         name: "getrange", arity: 4, flags: READ, keys: &[READ_KEY],
         usage: "key:key start:integer end:integer",
         since: "2.4.0", complexity: "O(N) where N is the length of the returned string.",
@@ -140,7 +148,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(getrange),
         ..STRING
     },
-    Command {
+    Row {
         name: "substr", arity: 4, flags: READ, keys: &[READ_KEY],
         usage: "key:key start:integer end:integer",
         since: "1.0.0", complexity: "O(N) where N is the length of the returned string.",
@@ -149,7 +157,7 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(substr),
         ..STRING
     },
-    Command {
+    Row {
         name: "setrange", arity: 4, flags: GROW, keys: &[UPDATE_KEY],
         usage: "key:key offset:integer value", since: "2.2.0",
         complexity: "O(1), not counting the time taken to copy the new string in place.",
@@ -157,35 +165,35 @@ pub const COMMANDS: &[Command] = &[
         handler: Handler::Data(setrange),
         ..STRING
     },
-    Command {
+    Row {
         name: "incr", arity: 2, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key", since: "1.0.0",
         summary: "Adds one to the integer at a key; a missing key counts as 0.",
         handler: Handler::Data(incr),
         ..STRING
     },
-    Command {
+    Row {
         name: "decr", arity: 2, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key", since: "1.0.0",
         summary: "Subtracts one from the integer at a key; a missing key counts as 0.",
         handler: Handler::Data(decr),
         ..STRING
     },
-    Command {
+    Row {
         name: "incrby", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key increment:integer", since: "1.0.0",
         summary: "Adds to the integer at a key; a missing key counts as 0.",
         handler: Handler::Data(incrby),
         ..STRING
     },
-    Command {
+    Row {
         name: "decrby", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key decrement:integer", since: "1.0.0",
         summary: "Subtracts from the integer at a key; a missing key counts as 0.",
         handler: Handler::Data(decrby),
         ..STRING
     },
-    Command {
+    Row {
         name: "incrbyfloat", arity: 3, flags: GROW_FAST, keys: &[MODIFY_KEY],
         usage: "key:key increment:double", since: "2.6.0",
         summary: "Adds a floating point number to the number at a key; a missing key counts as 0.",
@@ -224,7 +232,7 @@ fn set_with_options(
     let mut options = SetOptions::default();
     options.parse(args)?;
     let expiry = match options.lifetime {
-        Some(lifetime) => Expiry::At(lifetime.end("set", db.now)?),
+        Some(lifetime) => Expiry::At(lifetime.end(args, db.now)?),
         None if options.keep_ttl => Expiry::Keep,
         None => Expiry::Clear,
     };
@@ -250,22 +258,21 @@ fn set_with_options(
 }
 
 fn setex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_lifetime(db, args, reply, "setex", Unit::Seconds)
+    set_lifetime(db, args, reply, Unit::Seconds)
 }
 
 fn psetex(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_lifetime(db, args, reply, "psetex", Unit::Milliseconds)
+    set_lifetime(db, args, reply, Unit::Milliseconds)
 }
 
 fn set_lifetime(
     db: &mut Db<'_>,
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
-    command: &str,
     unit: Unit,
 ) -> Result<()> {
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
-    let expiry = Expiry::At(Lifetime { unit, number }.end(command, db.now)?);
+    let expiry = Expiry::At(Lifetime { unit, number }.end(args, db.now)?);
     let found = db.peek(key);
     store(db, key, found, value, expiry)?;
     reply.ok();
@@ -305,7 +312,7 @@ fn getex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     match change {
         ExpiryChange::None => {}
         ExpiryChange::Persist => _ = db.persist(key, handle),
-        ExpiryChange::To(lifetime) => db.expire(key, handle, lifetime.end("getex", db.now)?)?,
+        ExpiryChange::To(lifetime) => db.expire(key, handle, lifetime.end(args, db.now)?)?,
     }
     Ok(())
 }
@@ -323,13 +330,13 @@ fn mget(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
 }
 
 fn mset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    store_pairs(db, pairs(args, "mset")?)?;
+    store_pairs(db, pairs(args)?)?;
     reply.ok();
     Ok(())
 }
 
 fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let pairs = pairs(args, "msetnx")?;
+    let pairs = pairs(args)?;
     let free = pairs.clone().all(|(key, _)| db.lookup(key).is_none());
     if free {
         store_pairs(db, pairs)?;
@@ -339,12 +346,9 @@ fn msetnx(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
 }
 
 /// The arguments two by two: a key and its value.
-fn pairs<'a>(
-    args: Args<'a>,
-    command: &str,
-) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone> {
+fn pairs<'a>(args: Args<'a>) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone> {
     if !args.remaining().is_multiple_of(2) {
-        return Err(Error::wrong_arity(command));
+        return Err(args.wrong_arity());
     }
     let (keys, values) = (args.rest().step_by(2), args.rest().skip(1).step_by(2));
     Ok(keys.zip(values))
@@ -608,69 +612,10 @@ impl<'a> ExpiryChange<'a> {
     }
 }
 
-/// How long a key is to live, as the client wrote it. The number is read
-/// later: a bad option behind it is the error that Redis tells first.
-#[derive(Clone, Copy)]
-struct Lifetime<'a> {
-    unit: Unit,
-    number: &'a [u8],
-}
-
-/// What the number of a [`Lifetime`] counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Seconds,
-    Milliseconds,
-    UnixSeconds,
-    UnixMilliseconds,
-}
-
-impl Unit {
-    const WORDS: [(&'static str, Unit); 4] = [
-        ("EX", Unit::Seconds),
-        ("PX", Unit::Milliseconds),
-        ("EXAT", Unit::UnixSeconds),
-        ("PXAT", Unit::UnixMilliseconds),
-    ];
-
-    fn is_absolute(self) -> bool {
-        matches!(self, Unit::UnixSeconds | Unit::UnixMilliseconds)
-    }
-}
-
-impl<'a> Lifetime<'a> {
-    /// Takes a word and its number. Another word than that of an `earlier`
-    /// lifetime contradicts it.
-    fn parse(args: &mut Args<'a>, earlier: Option<Lifetime<'a>>) -> Result<Lifetime<'a>> {
-        let given = Unit::WORDS.iter().find(|(word, _)| args.keyword(word));
-        let &(_, unit) = given.ok_or(Error::SYNTAX)?;
-        if earlier.is_some_and(|earlier| earlier.unit != unit) {
-            return Err(Error::SYNTAX);
-        }
-        let number = args.next()?;
-        Ok(Lifetime { unit, number })
-    }
-
-    /// When it ends, in milliseconds since 1970.
-    fn end(self, command: &str, now: i64) -> Result<i64> {
-        let number = number::parse_i64(self.number).ok_or(Error::NOT_AN_INTEGER)?;
-        let scale = match self.unit {
-            Unit::Seconds | Unit::UnixSeconds => 1000,
-            Unit::Milliseconds | Unit::UnixMilliseconds => 1,
-        };
-        let start = if self.unit.is_absolute() { 0 } else { now };
-        let end = number
-            .checked_mul(scale)
-            .and_then(|length| length.checked_add(start));
-        end.filter(|_| number > 0)
-            .ok_or_else(|| Error::invalid_expire(command))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Data;
     use super::*;
+    use crate::testing::Data;
 
     #[test]
     fn each_change_has_its_events_in_redis_order() {

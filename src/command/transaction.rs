@@ -1,49 +1,43 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-use super::spec::{SESSION, STAT_KEY, TRANSACT};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Args, Command, Flags, Group, Handler, TABLE, dispatch};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::server::Context;
 use crate::session::ClientFlags;
-
-const TRANSACTION: Command = Command {
-    group: Group::Transactions,
-    ..Command::BASE
-};
+use crate::table::vocabulary::{SESSION, STAT_KEY, TRANSACT, TRANSACTION};
+use crate::table::{Args, Context, Flags, Handler, Row, Table, call};
 
 /// The rows of this family.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "multi", arity: 1, flags: TRANSACT, since: "1.2.0",
+pub const COMMANDS: &[Row] = &[
+    Row {
+        name: "multi", arity: 1, flags: TRANSACT.union(Flags::NOT_QUEUED), since: "1.2.0",
         summary: "Begins a transaction: the commands that follow are queued.",
         handler: Handler::Session(multi),
         ..TRANSACTION
     },
-    Command {
-        name: "exec", arity: 1, flags: SESSION.union(Flags::SKIP_SLOWLOG),
+    Row {
+        name: "exec", arity: 1, flags: SESSION.union(Flags::SKIP_SLOWLOG).union(Flags::NOT_QUEUED).union(Flags::RUNS_QUEUED),
         since: "1.2.0", complexity: "Depends on commands in the transaction",
-        summary: "Runs the queued commands as one step.", handler: Handler::Session(exec),
+        summary: "Runs the queued commands as one step.", handler: Handler::Table(exec),
         ..TRANSACTION
     },
-    Command {
-        name: "discard", arity: 1, flags: TRANSACT,
+    Row {
+        name: "discard", arity: 1, flags: TRANSACT.union(Flags::NOT_QUEUED),
         since: "2.0.0", complexity: "O(N), when N is the number of queued commands",
         summary: "Drops the queued commands and ends the transaction.",
         handler: Handler::Session(discard),
         ..TRANSACTION
     },
-    Command {
-        name: "watch", arity: -2, flags: TRANSACT, keys: &[STAT_KEY.all()],
+    Row {
+        name: "watch", arity: -2, flags: TRANSACT.union(Flags::NOT_QUEUED), keys: &[STAT_KEY.all()],
         usage: "key:key...", since: "2.2.0", complexity: "O(1) for every key.",
         summary: "Makes the next transaction fail if one of the keys changes before it runs.",
         handler: Handler::Session(watch),
         ..TRANSACTION
     },
-    Command {
+    Row {
         name: "unwatch", arity: 1, flags: TRANSACT, since: "2.2.0",
         summary: "Forgets all watched keys.", handler: Handler::Session(unwatch),
         ..TRANSACTION
@@ -65,7 +59,7 @@ fn discard(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Res
     if context.session.transaction.is_none() {
         return Err(Error::DISCARD_WITHOUT_MULTI);
     }
-    abandon(context);
+    context.abandon_transaction();
     reply.ok();
     Ok(())
 }
@@ -86,12 +80,17 @@ fn unwatch(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Res
     Ok(())
 }
 
-fn exec(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+fn exec(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    _: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
     let Some(transaction) = context.session.transaction.take() else {
         return Err(Error::EXEC_WITHOUT_MULTI);
     };
     let dirty = context.turn.is_dirty(context.session);
-    abandon(context);
+    context.abandon_transaction();
     if transaction.refused {
         return Err(Error::EXEC_ABORT);
     }
@@ -103,19 +102,10 @@ fn exec(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result
     context.in_exec = true;
     for (id, timed, argv) in transaction.commands() {
         // Blocking commands answer at once in here, so there is nothing to wait for.
-        dispatch::call(context, &TABLE.entries[id], timed, argv, reply);
+        call(context, table, &table.commands()[id], timed, argv, reply);
         // HELLO and RESET change how what follows is written.
         reply.set_protocol(context.session.protocol);
     }
     context.in_exec = false;
     Ok(())
-}
-
-/// Forgets what was queued and watched.
-pub fn abandon(context: &mut Context<'_>) {
-    context.session.transaction = None;
-    context.session.client.queued.store(-1, Relaxed);
-    context.session.client.queued_memory.store(0, Relaxed);
-    context.set_flag(ClientFlags::MULTI, false);
-    context.turn.unwatch(context.session);
 }

@@ -1,207 +1,28 @@
-//! The directives of Redis 7.2 that respd does not have.
+//! The directives of a configuration file that are no settings: CONFIG GET knows none of them.
 //!
-//! A configuration file that was written for Redis must still start respd, so these names are
-//! a warning where an unknown name is an error. A name that becomes a setting leaves this
-//! list; a test holds the two apart.
+//! A file that was written for Redis must still start respd, so these names are a warning or
+//! nothing, where an unknown name is an error.
 
-/// What Redis 7.2 does with a directive that is not in our table.
+use super::settings::NOT_RESTRICTING;
+
+/// What Redis 7.2 does with a directive that is no setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Absent {
-    /// Tunes or enables something that respd does not have.
-    Ignored,
-    /// Restricts who may do what. Ignoring it leaves a door open, which a warning has to say.
-    Restricts,
-    /// Redis itself accepts it and does nothing.
+pub(super) enum Directive {
+    /// Something that respd does not do; why, is what a warning says.
+    Lacking(&'static str),
+    /// Nothing. It takes exactly one argument.
     Deprecated,
 }
 
-/// How Redis knows `name`, which is in lower case; `None` when it does not.
-pub(super) fn lookup(name: &str) -> Option<Absent> {
-    if RESTRICTING.contains(&name) {
-        Some(Absent::Restricts)
-    } else if DEPRECATED.contains(&name) {
-        Some(Absent::Deprecated)
-    } else if IGNORED.contains(&name) {
-        Some(Absent::Ignored)
-    } else {
-        None
-    }
+/// How Redis knows `name`, which is in lower case; `None` when it does not. `include` is the
+/// reader's own.
+pub(super) fn lookup(name: &str) -> Option<Directive> {
+    Some(match name {
+        "rename-command" | "user" => Directive::Lacking(NOT_RESTRICTING),
+        "loadmodule" => Directive::Lacking("respd loads no modules"),
+        "list-max-ziplist-entries" | "list-max-ziplist-value" | "lua-replicate-commands" => {
+            Directive::Deprecated
+        }
+        _ => return None,
+    })
 }
-
-pub(super) const RESTRICTING: &[&str] = &["aclfile", "rename-command", "user"];
-
-/// Redis takes exactly one argument for these.
-pub(super) const DEPRECATED: &[&str] = &[
-    "list-max-ziplist-entries",
-    "list-max-ziplist-value",
-    "lua-replicate-commands",
-];
-
-pub(super) const IGNORED: &[&str] = &[
-    "acl-pubsub-default",
-    "acllog-max-len",
-    "active-defrag-cycle-max",
-    "active-defrag-cycle-min",
-    "active-defrag-ignore-bytes",
-    "active-defrag-max-scan-fields",
-    "active-defrag-threshold-lower",
-    "active-defrag-threshold-upper",
-    "active-expire-effort",
-    "activedefrag",
-    "activerehashing",
-    "aof-disable-auto-gc",
-    "aof-load-truncated",
-    "aof-rewrite-incremental-fsync",
-    "aof-timestamp-enabled",
-    "aof-use-rdb-preamble",
-    "aof_rewrite_cpulist",
-    "appenddirname",
-    "appendfilename",
-    "appendfsync",
-    "auto-aof-rewrite-min-size",
-    "auto-aof-rewrite-percentage",
-    "bgsave_cpulist",
-    "bind-source-addr",
-    "bio_cpulist",
-    "busy-reply-threshold",
-    "cluster-allow-pubsubshard-when-down",
-    "cluster-allow-reads-when-down",
-    "cluster-allow-replica-migration",
-    "cluster-announce-bus-port",
-    "cluster-announce-hostname",
-    "cluster-announce-human-nodename",
-    "cluster-announce-ip",
-    "cluster-announce-port",
-    "cluster-announce-tls-port",
-    "cluster-config-file",
-    "cluster-enabled",
-    "cluster-link-sendbuf-limit",
-    "cluster-migration-barrier",
-    "cluster-node-timeout",
-    "cluster-port",
-    "cluster-preferred-endpoint-type",
-    "cluster-replica-no-failover",
-    "cluster-replica-validity-factor",
-    "cluster-require-full-coverage",
-    "cluster-slave-no-failover",
-    "cluster-slave-validity-factor",
-    "crash-log-enabled",
-    "crash-memcheck-enabled",
-    "dbfilename",
-    "disable-thp",
-    "dynamic-hz",
-    "enable-module-command",
-    "enable-protected-configs",
-    "hash-max-listpack-entries",
-    "hash-max-listpack-value",
-    "hash-max-ziplist-entries",
-    "hash-max-ziplist-value",
-    "hll-sparse-max-bytes",
-    "ignore-warnings",
-    "io-threads",
-    "io-threads-do-reads",
-    "jemalloc-bg-thread",
-    "key-load-delay",
-    "lazyfree-lazy-eviction",
-    "lazyfree-lazy-expire",
-    "lazyfree-lazy-server-del",
-    "lazyfree-lazy-user-del",
-    "lazyfree-lazy-user-flush",
-    "lfu-decay-time",
-    "lfu-log-factor",
-    "list-compress-depth",
-    "loading-process-events-interval-bytes",
-    "loadmodule",
-    "locale-collate",
-    "lua-time-limit",
-    "masterauth",
-    "masteruser",
-    "maxmemory-clients",
-    "maxmemory-eviction-tenacity",
-    "maxmemory-samples",
-    "min-replicas-max-lag",
-    "min-replicas-to-write",
-    "min-slaves-max-lag",
-    "min-slaves-to-write",
-    "no-appendfsync-on-rewrite",
-    "oom-score-adj",
-    "oom-score-adj-values",
-    "proc-title-template",
-    "propagation-error-behavior",
-    "rdb-del-sync-files",
-    "rdb-key-save-delay",
-    "rdb-save-incremental-fsync",
-    "rdbchecksum",
-    "rdbcompression",
-    "repl-backlog-size",
-    "repl-backlog-ttl",
-    "repl-disable-tcp-nodelay",
-    "repl-diskless-load",
-    "repl-diskless-sync",
-    "repl-diskless-sync-delay",
-    "repl-diskless-sync-max-replicas",
-    "repl-ping-replica-period",
-    "repl-ping-slave-period",
-    "repl-timeout",
-    "replica-announce-ip",
-    "replica-announce-port",
-    "replica-announced",
-    "replica-ignore-disk-write-errors",
-    "replica-ignore-maxmemory",
-    "replica-lazy-flush",
-    "replica-priority",
-    "replica-read-only",
-    "replica-serve-stale-data",
-    "replicaof",
-    "sanitize-dump-payload",
-    "server_cpulist",
-    "set-max-intset-entries",
-    "set-max-listpack-entries",
-    "set-max-listpack-value",
-    "set-proc-title",
-    "shutdown-on-sigint",
-    "shutdown-on-sigterm",
-    "shutdown-timeout",
-    "slave-announce-ip",
-    "slave-announce-port",
-    "slave-ignore-maxmemory",
-    "slave-lazy-flush",
-    "slave-priority",
-    "slave-read-only",
-    "slave-serve-stale-data",
-    "slaveof",
-    "socket-mark-id",
-    "stop-writes-on-bgsave-error",
-    "stream-node-max-bytes",
-    "stream-node-max-entries",
-    "syslog-enabled",
-    "syslog-facility",
-    "syslog-ident",
-    "tls-auth-clients",
-    "tls-ca-cert-dir",
-    "tls-ca-cert-file",
-    "tls-cert-file",
-    "tls-ciphers",
-    "tls-ciphersuites",
-    "tls-client-cert-file",
-    "tls-client-key-file",
-    "tls-client-key-file-pass",
-    "tls-cluster",
-    "tls-dh-params-file",
-    "tls-key-file",
-    "tls-key-file-pass",
-    "tls-port",
-    "tls-prefer-server-ciphers",
-    "tls-protocols",
-    "tls-replication",
-    "tls-session-cache-size",
-    "tls-session-cache-timeout",
-    "tls-session-caching",
-    "tracking-table-max-keys",
-    "use-exit-on-panic",
-    "watchdog-period",
-    "zset-max-listpack-entries",
-    "zset-max-listpack-value",
-    "zset-max-ziplist-entries",
-    "zset-max-ziplist-value",
-];

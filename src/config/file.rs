@@ -1,20 +1,21 @@
 //! Reading settings at start: from a file in the syntax of `redis.conf`, from what it
 //! includes, from standard input, from the command line.
 //!
-//! A directive that Redis knows and respd does not have is a warning that names its place, so
-//! that a file written for Redis starts respd. One that Redis does not know either is an
-//! error, in Redis's words.
+//! A directive that Redis heeds and respd does not is a warning that names its place, so that a
+//! file written for Redis starts respd. One that Redis does not know either is an error, in
+//! Redis's words.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directives::{self, Absent};
-use super::value::{describe, path_from_bytes};
-use super::{Config, Refusal, lookup};
-use crate::glob;
-use crate::words::{self, quote};
+use super::directives::{self, Directive};
+use super::fields::Config;
+use super::settings::lookup;
+use super::value::{Refusal, describe, path_from_bytes};
+use crate::text::glob;
+use crate::text::words::{self, quote};
 
 /// Files that may include each other in a row. Redis has no limit and dies of a file that
 /// includes itself.
@@ -266,18 +267,16 @@ impl Loader {
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
 
         if let Some(setting) = lookup(name) {
-            return match setting.set(&mut self.config, &values) {
-                Ok(()) => Ok(()),
-                Err(Refusal::Invalid(reason)) => fail(&reason),
-                Err(Refusal::Unavailable(why)) => {
-                    self.warn(
-                        origin,
-                        number,
-                        format_args!("'{}' has no effect: {why}", setting.name()),
-                    );
-                    Ok(())
+            match setting.set(&mut self.config, &values) {
+                Ok(()) if setting.is_set_in_vain(&self.config) => {
+                    let why = "it tunes what only Redis has inside";
+                    self.warn(origin, number, setting.name(), why);
                 }
-            };
+                Ok(()) => {}
+                Err(Refusal::Invalid(reason)) => return fail(&reason),
+                Err(Refusal::Unavailable(why)) => self.warn(origin, number, setting.name(), &why),
+            }
+            return Ok(());
         }
         // A name that is known is ASCII; any other is quoted from the line.
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -290,20 +289,9 @@ impl Loader {
             return self.include(&path_from_bytes(pattern), depth + 1);
         }
         match directives::lookup(&name) {
-            Some(Absent::Ignored) => {
-                self.warn(
-                    origin,
-                    number,
-                    format_args!(
-                        "'{name}' has no effect: respd does not have this setting of Redis"
-                    ),
-                );
-            }
-            Some(Absent::Restricts) => {
-                self.warn(origin, number, format_args!("'{name}' has no effect: respd cannot restrict access this way, so it is NOT restricted"));
-            }
-            Some(Absent::Deprecated) if values.len() == 1 => {}
-            Some(Absent::Deprecated) | None => {
+            Some(Directive::Lacking(why)) => self.warn(origin, number, &name, why),
+            Some(Directive::Deprecated) if values.len() == 1 => {}
+            Some(Directive::Deprecated) | None => {
                 return fail(match name.as_str() {
                     "sentinel" => "sentinel directive while not in sentinel mode",
                     _ => "Bad directive or wrong number of arguments",
@@ -328,14 +316,14 @@ impl Loader {
         Ok(())
     }
 
-    fn warn(&mut self, origin: &Origin, line: usize, what: fmt::Arguments<'_>) {
-        self.warnings.push(match origin {
-            Origin::File(path) | Origin::Included(path) => {
-                format!("{}:{line}: {what}", path.display())
-            }
-            Origin::Stdin => format!("standard input:{line}: {what}"),
-            Origin::Arguments => format!("command line: {what}"),
-        });
+    fn warn(&mut self, origin: &Origin, line: usize, name: &str, why: &str) {
+        let place = match origin {
+            Origin::File(path) | Origin::Included(path) => format!("{}:{line}", path.display()),
+            Origin::Stdin => format!("standard input:{line}"),
+            Origin::Arguments => "command line".to_owned(),
+        };
+        self.warnings
+            .push(format!("{place}: '{name}' has no effect: {why}"));
     }
 }
 

@@ -6,15 +6,15 @@
 //! texts of refusals belong to the kinds. The row is all there is to adding a setting, next
 //! to its field and default in [`Config`].
 
-use std::path::PathBuf;
-
-use super::value::{format_percentile, parse_octal, parse_yes_no, path_bytes, path_from_bytes};
-use super::{
-    Config, DebugCommand, KeyspaceEvents, LogLevel, OutputBufferLimit, OutputBufferLimits,
+use super::fields::{Config, DebugCommand, LogLevel, OutputBufferLimit, OutputBufferLimits};
+use super::form::{Form, Parsed};
+use super::inert;
+use super::row::{Kind, Setting, row};
+use super::value::{
+    Refusal, describe, format_percentile, invalid, parse_lax_integer, path_bytes, path_from_bytes,
 };
-
-use crate::number::{format_memory, parse_i64, parse_memory};
-use crate::words::quote;
+use crate::events::KeyspaceEvents;
+use crate::text::number::{parse_i64, parse_memory};
 
 const INT_MAX: i64 = i32::MAX as i64;
 
@@ -63,11 +63,27 @@ macro_rules! path {
     };
 }
 
-/// All settings, related ones next to each other.
-pub static SETTINGS: &[Setting] = &[
+/// All settings: those that stand here, and those without effect.
+pub static SETTINGS: &[Setting] = &joined::<{ ROWS.len() + inert::ROWS.len() }>();
+
+const fn joined<const N: usize>() -> [Setting; N] {
+    let mut all = [ROWS[0]; N];
+    let mut at = 1;
+    while at < N {
+        all[at] = match at.checked_sub(ROWS.len()) {
+            Some(at) => inert::ROWS[at],
+            None => ROWS[at],
+        };
+        at += 1;
+    }
+    all
+}
+
+/// Related ones next to each other.
+const ROWS: &[Setting] = &[
     row("port", "TCP port to listen on; 0 lets the system choose one.", integer!(port, 0, 65535))
         .startup()
-        .heading("Network"),
+        .headed("Network"),
     row(
         "bind",
         "Addresses to listen on; a leading - lets an address be unavailable.",
@@ -98,6 +114,27 @@ pub static SETTINGS: &[Setting] = &[
     )
     .startup(),
     row(
+        "socket-mark-id",
+        "Mark of the sockets for the system's routing; respd sets none, so only 0 is accepted.",
+        one("0", Form::Integer(0, u32::MAX as i64), "respd does not mark its sockets"),
+    )
+    .startup(),
+    row(
+        "tls-port",
+        "Port for TLS; respd does not speak it, so only 0 is accepted.",
+        one("0", Form::Integer(0, 65535), NO_TLS),
+    ),
+    row(
+        "tls-replication",
+        "TLS towards the master; respd does not speak it, so only no is accepted.",
+        one("no", Form::Flag, NO_TLS),
+    ),
+    row(
+        "tls-cluster",
+        "TLS between nodes; respd does not speak it, so only no is accepted.",
+        one("no", Form::Flag, NO_TLS),
+    ),
+    row(
         "requirepass",
         "Password that clients must give with AUTH or HELLO.",
         Kind::Text {
@@ -110,7 +147,13 @@ pub static SETTINGS: &[Setting] = &[
         },
     )
     .sensitive()
-    .heading("Clients"),
+    .headed("Clients"),
+    row(
+        "aclfile",
+        "File of users; respd has one user, so only \"\" is accepted.",
+        one("", Form::Text, NOT_RESTRICTING),
+    )
+    .startup(),
     row(
         "maxclients",
         "Clients that may be connected at once.",
@@ -143,7 +186,7 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row("databases", "Number of databases.", integer!(databases, 1, 16_384))
         .startup()
-        .heading("Data"),
+        .headed("Data"),
     row(
         "notify-keyspace-events",
         "Changes of keys that are published: letters out of KEg$lshzxetdmnA.",
@@ -167,26 +210,56 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "save",
         "Snapshots of the data set; respd writes none, so only \"\" is accepted.",
-        Kind::Fixed { hint: "\"\"", value: "", words: true, is_value: is_no_save, refuse: Refusal::Unavailable, why: NOT_PERSISTENT },
+        one("", Form::Words(parse_save), NOT_PERSISTENT),
     ),
     row(
         "appendonly",
         "Append-only file; respd writes none, so only no is accepted.",
-        Kind::Fixed { hint: "no", value: "no", words: false, is_value: is_no, refuse: Refusal::Unavailable, why: NOT_PERSISTENT },
+        one("no", Form::Flag, NOT_PERSISTENT),
     ),
     row(
         "maxmemory",
         "Limit of the data set; respd evicts nothing, so only 0 is accepted.",
-        Kind::Fixed { hint: "0", value: "0", words: false, is_value: is_no_memory, refuse: Refusal::Unavailable, why: NOT_EVICTING },
+        one("0", Form::Memory(0, u64::MAX), NOT_EVICTING),
     ),
     row(
         "maxmemory-policy",
         "What to evict at the limit; respd evicts nothing, so only noeviction is accepted.",
-        Kind::Fixed { hint: "noeviction", value: "noeviction", words: false, is_value: is_no_eviction, refuse: Refusal::Unavailable, why: NOT_EVICTING },
+        one("noeviction", Form::Choice(EVICTION_POLICIES), NOT_EVICTING),
     ),
+    row(
+        "maxmemory-clients",
+        "Limit of what clients need; respd evicts none, so only 0 is accepted.",
+        one("0", Form::Word(parse_memory_or_percent), NOT_EVICTING),
+    ),
+    row(
+        "locale-collate",
+        "Order of strings in SORT and scripts; respd knows that of bytes, so only \"\" is accepted.",
+        one("", Form::Text, "respd compares bytes, whatever the locale"),
+    ),
+    row(
+        "replicaof",
+        "Master to follow; respd follows none.",
+        one("", Form::Words(parse_master), NOT_REPLICATING),
+    )
+    .alias(&["slaveof"])
+    .startup()
+    .headed("Other servers"),
+    row(
+        "min-replicas-to-write",
+        "Replicas without which writes are refused; respd has none, so only 0 is accepted.",
+        one("0", Form::Integer(0, INT_MAX), NOT_REPLICATING),
+    )
+    .alias(&["min-slaves-to-write"]),
+    row(
+        "cluster-enabled",
+        "Be a node of a cluster; respd is none, so only no is accepted.",
+        one("no", Form::Flag, "respd is a server of its own and in no cluster"),
+    )
+    .startup(),
     row("workers", "Threads that serve connections.", integer!(workers, 1, 64))
         .startup()
-        .heading("Work"),
+        .headed("Work"),
     row(
         "hz",
         "Runs per second of periodic work, such as rates and idle clients, from 1 to 500.",
@@ -202,7 +275,7 @@ pub static SETTINGS: &[Setting] = &[
         "Microseconds from which on a command is logged as slow; 0 logs all, -1 none.",
         integer!(slowlog_log_slower_than, -1, i64::MAX),
     )
-    .heading("Observation"),
+    .headed("Observation"),
     row("slowlog-max-len", "Entries that the slow log keeps.", integer!(slowlog_max_len, 0, i64::MAX)),
     row(
         "latency-monitor-threshold",
@@ -224,10 +297,22 @@ pub static SETTINGS: &[Setting] = &[
         "enable-debug-command",
         "Who may use DEBUG: nobody, everybody, or clients on this host.",
         Kind::Choice {
-            names: &["no", "yes", "local"],
+            names: WHO,
             get: |c| c.enable_debug_command as usize,
             set: |c, index| c.enable_debug_command = DebugCommand::ALL[index],
         },
+    )
+    .startup(),
+    row(
+        "enable-protected-configs",
+        "Who may change dir while the server runs; respd lets nobody, so only no is accepted.",
+        one("no", Form::Choice(WHO), "respd lets nobody change a protected setting while it runs"),
+    )
+    .startup(),
+    row(
+        "enable-module-command",
+        "Who may load modules; respd loads none, so only no is accepted.",
+        one("no", Form::Choice(WHO), "respd loads no modules"),
     )
     .startup(),
     row(
@@ -239,7 +324,7 @@ pub static SETTINGS: &[Setting] = &[
             set: |c, index| c.loglevel = LogLevel::ALL[index],
         },
     )
-    .heading("The process"),
+    .headed("The process"),
     row("logfile", "File to log to; empty logs to standard output.", path!(logfile)).startup(),
     row(
         "always-show-logo",
@@ -258,10 +343,8 @@ pub static SETTINGS: &[Setting] = &[
         "daemonize",
         "Run in the background; respd does not, so only no is accepted.",
         Kind::Fixed {
-            hint: "no",
+            form: Form::Flag,
             value: "no",
-            words: false,
-            is_value: is_no,
             refuse: Refusal::Invalid,
             why: "respd does not run in the background by itself; run it under a supervisor such as systemd",
         },
@@ -270,161 +353,54 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "supervised",
         "Supervisor to report to; respd reports to none, so only no is accepted.",
-        Kind::Fixed {
-            hint: "no",
-            value: "no",
-            words: false,
-            is_value: is_not_supervised,
-            refuse: Refusal::Unavailable,
-            why: "respd does not report to a supervisor; let it supervise a plain process (Type=simple)",
-        },
+        one(
+            "no",
+            Form::Choice(&["upstart", "systemd", "auto", "no"]),
+            "respd does not report to a supervisor; let it supervise a plain process (Type=simple)",
+        ),
     )
     .startup(),
+    row(
+        "syslog-enabled",
+        "Log to syslog; respd does not, so only no is accepted.",
+        one("no", Form::Flag, "respd does not log to syslog; let a supervisor pass its output on"),
+    )
+    .startup(),
+    row(
+        "oom-score-adj",
+        "Adjust whom the kernel kills when memory is short; respd does not, so only no is accepted.",
+        one("no", Form::Choice(&["no", "yes", "relative", "absolute"]), "respd leaves the kernel's choice of whom to kill alone"),
+    ),
 ];
 
 const NOT_PERSISTENT: &str = "respd keeps data in memory only and writes none to disk";
 const NOT_EVICTING: &str = "respd has no memory limit and evicts nothing";
+const NOT_REPLICATING: &str = "respd follows no master and has no replicas";
+const NO_TLS: &str = "respd does not speak TLS";
+/// Also what is said of directives that are no settings.
+pub(super) const NOT_RESTRICTING: &str =
+    "respd cannot restrict access this way, so it is NOT restricted";
 
-/// One setting. What it is called, what it does, when it may change, and its [`Kind`].
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    name: &'static str,
-    aliases: &'static [&'static str],
-    help: &'static str,
-    change: Change,
-    sensitive: bool,
-    heading: Option<&'static str>,
-    kind: Kind,
-}
+const WHO: &[&str] = &["no", "yes", "local"];
 
-/// When a setting may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// At any time, with CONFIG SET.
-    Live,
-    /// At start only.
-    Startup,
-    /// At start only, because a client could do harm with it.
-    Protected,
-}
+const EVICTION_POLICIES: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "noeviction",
+];
 
-/// What values a setting has, with their bounds, and where in [`Config`] they are.
-#[derive(Clone, Copy)]
-pub enum Kind {
-    /// `yes` or `no`.
-    Flag {
-        /// Reads the field.
-        get: fn(&Config) -> bool,
-        /// Writes the field.
-        set: fn(&mut Config, bool),
-    },
-    /// A decimal integer from `min` to `max`.
-    Integer {
-        /// Least value.
-        min: i64,
-        /// Greatest value.
-        max: i64,
-        /// Reads the field.
-        get: fn(&Config) -> i64,
-        /// Writes the field, with a value within the bounds.
-        set: fn(&mut Config, i64),
-    },
-    /// An octal integer up to `max`.
-    Octal {
-        /// Greatest value.
-        max: u32,
-        /// Reads the field.
-        get: fn(&Config) -> u32,
-        /// Writes the field, with a value within the bounds.
-        set: fn(&mut Config, u32),
-    },
-    /// A number of bytes from `min` to `max`, with an optional unit.
-    Memory {
-        /// Least value.
-        min: u64,
-        /// Greatest value.
-        max: u64,
-        /// Reads the field.
-        get: fn(&Config) -> u64,
-        /// Writes the field, with a value within the bounds.
-        set: fn(&mut Config, u64),
-    },
-    /// One of `names`, which the field is an index of.
-    Choice {
-        /// The names, in the order in which a refusal lists them.
-        names: &'static [&'static str],
-        /// Reads the field.
-        get: fn(&Config) -> usize,
-        /// Writes the field, with an index of `names`.
-        set: fn(&mut Config, usize),
-    },
-    /// A path, or nothing.
-    Path {
-        /// Reads the field.
-        get: fn(&Config) -> &Option<PathBuf>,
-        /// Writes the field.
-        set: fn(&mut Config, Option<PathBuf>),
-    },
-    /// One word with a syntax of its own.
-    Text {
-        /// Stands for the value in the help.
-        hint: &'static str,
-        /// Prints the field.
-        get: fn(&Config) -> Vec<u8>,
-        /// Parses into the field.
-        set: fn(&mut Config, &[u8]) -> Result<(), Refusal>,
-    },
-    /// Any number of words.
-    Words {
-        /// Stands for the value in the help.
-        hint: &'static str,
-        /// Words that CONFIG REWRITE puts on one line.
-        per_line: usize,
-        /// Prints the field.
-        get: fn(&Config) -> Vec<String>,
-        /// Parses into the field.
-        set: fn(&mut Config, &[&[u8]]) -> Result<(), Refusal>,
-    },
-    /// A setting of which we have one value only. Others that Redis knows are refused with a
-    /// reason, or at start ignored with a warning.
-    Fixed {
-        /// Stands for the value in the help.
-        hint: &'static str,
-        /// The value.
-        value: &'static str,
-        /// Whether Redis takes several words.
-        words: bool,
-        /// Whether the words are our value, or Redis's reason to refuse them.
-        is_value: fn(&[&[u8]]) -> Result<bool, String>,
-        /// How other values are refused.
-        refuse: fn(String) -> Refusal,
-        /// The reason why.
-        why: &'static str,
-    },
-}
-
-impl std::fmt::Debug for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.hint())
-    }
-}
-
-/// Why a value was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It is wrong, for Redis as well.
-    Invalid(String),
-    /// Redis takes it, but respd cannot do what it asks for. At start this is a warning, and
-    /// the setting stays as it is; CONFIG SET fails, since its caller would rely on it.
-    Unavailable(String),
-}
-
-impl Refusal {
-    /// The reason, in Redis's words if it is Redis's reason.
-    pub fn reason(&self) -> &str {
-        match self {
-            Refusal::Invalid(reason) | Refusal::Unavailable(reason) => reason,
-        }
+/// A setting that is not to promise what respd does not do: any value but `value` is refused.
+const fn one(value: &'static str, form: Form, why: &'static str) -> Kind {
+    Kind::Fixed {
+        form,
+        value,
+        refuse: Refusal::Unavailable,
+        why,
     }
 }
 
@@ -455,286 +431,26 @@ pub struct HelpEntry {
     pub heading: Option<&'static str>,
 }
 
-/// What `--help` shows, setting by setting.
+/// What `--help` shows, setting by setting, but for those without effect.
 pub fn help() -> impl Iterator<Item = HelpEntry> {
     let defaults = Config::default();
-    SETTINGS.iter().map(move |setting| HelpEntry {
-        name: setting.name,
-        aliases: setting.aliases,
-        value_hint: setting.kind.hint(),
+    ROWS.iter().map(move |setting| HelpEntry {
+        name: setting.name(),
+        aliases: setting.aliases(),
+        value_hint: setting.kind().hint(),
         // Absolute in CONFIG GET, which in a help text would look like a fixed path.
-        default: match setting.name {
+        default: match setting.name() {
             "dir" => ".".to_owned(),
             _ => String::from_utf8_lossy(&setting.get(&defaults)).into_owned(),
         },
-        help: setting.help,
-        heading: setting.heading,
+        help: setting.help(),
+        heading: setting.heading(),
     })
 }
 
-/// Rows have unique names.
-impl PartialEq for Setting {
-    fn eq(&self, other: &Setting) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Setting {}
-
-impl Setting {
-    /// The proper name, in lower case.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Former names, under which the setting can be read and set as well.
-    pub fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-
-    /// The proper name and the aliases.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        std::iter::once(self.name).chain(self.aliases.iter().copied())
-    }
-
-    /// What it does, in one sentence.
-    pub fn help(&self) -> &'static str {
-        self.help
-    }
-
-    /// When it may change.
-    pub fn change(&self) -> Change {
-        self.change
-    }
-
-    /// Whether CONFIG SET may change it.
-    pub fn is_live(&self) -> bool {
-        self.change == Change::Live
-    }
-
-    /// Whether its value is a secret, to be kept out of logs, MONITOR and SLOWLOG.
-    pub fn is_sensitive(&self) -> bool {
-        self.sensitive
-    }
-
-    /// Its kind, bounds and field.
-    pub fn kind(&self) -> &Kind {
-        &self.kind
-    }
-
-    /// The value in `config` as CONFIG GET prints it.
-    pub fn get(&self, config: &Config) -> Vec<u8> {
-        match self.kind {
-            Kind::Flag { get, .. } => if get(config) { "yes" } else { "no" }.into(),
-            Kind::Integer { get, .. } => get(config).to_string().into_bytes(),
-            Kind::Octal { get, .. } => format!("{:o}", get(config)).into_bytes(),
-            Kind::Memory { get, .. } => get(config).to_string().into_bytes(),
-            Kind::Choice { names, get, .. } => names[get(config)].into(),
-            Kind::Path { get, .. } => get(config).as_deref().map(path_bytes).unwrap_or_default(),
-            Kind::Text { get, .. } => get(config),
-            Kind::Words { get, .. } => get(config).join(" ").into_bytes(),
-            Kind::Fixed { value, .. } => value.into(),
-        }
-    }
-
-    /// Parses `words`, which for most settings must be one, into `config`. On refusal `config`
-    /// is unchanged.
-    pub fn set(&self, config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {
-        if self.takes_words() {
-            return match self.kind {
-                Kind::Words { set, .. } => set(config, words),
-                _ => self.check_fixed(words),
-            };
-        }
-        let &[word] = words else {
-            return Err(invalid("wrong number of arguments"));
-        };
-        match self.kind {
-            Kind::Flag { set, .. } => {
-                set(
-                    config,
-                    parse_yes_no(word).ok_or_else(|| invalid(NOT_YES_NO))?,
-                );
-            }
-            Kind::Integer { min, max, set, .. } => {
-                let number = parse_i64(word)
-                    .ok_or_else(|| invalid("argument couldn't be parsed into an integer"))?;
-                if !(min..=max).contains(&number) {
-                    return Err(out_of_bounds(min, max));
-                }
-                set(config, number);
-            }
-            Kind::Octal { max, set, .. } => {
-                let number = parse_octal(word)
-                    .ok_or_else(|| invalid("argument couldn't be parsed as an octal number"))?;
-                let number = u32::try_from(number).ok().filter(|number| *number <= max);
-                set(
-                    config,
-                    number.ok_or_else(|| out_of_bounds("0", format!("{max:o}")))?,
-                );
-            }
-            Kind::Memory { min, max, set, .. } => {
-                let bytes = parse_memory(word).ok_or_else(|| invalid(NOT_MEMORY))?;
-                if !(min..=max).contains(&bytes) {
-                    return Err(out_of_bounds(min, max));
-                }
-                set(config, bytes);
-            }
-            Kind::Choice { names, set, .. } => {
-                set(config, find_choice(names, word).map_err(Refusal::Invalid)?);
-            }
-            Kind::Path { set, .. } => {
-                set(config, (!word.is_empty()).then(|| path_from_bytes(word)));
-            }
-            Kind::Text { set, .. } => set(config, word)?,
-            Kind::Words { .. } | Kind::Fixed { .. } => self.check_fixed(words)?,
-        }
-        Ok(())
-    }
-
-    /// The words of a value that CONFIG SET has in one argument. Redis splits at every single
-    /// space, so that two in a row make an empty word.
-    pub(super) fn split<'a>(&self, value: &'a [u8]) -> Vec<&'a [u8]> {
-        if !self.takes_words() {
-            vec![value]
-        } else if value.is_empty() {
-            Vec::new()
-        } else {
-            value.split(|byte| *byte == b' ').collect()
-        }
-    }
-
-    /// The lines that CONFIG REWRITE writes, without the name.
-    pub(super) fn lines(&self, config: &Config) -> Vec<Vec<u8>> {
-        match self.kind {
-            Kind::Memory { get, .. } => vec![format_memory(get(config)).into_bytes()],
-            Kind::Path { .. } | Kind::Text { .. } => vec![quote(&self.get(config))],
-            Kind::Words { per_line, get, .. } => match &get(config)[..] {
-                [] => vec![quote(b"")],
-                words => words
-                    .chunks(per_line)
-                    .map(|line| line.join(" ").into_bytes())
-                    .collect(),
-            },
-            _ => vec![self.get(config)],
-        }
-    }
-
-    /// Whether there is a field at all.
-    pub(super) fn is_fixed(&self) -> bool {
-        matches!(self.kind, Kind::Fixed { .. })
-    }
-
-    /// The name out of [`Setting::names`] that `asked` is a spelling of.
-    pub(super) fn name_like(&self, asked: &[u8]) -> &'static str {
-        self.names()
-            .find(|name| name.as_bytes().eq_ignore_ascii_case(asked))
-            .unwrap_or(self.name)
-    }
-
-    fn takes_words(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Words { .. } | Kind::Fixed { words: true, .. }
-        )
-    }
-
-    fn check_fixed(&self, words: &[&[u8]]) -> Result<(), Refusal> {
-        match self.kind {
-            Kind::Fixed {
-                is_value,
-                refuse,
-                why,
-                ..
-            } => match is_value(words) {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(refuse(why.to_owned())),
-                Err(reason) => Err(Refusal::Invalid(reason)),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    const fn startup(mut self) -> Setting {
-        self.change = Change::Startup;
-        self
-    }
-
-    const fn protected(mut self) -> Setting {
-        self.change = Change::Protected;
-        self
-    }
-
-    const fn sensitive(mut self) -> Setting {
-        self.sensitive = true;
-        self
-    }
-
-    /// The first of a group of settings in the help.
-    const fn heading(mut self, heading: &'static str) -> Setting {
-        self.heading = Some(heading);
-        self
-    }
-
-    const fn alias(mut self, aliases: &'static [&'static str]) -> Setting {
-        self.aliases = aliases;
-        self
-    }
-}
-
-impl Kind {
-    /// What may follow the name, for the help.
-    pub fn hint(&self) -> String {
-        match self {
-            Kind::Flag { .. } => "yes|no".to_owned(),
-            Kind::Integer { .. } => "NUMBER".to_owned(),
-            Kind::Octal { .. } => "MODE".to_owned(),
-            Kind::Memory { .. } => "BYTES".to_owned(),
-            Kind::Choice { names, .. } => names.join("|"),
-            Kind::Path { .. } => "PATH".to_owned(),
-            Kind::Text { hint, .. } | Kind::Words { hint, .. } | Kind::Fixed { hint, .. } => {
-                (*hint).to_owned()
-            }
-        }
-    }
-}
-
-/// A live setting without aliases, which is what most are.
-const fn row(name: &'static str, help: &'static str, kind: Kind) -> Setting {
-    Setting {
-        name,
-        aliases: &[],
-        help,
-        change: Change::Live,
-        sensitive: false,
-        heading: None,
-        kind,
-    }
-}
-
-const NOT_YES_NO: &str = "argument must be 'yes' or 'no'";
-const NOT_MEMORY: &str = "argument must be a memory value";
-
-fn invalid(reason: &str) -> Refusal {
-    Refusal::Invalid(reason.to_owned())
-}
-
-fn out_of_bounds(min: impl std::fmt::Display, max: impl std::fmt::Display) -> Refusal {
-    Refusal::Invalid(format!(
-        "argument must be between {min} and {max} inclusive"
-    ))
-}
-
-fn find_choice(names: &[&str], word: &[u8]) -> Result<usize, String> {
-    names
-        .iter()
-        .position(|name| name.as_bytes().eq_ignore_ascii_case(word))
-        .ok_or_else(|| {
-            format!(
-                "argument(s) must be one of the following: {}",
-                names.join(", ")
-            )
-        })
+/// Settings that are accepted and change nothing, but for those that are hidden.
+pub fn without_effect() -> impl Iterator<Item = &'static Setting> {
+    inert::ROWS.iter().filter(|setting| !setting.is_hidden())
 }
 
 // ---- bind, client-output-buffer-limit, percentiles, dir ----------------------------------
@@ -802,12 +518,7 @@ fn parse_output_buffer_limit(
     soft: &[u8],
     seconds: &[u8],
 ) -> Option<OutputBufferLimit> {
-    // Redis reads the seconds with C's `strtoll`, which is laxer than it is elsewhere: no
-    // digits are zero, and a plus sign or leading zeros do no harm.
-    let seconds = match str::from_utf8(seconds).ok()? {
-        "" => 0,
-        text => text.parse::<i32>().ok()?,
-    };
+    let seconds = parse_lax_integer(seconds).filter(|seconds| *seconds <= INT_MAX)?;
     Some(OutputBufferLimit {
         hard: parse_memory(hard)?,
         soft: parse_memory(soft)?,
@@ -846,7 +557,7 @@ fn set_dir(config: &mut Config, path: &[u8]) -> Result<(), Refusal> {
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(invalid("Not a directory")),
-        Err(error) => return Err(Refusal::Invalid(super::value::describe(&error))),
+        Err(error) => return Err(Refusal::Invalid(describe(&error))),
     }
     config.dir = path;
     Ok(())
@@ -854,54 +565,44 @@ fn set_dir(config: &mut Config, path: &[u8]) -> Result<(), Refusal> {
 
 // ---- settings with one value ---------------------------------------------------------------
 
-fn is_no_save(words: &[&[u8]]) -> Result<bool, String> {
-    if matches!(words, [] | [b""]) {
-        return Ok(true);
+/// Points at which Redis writes a snapshot: seconds and changes.
+fn parse_save(words: &[&[u8]]) -> Parsed {
+    if words == [b""] {
+        return Ok(Vec::new());
     }
-    let bad = || "Invalid save parameters".to_owned();
-    let (pairs, rest) = words.as_chunks::<2>();
-    let valid = |[seconds, changes]: &[&[u8]; 2]| {
+    let (points, rest) = words.as_chunks::<2>();
+    let is_point = |[seconds, changes]: &[&[u8]; 2]| {
         parse_i64(seconds).is_some_and(|n| n >= 1) && parse_i64(changes).is_some_and(|n| n >= 0)
     };
-    if rest.is_empty() && pairs.iter().all(valid) {
-        Ok(false)
-    } else {
-        Err(bad())
+    if !rest.is_empty() || !points.iter().all(is_point) {
+        return Err(invalid("Invalid save parameters"));
+    }
+    Ok(words.join(&b' '))
+}
+
+fn parse_memory_or_percent(word: &[u8]) -> Parsed {
+    let bad = || invalid("argument must be a memory or percent value");
+    let Some(percent) = word.strip_suffix(b"%") else {
+        return Ok(parse_memory(word).ok_or_else(bad)?.to_string().into());
+    };
+    let percent = parse_i64(percent).filter(|percent| *percent >= 0);
+    match percent.ok_or_else(bad)? {
+        0 => Ok("0".into()),
+        1..=100 => Ok(word.to_vec()),
+        _ => Err(invalid("percentage argument must be less or equal to 100")),
     }
 }
 
-fn is_no(words: &[&[u8]]) -> Result<bool, String> {
-    parse_yes_no(only(words))
-        .map(|yes| !yes)
-        .ok_or_else(|| NOT_YES_NO.to_owned())
-}
-
-fn is_no_memory(words: &[&[u8]]) -> Result<bool, String> {
-    parse_memory(only(words))
-        .map(|bytes| bytes == 0)
-        .ok_or_else(|| NOT_MEMORY.to_owned())
-}
-
-fn is_no_eviction(words: &[&[u8]]) -> Result<bool, String> {
-    let names = [
-        "volatile-lru",
-        "volatile-lfu",
-        "volatile-random",
-        "volatile-ttl",
-        "allkeys-lru",
-        "allkeys-lfu",
-        "allkeys-random",
-        "noeviction",
-    ];
-    find_choice(&names, only(words)).map(|index| names[index] == "noeviction")
-}
-
-fn is_not_supervised(words: &[&[u8]]) -> Result<bool, String> {
-    let names = ["upstart", "systemd", "auto", "no"];
-    find_choice(&names, only(words)).map(|index| names[index] == "no")
-}
-
-/// The word of a setting that takes one, which [`Setting::set`] has counted.
-fn only<'a>(words: &[&'a [u8]]) -> &'a [u8] {
-    words.first().copied().unwrap_or_default()
+/// Host and port, or `no one`.
+fn parse_master(words: &[&[u8]]) -> Parsed {
+    let [host, port] = words else {
+        return Err(invalid("wrong number of arguments"));
+    };
+    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        return Ok(Vec::new());
+    }
+    if !parse_lax_integer(port).is_some_and(|port| (0..=65535).contains(&port)) {
+        return Err(invalid("Invalid master port"));
+    }
+    Ok(words.join(&b' '))
 }

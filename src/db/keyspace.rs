@@ -21,6 +21,9 @@ pub struct Keyspace {
     pub limits: Limits,
     /// For RANDOMKEY.
     pub rng: fastrand::Rng,
+    /// Reading removes no key whose time has come, which is as good as gone:
+    /// CLIENT PAUSE.
+    pub keeps_expired: bool,
     /// What was removed and has to be freed yet.
     pub garbage: Garbage,
     agenda: Agenda,
@@ -65,6 +68,7 @@ impl Keyspace {
             stats: Stats::default(),
             limits,
             rng: fastrand::Rng::with_seed(seed),
+            keeps_expired: false,
             garbage: Garbage::default(),
             agenda: Agenda::default(),
             scattered: BTreeSet::new(),

@@ -8,15 +8,17 @@
 //! a handler sees of both.
 
 mod agenda;
+mod digest;
 mod garbage;
 mod journal;
 mod keyspace;
 mod store;
-mod value;
+pub mod value;
 mod view;
 
+pub use digest::Digest;
 pub use journal::{Change, Event};
 pub use keyspace::{Keyspace, Limits, Stats};
 pub use store::{Database, Handle};
-pub use value::{ChunkLimit, Encoding, End, Kind, List, Str};
+pub use value::{ChunkLimit, Encoding, Kind, Str};
 pub use view::{Db, Edited, Expiry};

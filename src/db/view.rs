@@ -91,8 +91,9 @@ impl Db<'_> {
         &mut self.keyspace.databases[self.index]
     }
 
-    /// The entry of a key that is there; one whose time has come is removed.
-    /// It does not count as a use of the key.
+    /// The entry of a key that is there, for a command that writes or tells how
+    /// it is kept; one whose time has come is removed. It does not count as a
+    /// use of the key.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
         let (handle, due) = self.database().find_at(key, self.now)?;
@@ -109,37 +110,57 @@ impl Db<'_> {
         at.is_some_and(|at| at <= self.now)
     }
 
-    /// Removes the entry if its time has come; answers whether it had.
+    /// Removes the entry if its time has come, unless what has expired is kept;
+    /// answers whether it had.
     pub fn expire_if_due(&mut self, handle: Handle) -> bool {
         let due = self.is_due(handle);
-        if due {
+        if due && !self.keyspace.keeps_expired {
             self.keyspace.expire(self.index, handle);
         }
         due
+    }
+
+    /// The entry of a key that is there, for a command that reads.
+    #[inline]
+    fn find(&mut self, key: &[u8]) -> Option<Handle> {
+        let (handle, due) = self.database().find_at(key, self.now)?;
+        if due {
+            self.expire_if_due(handle);
+            return None;
+        }
+        Some(handle)
     }
 
     /// The entry of a key that a write command is about to use.
     #[inline]
     pub fn lookup(&mut self, key: &[u8]) -> Option<Handle> {
         let handle = self.peek(key)?;
-        if self.touch {
-            let now = self.now;
-            self.database_mut().access(handle, now);
-        }
+        self.touch(handle);
         Some(handle)
     }
 
     /// The entry of a key that a read command asks for: a hit or a miss.
     pub fn read(&mut self, key: &[u8]) -> Option<Handle> {
-        let found = self.lookup(key);
+        let found = self.find(key);
+        if let Some(handle) = found {
+            self.touch(handle);
+        }
         self.count(key, found);
         found
+    }
+
+    #[inline]
+    fn touch(&mut self, handle: Handle) {
+        if self.touch {
+            let now = self.now;
+            self.database_mut().access(handle, now);
+        }
     }
 
     /// The entry of a key that a read command asks about: a hit or a miss, but
     /// no use of the key.
     pub fn stat(&mut self, key: &[u8]) -> Option<Handle> {
-        let found = self.peek(key);
+        let found = self.find(key);
         self.count(key, found);
         found
     }
@@ -157,7 +178,7 @@ impl Db<'_> {
     /// The entry of a key that a read command asks about its keeping: a hit or
     /// a miss, but neither a use of the key nor an event.
     pub fn inspect(&mut self, key: &[u8]) -> Option<Handle> {
-        let found = self.peek(key);
+        let found = self.find(key);
         match found {
             Some(_) => self.keyspace.stats.hits += 1,
             None => self.keyspace.stats.misses += 1,
@@ -166,12 +187,16 @@ impl Db<'_> {
     }
 
     /// The entry of any key. Those that it comes upon and whose time has come
-    /// are removed.
+    /// are removed; where they are kept, one of them may be the answer, as in
+    /// Redis.
     pub fn random(&mut self) -> Option<Handle> {
+        const TRIES: usize = 100;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let Keyspace { databases, rng, .. } = &mut *self.keyspace;
             let handle = databases[self.index].random(|n| rng.usize(..n))?;
-            if !self.expire_if_due(handle) {
+            if !self.expire_if_due(handle) || self.keyspace.keeps_expired && tries == TRIES {
                 return Some(handle);
             }
         }
@@ -523,7 +548,8 @@ impl Db<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{ChunkLimit, End, List};
+    use crate::db::ChunkLimit;
+    use crate::db::value::{End, List};
 
     fn keyspace() -> Keyspace {
         let limits = Limits {

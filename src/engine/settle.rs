@@ -1,41 +1,67 @@
-//! The consequences of a change: watched keys, blocked clients, notifications.
+//! The consequences of a change: watched keys, notifications, blocked clients.
 //!
-//! It runs after a command or a whole transaction, so that whoever is served
-//! sees the final state. Serving a client may change keys in turn (BLMOVE);
-//! that goes on in the same loop, not in a recursion.
+//! Whoever watches or listens is told after each command, of a transaction as
+//! well, so that all hear of things in the order in which they happen. Who is
+//! blocked is served after the whole transaction, and so sees the final state.
+//! Serving a client may change keys in turn (BLMOVE); that goes on in the same
+//! loop, not in a recursion.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::State;
-use super::waiters::Waiter;
+use super::state::{KEEP, State};
+use super::waiters::{Released, Waiter};
 use crate::db::{Change, Db, Event};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
+use crate::session::outbox::Pending;
 
-/// The buffers for a key and a reply keep this many bytes each.
-const KEEP: usize = 4096;
+/// Publishes the events, and marks the clients that watch what has changed;
+/// answers whether anybody has been handed something.
+pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
+    let journal = &mut state.keyspace.journal;
+    if journal.is_empty() {
+        return false;
+    }
+    let wanted = journal.notify;
+    let events = std::mem::take(&mut journal.events);
+    let told = events
+        .iter()
+        .map(|event| notify(server, wanted, event, uptime));
+    let receivers: usize = told.sum();
+    let State {
+        keyspace,
+        watchers,
+        told,
+        ..
+    } = state;
+    let known = keyspace.journal.changes.len();
+    for change in &keyspace.journal.changes[*told..] {
+        match change {
+            &Change::Key { db, ref key } => {
+                let key = keyspace.journal.key(key);
+                watchers.changed(keyspace, db, key, now);
+            }
+            Change::Flushed { db, old } => watchers.flushed(*db, old),
+            &Change::Swapped(a, b) => {
+                watchers.swapped(keyspace, a, b, now);
+                watchers.swapped(keyspace, b, a, now);
+            }
+        }
+    }
+    *told = known;
+    receivers > 0
+}
 
 /// Settles the journal until it is empty; answers whether anybody has been
 /// handed something.
-#[inline]
 pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
-    !state.keyspace.journal.is_empty() && draw(server, state, now, uptime)
-}
-
-fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
-    let mut receivers = 0;
+    let mut reached = false;
     let mut settled = 0;
     let mut key = std::mem::take(&mut state.scratch.key);
     loop {
-        let events = std::mem::take(&mut state.keyspace.journal.events);
-        let wanted = state.keyspace.journal.notify;
-        let told = events
-            .iter()
-            .map(|event| notify(server, wanted, event, uptime));
-        receivers += told.sum::<usize>();
+        reached |= tell(server, state, now, uptime);
         let known = state.keyspace.journal.changes.len();
         if settled == known {
             break;
@@ -46,23 +72,13 @@ fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool 
                 &Change::Key { db, key: ref place } => {
                     key.clear();
                     key.extend_from_slice(journal.key(place));
-                    state.watchers.changed(db, &key);
-                    receivers += serve(server, state, db, &key, now, uptime);
+                    reached |= serve(server, state, db, &key, now, uptime);
                 }
-                Change::Flushed { db, old } => {
-                    let was_there = |key: &[u8]| old.find(key).is_some();
-                    state.watchers.changed_where(*db, was_there);
-                }
+                Change::Flushed { .. } => {}
                 &Change::Swapped(a, b) => {
-                    let (db_a, db_b) = (&state.keyspace.databases[a], &state.keyspace.databases[b]);
-                    let in_either =
-                        |key: &[u8]| db_a.find(key).is_some() || db_b.find(key).is_some();
-                    for db in [a, b] {
-                        state.watchers.changed_where(db, in_either);
-                    }
                     for db in [a, b] {
                         for key in state.waiters.keys_of(db) {
-                            receivers += serve(server, state, db, &key, now, uptime);
+                            reached |= serve(server, state, db, &key, now, uptime);
                         }
                     }
                 }
@@ -71,20 +87,15 @@ fn draw(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool 
         settled = known;
     }
     state.keyspace.clear_changes();
+    state.told = 0;
     key.shrink_to(KEEP);
     state.scratch.key = key;
-    observe(server, state);
-    receivers > 0
-}
-
-/// Notes whether anybody wants to know of changes.
-pub fn observe(server: &Server, state: &mut State) {
-    state.keyspace.journal.observed = !state.watchers.is_empty() || !state.waiters.is_empty();
-    server.engine.blocked.store(state.waiters.len(), Relaxed);
+    state.note_observers();
+    reached
 }
 
 /// Runs the commands of those who wait for `key` again, first come first, as
-/// long as there is something for them; answers how many were served.
+/// long as there is something for them; answers whether any was served.
 fn serve(
     server: &Server,
     state: &mut State,
@@ -92,17 +103,16 @@ fn serve(
     key: &[u8],
     now: i64,
     uptime: Duration,
-) -> usize {
-    let mut count = 0;
-    // How many of those who wait are passed over.
-    let mut ahead = 0;
-    while let Some(waiter) = state.waiters.waiting_for(db, key, ahead) {
+) -> bool {
+    let mut served_any = false;
+    let mut from = 0;
+    while let Some((at, waiter)) = state.waiters.waiting_for(db, key, from) {
         let mut view = Db::new(&mut state.keyspace, db, now, true);
         let Some(found) = view.peek(key) else {
             break;
         };
-        let output = &mut state.scratch.reply;
-        let mut reply = Reply::new(output, waiter.protocol);
+        let mut output = state.scratch.reply.lend();
+        let mut reply = Reply::new(&mut output, waiter.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
         let served = view.database().value(found).kind() == waiter.wait.kind
@@ -110,14 +120,14 @@ fn serve(
             && run(server, waiter, &mut view, &mut reply);
         let client = waiter.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
-            Some(waiter) => {
-                resume(server, &waiter, output, uptime);
-                count += 1;
+            Some(released) => {
+                resume(server, &released, &mut output, uptime);
+                served_any = true;
             }
-            None => ahead += 1,
+            None => from = at + 1,
         }
     }
-    count
+    served_any
 }
 
 /// Runs the command; answers whether it has replied.
@@ -131,9 +141,7 @@ fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_
         }
         Err(error) => {
             reply.output().rewind(mark);
-            let stats = server.metrics.command(waiter.command);
-            stats.failed.fetch_add(1, Relaxed);
-            server.metrics.count_error(error.text());
+            server.metrics.count_failure(waiter.command, &error);
             reply.error(&error);
             true
         }
@@ -141,19 +149,18 @@ fn run(server: &Server, waiter: &Waiter, view: &mut Db<'_>, reply: &mut Reply<'_
 }
 
 /// Hands a client that is no longer blocked its reply and has it run on.
-pub fn resume(server: &Server, waiter: &Waiter, reply: &mut Output, uptime: Duration) {
-    waiter.client.set_flags(ClientFlags::BLOCKED, false);
-    let limit = server.output_limit(&waiter.client);
-    let add = |inner: &mut crate::session::outbox::Inner| {
-        if waiter.silent {
-            reply.clear(KEEP);
-        } else {
-            reply.drain_into(&mut inner.output, KEEP);
+pub fn resume(server: &Server, released: &Released, reply: &mut Output, uptime: Duration) {
+    let client = &*released.client;
+    client.set_flags(ClientFlags::BLOCKED, false);
+    let limit = server.live.output_limit(client.flags());
+    let add = |pending: &mut Pending| {
+        if !released.silent {
+            reply.drain_into(&mut pending.output, KEEP);
         }
-        inner.resumed = true;
+        pending.resumed = true;
     };
-    if waiter.client.outbox.push(limit, uptime, add) {
-        server.note_overflow(&waiter.client, b"");
+    if client.outbox.push(limit, uptime, add) {
+        server.note_overflow(client, b"");
     }
 }
 
@@ -170,4 +177,41 @@ fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event, uptime: Durati
         receivers += server.publish(channel.as_bytes(), &event.key, uptime);
     }
     receivers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Wait;
+    use crate::error::Result;
+    use crate::resp::Argv;
+    use crate::session::outbox::OutputLimit;
+    use crate::testing::{self, blocked};
+
+    /// Answers the key that it waits for.
+    fn name_the_key(_: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+        reply.bulk(argv.get(0).unwrap());
+        Ok(None)
+    }
+
+    #[test]
+    fn the_reply_to_a_client_that_has_just_been_cut_off_reaches_nobody_else() {
+        let engine = testing::engine();
+        let cut = blocked(&engine, "jobs1", name_the_key);
+        let next = blocked(&engine, "jobs2", name_the_key);
+        // Housekeeping finds it above its limit, and has not said so yet.
+        let mut outbox = cut.client.outbox.lock();
+        outbox.output.extend(b"not read");
+        let limit = OutputLimit {
+            hard: 1,
+            ..OutputLimit::default()
+        };
+        assert!(outbox.exceeds(limit, Duration::ZERO));
+        drop(outbox);
+        let mut pusher = testing::client(&engine);
+        assert_eq!(pusher.line("RPUSH jobs1 a"), ":1");
+        assert_eq!(pusher.line("RPUSH jobs2 a"), ":1");
+        let received = next.client.outbox.lock().output.only().unwrap().to_vec();
+        assert_eq!(String::from_utf8_lossy(&received), "$5\r\njobs2\r\n");
+    }
 }

@@ -1,28 +1,41 @@
 //! Blocked clients by key, first come first served.
 //!
-//! Blocking is a value: the handler has said which keys it waits for, and is
-//! run again when one of them changes. Nothing is taken for a client that is
-//! no longer here, because leaving takes the client's place under the lock.
+//! Blocking is a value: the handler has said that it waits, and is run again
+//! when one of its keys changes. Nothing is taken for a client that is no
+//! longer here, because leaving takes the client's place under the lock.
+//!
+//! # How to add a blocking command
+//!
+//! 1. Its row, in `command`, has [`Handler::Blocking`] and `Flags::BLOCKING`;
+//!    the keys of the row's first specification are those that it waits for.
+//! 2. Its handler is an [`Attempt`]: it replies and answers `None`, or leaves
+//!    everything as it is and answers a [`Wait`]. It runs again from the start,
+//!    under the lock of whoever has changed a key, and must not depend on
+//!    anything but data and request.
+//! 3. That is all: the place among those who wait, the timeout, CLIENT UNBLOCK,
+//!    transactions and a client that leaves are the engine's affair.
+//!
+//! [`Handler::Blocking`]: crate::table::Handler::Blocking
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::iter::StepBy;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::db::{Db, Kind};
 use crate::error::Result;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply};
+use crate::segmented::SegmentedMap;
 use crate::session::Client;
 
 /// What a handler that cannot reply yet waits for.
 #[derive(Debug)]
 pub struct Wait {
-    /// Which words of the request are the keys, in the order in which they are
-    /// to be looked at.
-    pub keys: Range<usize>,
     /// What must be under a key before the handler is run again.
     pub kind: Kind,
-    /// For how long, in milliseconds; 0 is for ever.
-    pub timeout_ms: u64,
+    /// For how long; `None` is for ever.
+    pub timeout: Option<Duration>,
     /// The reply within a transaction, where nothing waits. When the time is
     /// up, it is a null array for every command.
     pub null: Null,
@@ -52,6 +65,8 @@ pub struct Waiter {
     pub command: usize,
     /// The request.
     pub argv: OwnedArgv,
+    /// Which words of the request are the keys that it waits for.
+    pub keys: StepBy<Range<usize>>,
     /// Runs it again.
     pub attempt: Attempt,
     /// The number of the database it looks at.
@@ -60,25 +75,59 @@ pub struct Waiter {
     pub wait: Wait,
 }
 
+/// A client whose wait has ended, and how to reply to it.
+pub struct Released {
+    /// Whom to reply to.
+    pub client: Arc<Client>,
+    /// How to reply.
+    pub protocol: Protocol,
+    /// It wants no reply: CLIENT REPLY.
+    pub silent: bool,
+}
+
 impl Waiter {
     fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        let keys = self.wait.keys.clone();
+        let keys = self.keys.clone();
         keys.filter_map(|index| self.argv.as_argv().get(index))
     }
 }
 
-/// By key, the ids of clients in the order in which they came.
-type Queues = HashMap<Box<[u8]>, VecDeque<u64>, foldhash::fast::RandomState>;
+/// By key, who waits for it, in the order in which they came.
+type Queues = SegmentedMap<Box<[u8]>, VecDeque<Place>>;
+
+/// A client's place in a queue. Once its wait has ended it is nobody's, even if
+/// the client waits again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    client: u64,
+    wait: u64,
+}
 
 /// All blocked clients.
 #[derive(Default)]
 pub struct Waiters {
-    by_client: HashMap<u64, Waiter, foldhash::fast::RandomState>,
+    by_client: SegmentedMap<u64, (Place, Waiter)>,
     /// By the number of the database, as far as somebody has ever waited.
     by_db: Vec<Queues>,
+    next_wait: u64,
+    /// Whose wait for so many keys has ended that their places are given up in
+    /// steps.
+    leaving: VecDeque<Leaving>,
+    /// Bytes of their requests, and of the keys.
+    request_bytes: usize,
+    key_bytes: usize,
+}
+
+/// A wait that has ended, and whose places are not given up yet.
+struct Leaving {
+    place: Place,
+    waiter: Waiter,
 }
 
 impl Waiters {
+    /// So many places are given up at once.
+    const AT_ONCE: usize = 64;
+
     /// How many clients are blocked.
     pub fn len(&self) -> usize {
         self.by_client.len()
@@ -91,18 +140,35 @@ impl Waiters {
 
     /// How many of them wait no longer than a time.
     pub fn timed(&self) -> usize {
-        let waiters = self.by_client.values();
-        waiters.filter(|waiter| waiter.wait.timeout_ms > 0).count()
+        let waiters = self.by_client.iter().map(|(_, (_, waiter))| waiter);
+        waiters
+            .filter(|waiter| waiter.wait.timeout.is_some())
+            .count()
     }
 
     /// How many keys are waited for.
     pub fn key_count(&self) -> usize {
-        self.by_db.iter().map(HashMap::len).sum()
+        if self.leaving.is_empty() {
+            return self.by_db.iter().map(SegmentedMap::len).sum();
+        }
+        let queues = self.by_db.iter().flat_map(SegmentedMap::iter);
+        let is_waited_for = |queue: &VecDeque<Place>| queue.iter().any(|place| self.holds(*place));
+        queues.filter(|(_, queue)| is_waited_for(queue)).count()
+    }
+
+    /// Whether whoever had this place still waits.
+    fn holds(&self, place: Place) -> bool {
+        let waiter = self.by_client.get(&place.client);
+        waiter.is_some_and(|(current, _)| *current == place)
     }
 
     /// Puts a client behind all others that wait for the same keys.
     pub fn add(&mut self, waiter: Waiter) {
-        let id = waiter.client.id;
+        let place = Place {
+            client: waiter.client.id,
+            wait: self.next_wait,
+        };
+        self.next_wait += 1;
         if self.by_db.len() <= waiter.db {
             self.by_db.resize_with(waiter.db + 1, Queues::default);
         }
@@ -110,43 +176,99 @@ impl Waiters {
         for key in waiter.keys() {
             match queues.get_mut(key) {
                 // A key that is named twice counts once.
-                Some(queue) if queue.back() == Some(&id) => {}
-                Some(queue) => queue.push_back(id),
+                Some(queue) if queue.back() == Some(&place) => {}
+                Some(queue) => queue.push_back(place),
                 None => {
-                    queues.insert(key.into(), VecDeque::from([id]));
+                    self.key_bytes += key.len();
+                    queues.insert_new(key.into(), VecDeque::from([place]));
                 }
             }
         }
-        self.by_client.insert(id, waiter);
+        self.request_bytes += waiter.argv.memory();
+        self.by_client.insert_new(place.client, (place, waiter));
     }
 
     /// Takes a client out, if it is still blocked.
-    pub fn remove(&mut self, client: u64) -> Option<Waiter> {
-        let waiter = self.by_client.remove(&client)?;
-        let queues = &mut self.by_db[waiter.db];
-        for key in waiter.keys() {
-            if let Some(queue) = queues.get_mut(key) {
-                // Who is served is mostly the first.
-                if let Some(at) = queue.iter().position(|&other| other == client) {
-                    queue.remove(at);
-                }
-                if queue.is_empty() {
-                    queues.remove(key);
-                }
-            }
+    pub fn remove(&mut self, client: u64) -> Option<Released> {
+        let (_, (place, waiter)) = self.by_client.remove(&client)?;
+        let released = Released {
+            client: waiter.client.clone(),
+            protocol: waiter.protocol,
+            silent: waiter.silent,
+        };
+        self.request_bytes -= waiter.argv.memory();
+        let mut leaving = Leaving { place, waiter };
+        if leaving.waiter.keys.len() <= Self::AT_ONCE {
+            self.give_up(&mut leaving, Self::AT_ONCE);
+        } else {
+            self.leaving.push_back(leaving);
         }
-        Some(waiter)
+        Some(released)
     }
 
-    /// The client that waits for a key behind `ahead` others.
-    pub fn waiting_for(&self, db: usize, key: &[u8], ahead: usize) -> Option<&Waiter> {
+    /// Gives up some of the places of waits that have ended.
+    pub fn take_down(&mut self, max: usize) {
+        if let Some(mut leaving) = self.leaving.pop_front()
+            && !self.give_up(&mut leaving, max)
+        {
+            self.leaving.push_front(leaving);
+        }
+    }
+
+    /// Whether places are still to be given up.
+    pub fn are_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Gives up some places; answers whether these were all.
+    fn give_up(&mut self, leaving: &mut Leaving, max: usize) -> bool {
+        const SHRINK_MIN: usize = 16;
+        let Leaving { place, waiter } = leaving;
+        let queues = &mut self.by_db[waiter.db];
+        for index in waiter.keys.by_ref().take(max) {
+            let Some(key) = waiter.argv.as_argv().get(index) else {
+                continue;
+            };
+            let Some(queue) = queues.get_mut(key) else {
+                continue;
+            };
+            // Who is served is mostly the first.
+            if let Some(at) = queue.iter().position(|other| other == place) {
+                queue.remove(at);
+            }
+            if queue.is_empty() {
+                queues.remove(key);
+                self.key_bytes -= key.len();
+            } else if queue.capacity() > SHRINK_MIN.max(4 * queue.len()) {
+                queue.shrink_to(2 * queue.len());
+            }
+        }
+        waiter.keys.len() == 0
+    }
+
+    /// The first client that waits for a key at this place in its queue or
+    /// behind it, and which place it has.
+    pub fn waiting_for(&self, db: usize, key: &[u8], from: usize) -> Option<(usize, &Waiter)> {
         let queue = self.by_db.get(db)?.get(key)?;
-        self.by_client.get(queue.get(ahead)?)
+        let places = queue.iter().enumerate().skip(from);
+        let mut waiting = places.filter_map(|(at, place)| {
+            let (current, waiter) = self.by_client.get(&place.client)?;
+            (current == place).then_some((at, waiter))
+        });
+        waiting.next()
     }
 
     /// The keys of a database that are waited for.
     pub fn keys_of(&self, db: usize) -> Vec<Box<[u8]>> {
         let queues = self.by_db.get(db).into_iter();
-        queues.flat_map(HashMap::keys).cloned().collect()
+        let entries = queues.flat_map(SegmentedMap::iter);
+        entries.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        let queues = self.by_db.iter();
+        let queues = queues.map(|queues| queues.memory() + queues.len() * size_of::<Place>());
+        self.by_client.memory() + queues.sum::<usize>() + self.request_bytes + self.key_bytes
     }
 }

@@ -1,66 +1,240 @@
 //! Who watches which key: WATCH.
+//!
+//! A key that had expired when it was watched is as good as missing: what
+//! happens to it is a change only once there is something under it, as in
+//! Redis.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::vec::IntoIter;
 
-use crate::session::{Client, ClientFlags};
+use crate::db::{Database, Keyspace};
+use crate::segmented::SegmentedMap;
+use crate::session::{Client, ClientFlags, Watch, WatchedKey, Watching};
 
-/// The number of a database, and a key in it.
-type Key = (usize, Box<[u8]>);
+/// By key, who watches it.
+type Watched = SegmentedMap<Box<[u8]>, Vec<Watcher>>;
 
 /// The watched keys, and the clients whose DIRTY flag is set when they change.
 #[derive(Default)]
 pub struct Watchers {
-    by_key: HashMap<Key, Vec<Arc<Client>>>,
+    /// By the number of the database, as far as somebody has ever watched.
+    by_db: Vec<Watched>,
+    /// Who has ended so many watches that they are taken down in steps.
+    leaving: VecDeque<Leaving>,
+    /// How many watches there are, and bytes of their keys.
+    count: usize,
+    key_bytes: usize,
+}
+
+/// A client that watches a key.
+struct Watcher {
+    watching: Arc<Watching>,
+    /// The key had expired when it was watched, and is as it was.
+    was_expired: bool,
+}
+
+/// Watches that have ended and are not taken down yet.
+struct Leaving {
+    watching: Arc<Watching>,
+    keys: IntoIter<WatchedKey>,
+}
+
+/// What a key is to those who watch it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Missing,
+    Expired,
+    There,
+}
+
+impl Found {
+    fn look(database: &Database, key: &[u8], now: i64) -> Found {
+        match database.find_at(key, now) {
+            None => Found::Missing,
+            Some((_, true)) => Found::Expired,
+            Some((_, false)) => Found::There,
+        }
+    }
 }
 
 impl Watchers {
+    /// So many ended watches are taken down at once.
+    const AT_ONCE: usize = 64;
+
     /// Whether no key is watched.
     pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.by_db.iter().all(SegmentedMap::is_empty)
     }
 
-    /// Has the client marked when the key changes.
-    pub fn add(&mut self, db: usize, key: &[u8], client: &Arc<Client>) {
-        self.by_key
-            .entry((db, key.into()))
-            .or_default()
-            .push(client.clone());
-    }
-
-    /// Ends that.
-    pub fn remove(&mut self, db: usize, key: &[u8], client: &Client) {
-        let key = (db, Box::from(key));
-        if let Some(clients) = self.by_key.get_mut(&key) {
-            clients.retain(|other| other.id != client.id);
-            if clients.is_empty() {
-                self.by_key.remove(&key);
+    /// Has the client marked when the key of this database changes.
+    pub fn watch(
+        &mut self,
+        keyspace: &Keyspace,
+        client: &Arc<Client>,
+        watch: &mut Option<Box<Watch>>,
+        (db, key): (usize, &[u8]),
+        now: i64,
+    ) {
+        let watch = watch.get_or_insert_with(|| Box::new(Watch::new(client)));
+        let watcher = Watcher {
+            watching: watch.watching.clone(),
+            was_expired: Found::look(&keyspace.databases[db], key, now) == Found::Expired,
+        };
+        if self.by_db.len() <= db {
+            self.by_db.resize_with(db + 1, Watched::default);
+        }
+        match self.by_db[db].get_mut(key) {
+            // It watches the key already.
+            Some(watchers) if watchers.iter().any(|other| other.is_of(&watch.watching)) => return,
+            Some(watchers) => watchers.push(watcher),
+            None => {
+                self.key_bytes += key.len();
+                self.by_db[db].insert_new(key.into(), vec![watcher]);
             }
+        }
+        watch.keys.push((db, key.into()));
+        self.count += 1;
+    }
+
+    /// Ends that for all keys: nobody marks the client any more.
+    pub fn unwatch(&mut self, watch: Watch) {
+        let Watch { watching, keys } = watch;
+        watching.ended.store(true, Relaxed);
+        let len = keys.len();
+        let keys = keys.into_iter();
+        self.leaving.push_back(Leaving { watching, keys });
+        if len <= Self::AT_ONCE && self.leaving.len() == 1 {
+            self.take_down(len);
+        }
+    }
+
+    /// Takes down some of the watches that have ended.
+    pub fn take_down(&mut self, max: usize) {
+        for _ in 0..=max {
+            let Some(leaving) = self.leaving.front_mut() else {
+                return;
+            };
+            match leaving.keys.next() {
+                Some((db, key)) => {
+                    let watching = leaving.watching.clone();
+                    self.remove(db, &key, &watching);
+                }
+                None => {
+                    self.leaving.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Whether watches that have ended are still to be taken down.
+    pub fn are_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    fn remove(&mut self, db: usize, key: &[u8], watching: &Arc<Watching>) {
+        let Some(watchers) = self.by_db[db].get_mut(key) else {
+            return;
+        };
+        let Some(at) = watchers.iter().position(|other| other.is_of(watching)) else {
+            return;
+        };
+        watchers.swap_remove(at);
+        self.count -= 1;
+        if watchers.is_empty() {
+            self.by_db[db].remove(key);
+            self.key_bytes -= key.len();
         }
     }
 
     /// A key has changed.
-    pub fn changed(&self, db: usize, key: &[u8]) {
-        if self.by_key.is_empty() {
+    pub fn changed(&mut self, keyspace: &Keyspace, db: usize, key: &[u8], now: i64) {
+        let watched = self.by_db.get_mut(db);
+        let Some(watchers) = watched.and_then(|watched| watched.get_mut(key)) else {
             return;
-        }
-        if let Some(clients) = self.by_key.get(&(db, Box::from(key))) {
-            mark(clients);
+        };
+        let mut found = None;
+        for watcher in watchers {
+            let database = &keyspace.databases[db];
+            let mut found = || *found.get_or_insert_with(|| Found::look(database, key, now));
+            // What was as good as missing is gone now: no change.
+            if std::mem::take(&mut watcher.was_expired) && found() == Found::Missing {
+                continue;
+            }
+            watcher.mark();
         }
     }
 
-    /// All keys of a database for which `has_changed` holds have changed.
-    pub fn changed_where(&self, db: usize, has_changed: impl Fn(&[u8]) -> bool) {
-        for ((of, key), clients) in &self.by_key {
-            if *of == db && has_changed(key) {
-                mark(clients);
+    /// All keys of a database are gone; `old` has what was there.
+    pub fn flushed(&mut self, db: usize, old: &Database) {
+        let watched = self.by_db.get_mut(db).into_iter();
+        for (key, watchers) in watched.flat_map(SegmentedMap::iter_mut) {
+            if old.find(key).is_none() {
+                continue;
+            }
+            for watcher in watchers {
+                if !std::mem::take(&mut watcher.was_expired) {
+                    watcher.mark();
+                }
             }
         }
     }
+
+    /// Database `db` has now what `other` had, and the other way round.
+    pub fn swapped(&mut self, keyspace: &Keyspace, db: usize, other: usize, now: i64) {
+        let (new, old) = (&keyspace.databases[db], &keyspace.databases[other]);
+        let watched = self.by_db.get_mut(db).into_iter();
+        for (key, watchers) in watched.flat_map(SegmentedMap::iter_mut) {
+            let was_there = old.find(key).is_some();
+            let found = Found::look(new, key, now);
+            if !was_there && found == Found::Missing {
+                continue;
+            }
+            for watcher in watchers {
+                match (watcher.was_expired, found) {
+                    (true, Found::Missing) => watcher.was_expired = false,
+                    (true, Found::Expired) => {}
+                    (false, Found::Expired) if !was_there => watcher.was_expired = true,
+                    _ => watcher.mark(),
+                }
+            }
+        }
+    }
+
+    /// Any key may have changed.
+    pub fn mark_all(&mut self) {
+        let watched = self.by_db.iter().flat_map(SegmentedMap::iter);
+        watched.for_each(|(_, watchers)| watchers.iter().for_each(Watcher::mark));
+    }
+
+    /// Whether one of the client's keys has expired since it was watched.
+    pub fn has_expired(&self, keyspace: &Keyspace, watch: &Watch, now: i64) -> bool {
+        watch.keys.iter().any(|(db, key)| {
+            let watchers = self.by_db[*db].get(key).into_iter().flatten();
+            let mut own = watchers.filter(|other| other.is_of(&watch.watching));
+            own.any(|watcher| !watcher.was_expired)
+                && Found::look(&keyspace.databases[*db], key, now) == Found::Expired
+        })
+    }
+
+    /// Bytes of memory held, those included that clients hold for it.
+    pub fn memory(&self) -> usize {
+        let tables = self.by_db.iter().map(SegmentedMap::memory).sum::<usize>();
+        let lists = self.count * (size_of::<Watcher>() + size_of::<WatchedKey>());
+        tables + lists + 2 * self.key_bytes
+    }
 }
 
-fn mark(clients: &[Arc<Client>]) {
-    clients
-        .iter()
-        .for_each(|client| client.set_flags(ClientFlags::DIRTY, true));
+impl Watcher {
+    fn is_of(&self, watching: &Arc<Watching>) -> bool {
+        Arc::ptr_eq(&self.watching, watching)
+    }
+
+    fn mark(&self) {
+        let Watching { client, ended } = &*self.watching;
+        if !ended.load(Relaxed) {
+            client.set_flags(ClientFlags::DIRTY, true);
+        }
+    }
 }

@@ -8,23 +8,25 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::time::{Instant, Sleep};
+use parking_lot::MutexGuard;
 
 use super::stream::Stream;
-use crate::command::dispatch::{self, Next, Plan};
-use crate::engine::Turn;
+use crate::clock::Timer;
+use crate::command::TABLE;
+use crate::dispatch::batch::{Requests, Stopped};
+use crate::engine::{Engine, Turn};
 use crate::error::Error;
-use crate::resp::request::{Batch, Decoder, Limits};
-use crate::resp::{Output, Reply};
-use crate::server::{self, Server};
-use crate::session::outbox::{self, OutputLimit};
-use crate::session::{ClientFlags, Session};
+use crate::resp::output::CHUNK;
+use crate::resp::request::{Decoder, Limits};
+use crate::resp::{Lent, Output, Reply, Reused};
+use crate::session::outbox::{OutputLimit, Pending};
+use crate::session::{ClientFlags, Ending, Session};
 
 /// What one read takes, and about what one turn runs at most: large enough
 /// for a deep pipeline, small enough that no client holds the others up.
@@ -37,7 +39,7 @@ const SLICES_MAX: usize = 64;
 /// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
-const OUTPUT_KEEP: usize = 256 * 1024;
+const OUTPUT_KEEP: usize = CHUNK;
 /// A busy outbox keeps a buffer of this many bytes, a burst of small messages;
 /// housekeeping takes it from those that have become idle.
 const OUTBOX_KEEP: usize = 4096;
@@ -53,40 +55,42 @@ const UNAUTHENTICATED_OUTPUT: OutputLimit = OutputLimit {
 };
 
 /// What the connections of a worker share, because one runs at a time.
-struct Scratch {
+struct Shared {
     read: Box<[u8]>,
     requests: Requests,
-    output: Output,
+    output: Reused<OUTPUT_KEEP>,
 }
 
-/// The requests of a turn, and the commands that they name.
-#[derive(Default)]
-struct Requests {
-    batch: Batch,
-    plan: Plan,
+/// What a connection borrows of it for one poll.
+struct Scratch<'a> {
+    read: &'a mut [u8],
+    requests: &'a mut Requests,
+    output: Lent<'a, OUTPUT_KEEP>,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+    static SHARED: RefCell<Shared> = RefCell::new(Shared {
         read: vec![0; READ_MAX].into(),
         requests: Requests::default(),
-        output: Output::default(),
+        output: Reused::default(),
     });
 }
 
 /// A client's connection; the future ends when it closes.
 pub struct Connection {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     stream: Stream,
     session: Session,
     decoder: Decoder,
     /// What has arrived and has not run. Taking from its front moves nothing.
     input: BytesMut,
+    /// Bytes of memory that `input` holds.
+    input_memory: usize,
     /// There may be a request in `input` that can run.
-    fresh: bool,
+    runnable: bool,
     state: State,
-    /// The end of a blocked client's patience, or of a pause.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// The end of a blocked client's patience.
+    timer: Option<Timer>,
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
     ended: bool,
@@ -110,14 +114,15 @@ enum State {
 
 impl Connection {
     /// Takes over an accepted socket, and the session that it was registered with.
-    pub fn new(server: Arc<Server>, stream: Stream, session: Session) -> Connection {
+    pub fn new(engine: Arc<Engine>, stream: Stream, session: Session) -> Connection {
         Connection {
-            server,
+            engine,
             stream,
             session,
             decoder: Decoder::default(),
             input: BytesMut::new(),
-            fresh: false,
+            input_memory: 0,
+            runnable: false,
             state: State::Running,
             timer: None,
             waker: None,
@@ -129,7 +134,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.server.disconnect(&mut self.session);
+        self.engine.disconnect(&mut self.session);
     }
 }
 
@@ -139,9 +144,13 @@ impl Future for Connection {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.register(cx);
-        SCRATCH.with_borrow_mut(|scratch| {
-            let poll = this.advance(cx, scratch);
-            scratch.output.clear(OUTPUT_KEEP);
+        SHARED.with_borrow_mut(|shared| {
+            let mut scratch = Scratch {
+                read: &mut shared.read,
+                requests: &mut shared.requests,
+                output: shared.output.lend(),
+            };
+            let poll = this.advance(cx, &mut scratch);
             // An error of the socket says that nobody is there any more.
             poll.map(|_: io::Result<()>| ())
         })
@@ -150,7 +159,7 @@ impl Future for Connection {
 
 impl Connection {
     /// Goes on until there is nothing to do or the connection is to close.
-    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<()>> {
+    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.killed() {
                 return Poll::Ready(Ok(()));
@@ -161,8 +170,8 @@ impl Connection {
                 continue;
             }
             let flushed = self.write(cx, &mut scratch.output)?;
-            let done = self.session.closing
-                || (self.ended && (self.state != State::Running || !self.fresh));
+            let done = self.session.ending.is_some()
+                || (self.ended && (self.state != State::Running || !self.runnable));
             if done {
                 return if flushed || self.state != State::Running {
                     Poll::Ready(Ok(()))
@@ -176,9 +185,9 @@ impl Connection {
                 let mut outbox = self.session.client.outbox.lock();
                 outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
             }
-            let more = if self.state == State::Running && self.fresh {
+            let more = if self.state == State::Running && self.runnable {
                 self.run_input(scratch);
-                self.fresh
+                self.runnable
             } else {
                 match self.read(cx, scratch) {
                     Poll::Ready(full) => full?,
@@ -215,14 +224,15 @@ impl Connection {
     }
 
     fn killed(&self) -> bool {
-        self.session.aborted || self.session.client.flags().contains(ClientFlags::KILLED)
+        self.session.ending == Some(Ending::AtOnce)
+            || self.session.client.flags().contains(ClientFlags::KILLED)
     }
 
     /// Ends the wait of a client that sends nothing any more. Answers whether
     /// it was still waiting.
     fn leave(&self) -> bool {
         let client = self.session.client.id;
-        Turn::new(&self.server).unblock(client) || !self.session.client.outbox.lock().resumed
+        Turn::new(&self.engine).unblock(client) || !self.session.client.outbox.lock().resumed
     }
 
     /// Takes what others have put into the outbox behind what is in `output`,
@@ -232,9 +242,9 @@ impl Connection {
         let elapsed = self
             .timer
             .as_mut()
-            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+            .is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
         if elapsed && self.state == State::Blocked {
-            Turn::new(&self.server).time_out(client);
+            Turn::new(&self.engine).time_out(client);
         }
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
@@ -243,19 +253,19 @@ impl Connection {
         let over = match self.state {
             State::Running => return,
             State::Blocked => resumed,
-            State::Held => elapsed || !client.flags().contains(ClientFlags::PAUSED),
+            State::Held => !client.flags().contains(ClientFlags::PAUSED),
         };
         if over {
-            client.set_flags(ClientFlags::PAUSED, false);
+            client.note_activity(self.engine.server.clock.uptime());
             self.state = State::Running;
             self.timer = None;
-            self.fresh = !self.input.is_empty();
+            self.runnable = !self.input.is_empty();
         }
     }
 
     /// Reads what has come and, unless the client is blocked or held, runs it.
     /// Answers whether more is likely to be there.
-    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<bool>> {
+    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<bool>> {
         let Scratch {
             read,
             requests,
@@ -278,23 +288,24 @@ impl Connection {
             self.ended = true;
             return Poll::Ready(Ok(false));
         }
-        self.server.metrics.reads.fetch_add(1, Relaxed);
-        self.server
+        self.engine.server.metrics.reads.fetch_add(1, Relaxed);
+        self.engine
+            .server
             .metrics
             .input_bytes
             .fetch_add(len as u64, Relaxed);
         let end = kept + len;
         if kept < self.input.len() || self.state != State::Running {
             self.input.extend_from_slice(&read[kept..end]);
-            self.fresh = self.decoder.missing(self.input.len()) == 0;
+            self.runnable = self.decoder.missing(self.input.len()) == 0;
+            // Who is still sending is not idle, though nothing of it has run.
+            let client = &self.session.client;
+            client.note_activity(self.engine.server.clock.uptime());
             self.check_input();
         } else {
-            let used = self.turn(&read[..end], requests, output);
+            let used = self.run_buffer(&read[..end], requests, output);
             if kept > 0 || used < end {
                 self.input.clear();
-                if used == end || self.input.capacity() > READ_MAX {
-                    self.input = BytesMut::new();
-                }
                 self.input.extend_from_slice(&read[used..end]);
             }
             self.check_input();
@@ -303,29 +314,44 @@ impl Connection {
     }
 
     /// Runs what waits in our own buffer, one turn's worth of it.
-    fn run_input(&mut self, scratch: &mut Scratch) {
+    fn run_input(&mut self, scratch: &mut Scratch<'_>) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.turn(&input, &mut scratch.requests, &mut scratch.output);
-        if used < input.len() {
-            input.advance(used);
-            self.input = input;
-        }
+        let used = self.run_buffer(&input, scratch.requests, &mut scratch.output);
+        input.advance(used);
+        self.input = input;
         self.check_input();
+    }
+
+    /// Gives back a buffer that is much larger than what is in it. What has
+    /// been taken from its front counts, too.
+    fn trim_input(&mut self) {
+        const SMALL: usize = 1024;
+        self.input_memory = self.input_memory.max(self.input.capacity());
+        let needed = self.input.len();
+        let wasteful = self.input_memory > (4 * needed).max(SMALL);
+        if wasteful || needed == 0 && self.input_memory > 0 {
+            self.input = BytesMut::from(&self.input[..]);
+            self.input_memory = self.input.capacity();
+        }
+        let client = &self.session.client;
+        client.input.store(self.input.len(), Relaxed);
+        client.input_memory.store(self.input_memory, Relaxed);
     }
 
     /// Closes a client that has sent too much at once.
     fn check_input(&mut self) {
+        self.trim_input();
         let session = &self.session;
         let client = &session.client;
-        client.input.store(self.input.len(), Relaxed);
         let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory());
         let limit = match session.authenticated {
-            true => self.server.hot.query_buffer.load(Relaxed),
+            true => self.engine.server.live.query_buffer.load(Relaxed),
             false => UNAUTHENTICATED_INPUT_MAX,
         };
         // Places in a buffer are 32-bit numbers.
         if waiting > limit.min(u32::MAX as usize) {
-            self.server
+            self.engine
+                .server
                 .metrics
                 .query_limit_disconnections
                 .fetch_add(1, Relaxed);
@@ -340,18 +366,18 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn turn(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
+    fn run_buffer(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
         let mut used = 0;
-        self.fresh = false;
+        self.runnable = false;
         while used < buffer.len() {
             if used >= READ_MAX {
-                self.fresh = true;
+                self.runnable = true;
                 return used;
             }
             let rest = &buffer[used..];
             let authenticated = self.session.authenticated;
             let limits = Limits {
-                bulk: self.server.hot.bulk.load(Relaxed),
+                bulk: self.engine.server.live.bulk.load(Relaxed),
                 authenticated,
             };
             // AUTH changes what may follow it.
@@ -359,13 +385,13 @@ impl Connection {
             let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
             if let Some(stopped) = self.run(rest, requests, output) {
                 self.decoder = Decoder::default();
-                self.fresh = true;
+                self.runnable = true;
                 return used + stopped;
             }
             used += decoded;
             if let Some(error) = error {
                 Reply::new(output, self.session.protocol).error(&Error::protocol(error.text()));
-                self.session.closing = true;
+                self.session.ending = Some(Ending::AfterReplies);
                 return buffer.len();
             }
             if requests.batch.is_empty() {
@@ -375,66 +401,39 @@ impl Connection {
         used
     }
 
-    /// Runs a batch under one lock. If the client blocks, is held or closes
-    /// within it, or its replies are many, answers where in `buffer` it stopped.
+    /// Runs a batch under one lock. If the client blocks, is held or ends
+    /// within it, or its replies are many, answers where in `buffer` to go on.
     fn run(
         &mut self,
         buffer: &[u8],
         requests: &mut Requests,
         output: &mut Output,
     ) -> Option<usize> {
-        let Requests { batch, plan } = requests;
-        let others_first = &mut self.others_first;
-        let server = &*self.server;
-        let turn = Turn::new(server);
-        self.session
-            .client
-            .active_ms
-            .store(turn.uptime.as_millis() as u64, Relaxed);
-        let mut context = server::Context {
-            server,
-            session: &mut self.session,
-            turn,
-            in_exec: false,
-        };
-        dispatch::plan(&mut context, batch, buffer, plan);
-        // What the client has not read of earlier replies.
-        let backlog = output.len();
-        let mut start = 0;
-        for (index, &planned) in plan.commands.iter().enumerate() {
-            let (argv, end) = batch.get(index, buffer);
-            let mut reply = Reply::new(output, context.session.protocol);
-            let next = dispatch::run(&mut context, planned, argv, &mut reply);
-            *others_first |= context.turn.reached_others;
-            match next {
-                Next::Run if context.session.closing || context.session.aborted => {
-                    return Some(buffer.len());
-                }
-                Next::Run => {}
-                Next::Block(entry, wait) => {
-                    let timeout_ms = wait.timeout_ms;
-                    context.block(entry, argv, *wait);
-                    self.state = State::Blocked;
-                    self.timer = (timeout_ms > 0).then(|| timer(Duration::from_millis(timeout_ms)));
-                    return Some(end);
-                }
-                Next::Hold(until) => {
-                    self.state = State::Held;
-                    self.timer = Some(timer(until.saturating_sub(context.turn.uptime)));
-                    return Some(start);
-                }
+        let progress = requests.run(
+            &self.engine,
+            &TABLE,
+            &mut self.session,
+            (0, buffer),
+            output,
+            OUTPUT_MAX,
+        );
+        self.others_first |= progress.reached_others;
+        match progress.stopped? {
+            Stopped::Ended => return Some(buffer.len()),
+            Stopped::Blocked(deadline) => {
+                self.state = State::Blocked;
+                self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
             }
-            if output.len() - backlog >= OUTPUT_MAX {
-                return Some(end);
-            }
-            start = end;
+            Stopped::Held => self.state = State::Held,
+            Stopped::OutputFull => {}
         }
-        None
+        Some(progress.end)
     }
 
     /// Writes `output` as far as the socket takes it; the rest goes back into
     /// the outbox. Answers whether all has left.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
+        let mut takes = false;
         while !output.is_empty() {
             let written = match output.only() {
                 Some(bytes) => self.stream.poll_write(cx, bytes),
@@ -447,14 +446,21 @@ impl Connection {
             match written {
                 Poll::Ready(len) => {
                     let len = len?;
-                    self.server.metrics.writes.fetch_add(1, Relaxed);
-                    self.server
+                    self.engine.server.metrics.writes.fetch_add(1, Relaxed);
+                    self.engine
+                        .server
                         .metrics
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
+                    takes = true;
                 }
                 Poll::Pending => {
+                    if takes {
+                        // Who reads slowly is not idle.
+                        let now = self.engine.server.clock.uptime();
+                        self.session.client.note_activity(now);
+                    }
                     self.put_back(output);
                     return Ok(false);
                 }
@@ -465,13 +471,9 @@ impl Connection {
 
     /// Puts what has not left into the outbox, before what others have put
     /// there since.
-    fn set_aside(&self, output: &mut Output) -> MutexGuard<'_, outbox::Inner> {
+    fn set_aside(&self, output: &mut Output) -> MutexGuard<'_, Pending> {
         let mut outbox = self.session.client.outbox.lock();
-        let newer = (!outbox.output.is_empty()).then(|| std::mem::take(&mut outbox.output));
-        output.drain_into(&mut outbox.output, OUTPUT_KEEP);
-        if let Some(mut newer) = newer {
-            outbox.output.append(&mut newer);
-        }
+        outbox.put_back(output, OUTPUT_KEEP);
         outbox
     }
 
@@ -483,23 +485,147 @@ impl Connection {
         }
         let client = &self.session.client;
         let limit = match self.session.authenticated {
-            true => self.server.output_limit(client),
+            true => self.engine.server.live.output_limit(client.flags()),
             false => UNAUTHENTICATED_OUTPUT,
         };
         let mut outbox = self.set_aside(output);
-        let overflowed = outbox.exceeds(limit, self.server.clock.uptime());
+        let overflowed = outbox.exceeds(limit, self.engine.server.clock.uptime());
         drop(outbox);
         if overflowed {
-            self.server.note_overflow(client, b"");
+            self.engine.server.note_overflow(client, b"");
         }
     }
 }
 
-/// A timer that ends no earlier than `after` from now.
-fn timer(after: Duration) -> Pin<Box<Sleep>> {
-    // Longer than a process lives, and short enough for the clock to add.
-    const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-    Box::pin(tokio::time::sleep_until(
-        Instant::now() + after.min(FOREVER),
-    ))
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::db::Db;
+    use crate::engine::Wait;
+    use crate::error::Result;
+    use crate::resp::Argv;
+    use crate::session::Client;
+    use crate::session::client::Peer;
+    use crate::testing;
+
+    /// A client over a socket whose connection runs on this thread.
+    fn connect(engine: &Arc<Engine>) -> UnixStream {
+        let (near, far) = UnixStream::pair().unwrap();
+        let session = engine.server.connect(-1, Peer::Unix("".into()));
+        let connection = Connection::new(engine.clone(), Stream::Unix(near), session);
+        tokio::spawn(connection);
+        far
+    }
+
+    async fn exchange(client: &mut UnixStream, requests: &str) -> String {
+        client.write_all(requests.as_bytes()).await.unwrap();
+        let mut replies = vec![0; 1024];
+        let len = client.read(&mut replies).await.unwrap();
+        String::from_utf8_lossy(&replies[..len]).into_owned()
+    }
+
+    fn break_off(_: &mut Db<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
+        reply.bulk(b"half of a reply");
+        panic!("a defect that a test has put here");
+    }
+
+    #[tokio::test]
+    async fn what_a_turn_that_panics_has_written_reaches_nobody() {
+        let engine = testing::engine();
+        // Who is served in the turn of a push has it panic.
+        let trap = testing::blocked(&engine, "trap", break_off);
+        let [mut first, mut second, mut third] = [(); 3].map(|()| connect(&engine));
+        let others = engine.server.clients.len() - 1;
+        let requests = "ECHO first\r\nWATCH trap\r\nRPUSH trap a\r\n";
+        assert_eq!(exchange(&mut first, requests).await, "");
+        // Its session is taken down, and the others go on.
+        assert_eq!(engine.server.clients.len(), others);
+        assert!(Turn::new(&engine).unblock(trap.client.id));
+        second.write_all(b"BLPOP queue 0\r\n").await.unwrap();
+        assert_eq!(exchange(&mut third, "PING\r\n").await, "+PONG\r\n");
+        assert_eq!(exchange(&mut third, "RPUSH queue a\r\n").await, ":1\r\n");
+        let mut item = [0; 64];
+        let len = second.read(&mut item).await.unwrap();
+        let item = String::from_utf8_lossy(&item[..len]);
+        assert_eq!(item, "*2\r\n$5\r\nqueue\r\n$1\r\na\r\n");
+    }
+
+    /// Marks the only client as active in an hour from now, and answers it.
+    fn in_an_hour(engine: &Engine) -> Arc<Client> {
+        let client = engine.server.clients.all().remove(0);
+        client.note_activity(HOUR);
+        client
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Goes on with other tasks until the client's activity has been noted.
+    async fn until_active(client: &Client) {
+        while client.idle(HOUR) == Duration::ZERO {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_still_sending_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let client = in_an_hour(&engine);
+        socket
+            .write_all(b"*2\r\n$4\r\nECHO\r\n$9\r\nha")
+            .await
+            .unwrap();
+        until_active(&client).await;
+        in_an_hour(&engine);
+        // It is long by now, and grows in a buffer of its own.
+        let long = vec![b'x'; 2 * READ_MAX];
+        let request = format!("lf of it\r\n*2\r\n$4\r\nECHO\r\n${}\r\n", 2 * long.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket.write_all(&long).await.unwrap();
+        until_active(&client).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_still_reading_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let value = "v".repeat(4 << 20);
+        testing::client(&engine).line(&format!("SET k {value}"));
+        socket.write_all(b"GET k\r\n").await.unwrap();
+        // What the socket takes at once has been sent.
+        let client = engine.server.clients.all().remove(0);
+        while client.outbox.lock().output.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        let mut some = vec![0; 1 << 20];
+        socket.read_exact(&mut some).await.unwrap();
+        until_active(&client).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_been_served_or_let_go_is_not_idle() {
+        let engine = testing::engine();
+        let mut socket = connect(&engine);
+        let client = engine.server.clients.all().remove(0);
+        socket.write_all(b"BLPOP q 0\r\n").await.unwrap();
+        while !client.flags().contains(ClientFlags::BLOCKED) {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        let mut other = testing::client(&engine);
+        other.line("RPUSH q a");
+        until_active(&client).await;
+        other.line("CLIENT PAUSE 100000 WRITE");
+        socket.write_all(b"RPUSH q b\r\n").await.unwrap();
+        while !client.flags().contains(ClientFlags::PAUSED) {
+            tokio::task::yield_now().await;
+        }
+        in_an_hour(&engine);
+        other.line("CLIENT UNPAUSE");
+        until_active(&client).await;
+    }
 }

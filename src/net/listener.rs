@@ -2,20 +2,20 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::Connection;
 use super::stream::Stream;
 use super::worker::RoundRobin;
 use crate::config::{Config, describe};
+use crate::engine::Engine;
 use crate::server::{Endpoints, Server};
 use crate::session::client::Peer;
 
@@ -113,15 +113,16 @@ impl Listeners {
     /// # Errors
     ///
     /// The sockets cannot be registered with the runtime.
-    pub fn serve(self, server: &Arc<Server>, workers: RoundRobin) -> io::Result<()> {
+    pub fn serve(self, engine: &Arc<Engine>, workers: RoundRobin) -> io::Result<()> {
         let workers = Arc::new(workers);
         for listener in self.tcp {
-            let listener = TcpListener::from_std(listener)?;
-            tokio::spawn(accept_tcp(listener, server.clone(), workers.clone()));
+            let listener = Listener::Tcp(TcpListener::from_std(listener)?);
+            tokio::spawn(accept(listener, engine.clone(), workers.clone()));
         }
         if let (Some(listener), Some(path)) = (self.unix, self.endpoints.unix) {
-            let listener = UnixListener::from_std(listener)?;
-            tokio::spawn(accept_unix(listener, path, server.clone(), workers));
+            let path = path.to_string_lossy().into();
+            let listener = Listener::Unix(UnixListener::from_std(listener)?, path);
+            tokio::spawn(accept(listener, engine.clone(), workers));
         }
         Ok(())
     }
@@ -190,130 +191,105 @@ fn listen_unix(path: &Path, config: &Config) -> io::Result<std::os::unix::net::U
     Ok(socket.into())
 }
 
-async fn accept_tcp(listener: TcpListener, server: Arc<Server>, workers: Arc<RoundRobin>) {
-    let mut pause = PAUSE_MIN;
-    loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                pause = PAUSE_MIN;
-                // A client that has gone already is no reason to stop.
-                if let Some(peer) = admit_tcp(&server, &stream, remote) {
-                    spawn_tcp(&server, &workers, stream, peer);
-                }
+/// Where connections come from.
+enum Listener {
+    Tcp(TcpListener),
+    /// With its path.
+    Unix(UnixListener, Arc<str>),
+}
+
+impl Listener {
+    /// The next connection, or the error of one that was not to be.
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                let local = stream.local_addr()?;
+                Ok((Stream::Tcp(stream), Peer::Tcp { remote, local }))
             }
-            Err(error) => pause = after_error(&error, pause).await,
+            Listener::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Unix(path.clone())))
+            }
         }
     }
 }
 
-async fn accept_unix(
-    listener: UnixListener,
-    path: PathBuf,
-    server: Arc<Server>,
-    workers: Arc<RoundRobin>,
-) {
-    let path: Arc<str> = path.to_string_lossy().into();
+async fn accept(listener: Listener, engine: Arc<Engine>, workers: Arc<RoundRobin>) {
     let mut pause = PAUSE_MIN;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 pause = PAUSE_MIN;
-                if has_room(&server) {
-                    spawn_unix(&server, &workers, stream, Peer::Unix(path.clone()));
-                } else {
-                    let _ = stream.try_write(MAX_CLIENTS);
+                match admit(&engine.server, &stream, &peer) {
+                    Ok(()) => spawn(&engine, &workers, stream, peer),
+                    // As far as the socket takes it at once.
+                    Err(reason) => _ = stream.try_write(reason),
                 }
             }
-            Err(error) => pause = after_error(&error, pause).await,
+            Err(error) => pause = after_error(&engine.server, &error, pause).await,
         }
     }
 }
 
-/// Sets a connection's options. What is refused gets its reason, as far as
-/// the socket takes it at once.
-fn admit_tcp(server: &Server, stream: &TcpStream, remote: SocketAddr) -> Option<Peer> {
-    if !has_room(server) {
-        let _ = stream.try_write(MAX_CLIENTS);
-        return None;
+/// Sets a connection's options.
+///
+/// # Errors
+///
+/// It is refused; this is what it is to read.
+fn admit(server: &Server, stream: &Stream, peer: &Peer) -> Result<(), &'static [u8]> {
+    let metrics = &server.metrics;
+    if server.clients.len() >= server.live.max_clients.load(Relaxed) {
+        metrics.rejected_connections.fetch_add(1, Relaxed);
+        return Err(MAX_CLIENTS);
     }
-    let local = stream.local_addr().ok()?;
-    let peer = Peer::Tcp { remote, local };
+    metrics.connections.fetch_add(1, Relaxed);
     let (protected, keepalive) = {
         let config = server.config();
         (config.protected_mode, config.tcp_keepalive)
     };
-    if protected && !server.requires_password() && !peer.is_local() {
-        let _ = stream.try_write(PROTECTED);
-        server.metrics.rejected_connections.fetch_add(1, Relaxed);
-        return None;
+    if protected && !server.live.requires_password() && !peer.is_local() {
+        metrics.rejected_connections.fetch_add(1, Relaxed);
+        return Err(PROTECTED);
     }
-    stream.set_nodelay(true).ok()?;
-    if keepalive > 0 {
-        let interval = Duration::from_secs(u64::from(keepalive / 3).max(1));
-        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive.into()));
-        let keepalive = keepalive.with_interval(interval).with_retries(3);
-        SockRef::from(stream).set_tcp_keepalive(&keepalive).ok()?;
+    // A client that has gone already is noticed when it is read from.
+    if let Stream::Tcp(stream) = stream {
+        let _ = stream.set_nodelay(true);
+        if keepalive > 0 {
+            let interval = Duration::from_secs(u64::from(keepalive / 3).max(1));
+            let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive.into()));
+            let keepalive = keepalive.with_interval(interval).with_retries(3);
+            let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+        }
     }
-    Some(peer)
+    Ok(())
 }
 
-fn has_room(server: &Server) -> bool {
-    let metrics = &server.metrics;
-    let room = server.clients.len() < server.hot.max_clients.load(Relaxed);
-    let counter = if room {
-        &metrics.connections
-    } else {
-        &metrics.rejected_connections
-    };
-    counter.fetch_add(1, Relaxed);
-    room
-}
-
-// A client is registered before the next one is accepted, whichever worker it
-// is for: otherwise more would find room than there is.
-
-fn spawn_tcp(server: &Arc<Server>, workers: &RoundRobin, stream: TcpStream, peer: Peer) {
-    let mut session = server.connect(stream.as_raw_fd(), peer);
+/// Starts a connection's task on the next worker. The client is registered
+/// before the next one is accepted, whichever worker it is for: otherwise more
+/// would find room than there is.
+fn spawn(engine: &Arc<Engine>, workers: &RoundRobin, stream: Stream, peer: Peer) {
+    let mut session = engine.server.connect(stream.fd(), peer);
+    let engine = engine.clone();
     let Some(worker) = workers.next() else {
-        let stream = Stream::Tcp(stream);
-        tokio::spawn(Connection::new(server.clone(), stream, session));
+        tokio::spawn(Connection::new(engine, stream, session));
         return;
     };
     // The socket leaves this worker's event queue and joins the other's.
-    let Ok(stream) = stream.into_std() else {
-        return server.disconnect(&mut session);
+    let Ok(stream) = stream.detach() else {
+        return engine.disconnect(&mut session);
     };
-    let server = server.clone();
     worker.spawn(async move {
-        match TcpStream::from_std(stream) {
-            Ok(stream) => Connection::new(server, Stream::Tcp(stream), session).await,
-            Err(_) => server.disconnect(&mut session),
-        }
-    });
-}
-
-fn spawn_unix(server: &Arc<Server>, workers: &RoundRobin, stream: UnixStream, peer: Peer) {
-    let mut session = server.connect(stream.as_raw_fd(), peer);
-    let Some(worker) = workers.next() else {
-        let stream = Stream::Unix(stream);
-        tokio::spawn(Connection::new(server.clone(), stream, session));
-        return;
-    };
-    let Ok(stream) = stream.into_std() else {
-        return server.disconnect(&mut session);
-    };
-    let server = server.clone();
-    worker.spawn(async move {
-        match UnixStream::from_std(stream) {
-            Ok(stream) => Connection::new(server, Stream::Unix(stream), session).await,
-            Err(_) => server.disconnect(&mut session),
+        match stream.attach() {
+            Ok(stream) => Connection::new(engine, stream, session).await,
+            Err(_) => engine.disconnect(&mut session),
         }
     });
 }
 
 /// A connection that failed before it was accepted is forgotten; anything
 /// else is waited out, because it would fail again at once.
-async fn after_error(error: &io::Error, pause: Duration) -> Duration {
+async fn after_error(server: &Server, error: &io::Error, pause: Duration) -> Duration {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if matches!(
         error.kind(),
@@ -322,6 +298,6 @@ async fn after_error(error: &io::Error, pause: Duration) -> Duration {
         return pause;
     }
     tracing::warn!("Accepting client connection: {error}; trying again in {pause:?}");
-    tokio::time::sleep(pause).await;
+    server.clock.sleep(pause).await;
     (pause * 2).min(PAUSE_MAX)
 }

@@ -1,6 +1,7 @@
 //! A connection over TCP or a Unix socket.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,7 +16,61 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+/// A socket on its way to another worker.
+pub enum Detached {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a Unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Detached {
+    /// Has the worker that runs this hear of what arrives.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it.
+    pub fn attach(self) -> io::Result<Stream> {
+        Ok(match self {
+            Detached::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Detached::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
 impl Stream {
+    /// The number of the socket.
+    pub fn fd(&self) -> i32 {
+        match self {
+            Stream::Tcp(stream) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Has this worker hear of it no longer.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it.
+    pub fn detach(self) -> io::Result<Detached> {
+        Ok(match self {
+            Stream::Tcp(stream) => Detached::Tcp(stream.into_std()?),
+            Stream::Unix(stream) => Detached::Unix(stream.into_std()?),
+        })
+    }
+
+    /// Writes what the socket takes at once, outside of its task.
+    ///
+    /// # Errors
+    ///
+    /// It takes nothing.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
     /// Reads what has arrived into `buffer`; 0 bytes are the end.
     pub fn poll_read(
         &mut self,

@@ -88,6 +88,11 @@ impl OwnedArgv {
         }
     }
 
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.words)
+    }
+
     /// The words.
     pub fn as_argv(&self) -> Argv<'_> {
         Argv {

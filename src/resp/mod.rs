@@ -4,8 +4,10 @@ mod argv;
 pub mod output;
 pub mod reply;
 pub mod request;
+mod reused;
 pub mod value;
 
 pub use argv::{Argv, OwnedArgv};
 pub use output::{Output, SHARE_MIN};
 pub use reply::{Protocol, Reply};
+pub use reused::{Lent, Reused};

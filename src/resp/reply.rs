@@ -15,6 +15,12 @@ pub enum Protocol {
     Resp3,
 }
 
+/// More than the line of a number is long, and than is written at once for it.
+const LINE_MAX: usize = 32;
+
+/// So much of a text is written at once.
+const TEXT_MAX: usize = 256;
+
 /// Writes the reply of one command. A number or a null that RESP2 does not
 /// have is written as RESP2 clients expect it.
 pub struct Reply<'a> {
@@ -99,22 +105,30 @@ impl<'a> Reply<'a> {
         if width > WIDTH_MAX || bytes.len() <= width {
             return bytes.chunks_exact(width).for_each(|bytes| self.bulk(bytes));
         }
-        let start = self.out.buffer().len();
-        self.number(b'$', width as i64);
-        let out = self.out.buffer();
-        let header = out.len() - start;
-        out.resize(out.len() + width, 0);
-        out.extend_from_slice(b"\r\n");
-        let size = out.len() - start;
-        let end = start + bytes.len() / width * size;
-        out.reserve(end - out.len());
-        while out.len() < end {
-            let more = (out.len() - start).min(end - out.len());
-            out.extend_from_within(start..start + more);
-        }
-        let strings = out[start..].chunks_exact_mut(size);
-        for (string, bytes) in strings.zip(bytes.chunks_exact(width)) {
-            string[header..header + width].copy_from_slice(bytes);
+        let room = LINE_MAX + width + 2;
+        self.out.reserve(bytes.len() / width * room);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let out = self.out.buffer(room);
+            let start = out.len();
+            number(out, b'$', width as i64);
+            let header = out.len() - start;
+            out.resize(out.len() + width, 0);
+            out.extend_from_slice(b"\r\n");
+            let size = out.len() - start;
+            // As many as the buffer takes: more go into the next one.
+            let count = ((out.capacity() - start) / size).min(rest.len() / width);
+            let (now, later) = rest.split_at(count * width);
+            let end = start + count * size;
+            while out.len() < end {
+                let more = (out.len() - start).min(end - out.len());
+                out.extend_from_within(start..start + more);
+            }
+            let strings = out[start..].chunks_exact_mut(size);
+            for (string, bytes) in strings.zip(now.chunks_exact(width)) {
+                string[header..header + width].copy_from_slice(bytes);
+            }
+            rest = later;
         }
     }
 
@@ -198,6 +212,22 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A whole number of any size, in decimal digits.
+    pub fn big_number(&mut self, digits: &str) {
+        if self.is_resp3() {
+            self.line(b'(', digits.as_bytes());
+        } else {
+            self.bulk(digits.as_bytes());
+        }
+    }
+
+    /// Begins what a client may know beside the reply that follows, as a map of `pairs` pairs.
+    /// RESP2 has no such thing: nobody writes it there.
+    pub fn attributes(&mut self, pairs: usize) {
+        debug_assert!(self.is_resp3());
+        self.number(b'|', pairs as i64);
+    }
+
     /// An array of strings.
     pub fn bulks<T: AsRef<[u8]>>(&mut self, items: impl ExactSizeIterator<Item = T>) {
         self.array(items.len());
@@ -207,28 +237,37 @@ impl<'a> Reply<'a> {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
-        let out = self.out.buffer();
-        out.push(kind);
         // One line is one reply: what a client put into a text cannot forge another.
-        out.extend(
-            text.iter()
-                .map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
-        );
-        out.extend_from_slice(b"\r\n");
+        let plain = |&byte: &u8| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                byte
+            }
+        };
+        self.out.extend(&[kind]);
+        for part in text.chunks(TEXT_MAX) {
+            self.out.buffer(TEXT_MAX).extend(part.iter().map(plain));
+        }
+        self.out.extend(b"\r\n");
     }
 
     /// `kind`, a number and a line end.
     #[inline]
     fn number(&mut self, kind: u8, value: i64) {
-        let out = self.out.buffer();
-        match value {
-            0..10 => out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
-            10..100 => {
-                let (tens, ones) = (value as u8 / 10, value as u8 % 10);
-                out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
-            }
-            _ => long_number(out, kind, value),
+        number(self.out.buffer(LINE_MAX), kind, value);
+    }
+}
+
+#[inline]
+fn number(out: &mut Vec<u8>, kind: u8, value: i64) {
+    match value {
+        0..10 => out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (value as u8 / 10, value as u8 % 10);
+            out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
         }
+        _ => long_number(out, kind, value),
     }
 }
 
@@ -278,7 +317,7 @@ mod tests {
     fn written(protocol: Protocol, write: impl Fn(&mut Reply<'_>)) -> String {
         let mut out = Output::default();
         write(&mut Reply::new(&mut out, protocol));
-        String::from_utf8(out.buffer().clone()).unwrap()
+        String::from_utf8(out.into_vec()).unwrap()
     }
 
     #[test]
@@ -323,7 +362,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_form_in_both_protocols() {
         type Write = fn(&mut Reply<'_>);
-        let cases: [(Write, &str, &str); 13] = [
+        let cases: [(Write, &str, &str); 14] = [
             (|r| r.double(99.5), "$4\r\n99.5\r\n", ",99.5\r\n"),
             (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
             (|r| r.int(9), ":9\r\n", ":9\r\n"),
@@ -338,6 +377,7 @@ mod tests {
             (|r| r.set(2), "*2\r\n", "~2\r\n"),
             (|r| r.push(3), "*3\r\n", ">3\r\n"),
             (|r| r.bool(true), ":1\r\n", "#t\r\n"),
+            (|r| r.big_number("12"), "$2\r\n12\r\n", "(12\r\n"),
             (
                 |r| r.verbatim("txt", b"hi"),
                 "$2\r\nhi\r\n",

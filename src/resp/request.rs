@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::Argv;
-use crate::{number, words};
+use crate::text::{number, words};
 
 /// The longest inline request, and the longest length header, in bytes.
 pub const INLINE_MAX: usize = 64 * 1024;

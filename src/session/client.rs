@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bitflags::bitflags;
+use parking_lot::Mutex;
 
 use super::outbox::Outbox;
 
@@ -29,16 +29,16 @@ bitflags! {
         const NO_EVICT = 1 << 5;
         /// `T`: CLIENT NO-TOUCH.
         const NO_TOUCH = 1 << 6;
-        /// `c`: closes once its replies have left.
-        const CLOSING = 1 << 7;
         /// `A`: closes at once.
-        const KILLED = 1 << 8;
+        const KILLED = 1 << 7;
         /// `U`: over a Unix socket.
-        const UNIX = 1 << 9;
+        const UNIX = 1 << 8;
         /// Held by CLIENT PAUSE; no letter.
-        const PAUSED = 1 << 10;
+        const PAUSED = 1 << 9;
         /// Speaks RESP3; no letter.
-        const RESP3 = 1 << 11;
+        const RESP3 = 1 << 10;
+        /// Has gone; what it has left behind is being taken down.
+        const GONE = 1 << 11;
     }
 }
 
@@ -101,8 +101,9 @@ pub struct Client {
     pub peer: Peer,
     /// When it connected, in time since the broker's start.
     pub connected: Duration,
-    /// When it last sent something, in milliseconds since the broker's start.
-    pub active_ms: AtomicU64,
+    /// When it last sent or read something, in milliseconds since the broker's
+    /// start.
+    active_ms: AtomicU64,
     /// The selected database.
     pub db: AtomicUsize,
     /// The id of the command that it ran last, or `usize::MAX`.
@@ -113,12 +114,16 @@ pub struct Client {
     pub patterns: AtomicU32,
     /// Subscriptions to shard channels.
     pub shard_channels: AtomicU32,
+    /// Bytes that it holds for its subscriptions.
+    pub subscription_memory: AtomicUsize,
     /// Commands queued since MULTI, or -1.
     pub queued: AtomicI64,
     /// Bytes that the queued commands hold.
     pub queued_memory: AtomicUsize,
     /// Bytes that have arrived and are not run yet.
     pub input: AtomicUsize,
+    /// Bytes of memory that the buffer holds in which they are.
+    pub input_memory: AtomicUsize,
     flags: AtomicU32,
     /// CLIENT SETNAME and SETINFO, which few clients use.
     names: Mutex<Option<Box<Names>>>,
@@ -157,9 +162,11 @@ impl Client {
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
             shard_channels: AtomicU32::new(0),
+            subscription_memory: AtomicUsize::new(0),
             queued: AtomicI64::new(-1),
             queued_memory: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
+            input_memory: AtomicUsize::new(0),
             flags: AtomicU32::new(flags.bits()),
             names: Mutex::new(None),
             outbox: Outbox::default(),
@@ -183,28 +190,38 @@ impl Client {
 
     /// What it calls itself.
     pub fn names(&self) -> Names {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock();
         names.as_deref().cloned().unwrap_or_default()
     }
 
     /// Changes what it calls itself.
     pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         change(names.get_or_insert_default());
     }
 
-    /// Bytes of memory that the connection holds: an estimate that leaves out
-    /// the socket and what the runtime keeps for its task.
+    /// Bytes of memory that it holds, as far as others see it.
     pub fn memory(&self) -> usize {
         let names = self.names();
         size_of::<Client>()
-            + size_of::<super::Session>()
             + names.name.capacity()
             + names.lib_name.capacity()
             + names.lib_ver.capacity()
-            + self.input.load(Relaxed)
+            + self.input_memory.load(Relaxed)
             + self.queued_memory.load(Relaxed)
+            + self.subscription_memory.load(Relaxed)
             + self.outbox.lock().output.memory()
+    }
+
+    /// Notes that it sends, reads or is served now, in time since the broker's
+    /// start.
+    pub fn note_activity(&self, now: Duration) {
+        self.active_ms.store(now.as_millis() as u64, Relaxed);
+    }
+
+    /// For how long it has done nothing of that.
+    pub fn idle(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_millis(self.active_ms.load(Relaxed)))
     }
 
     /// Has its task close the connection; what waits for it is dropped.

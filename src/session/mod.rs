@@ -2,18 +2,21 @@
 //! [`client`] the part that others see.
 
 pub mod client;
+pub mod delivery;
 pub mod outbox;
+pub mod pause;
+pub mod registry;
 mod transaction;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 pub use client::{Client, ClientFlags};
 pub use transaction::Transaction;
 
 use crate::resp::Protocol;
+use crate::segmented::SegmentedMap;
 
 /// The state of a connection that only its own task touches.
 pub struct Session {
@@ -33,28 +36,115 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What CLIENT REPLY has set.
     pub reply_mode: ReplyMode,
-    /// The connection closes once its replies have left.
-    pub closing: bool,
-    /// The connection closes at once and its replies are dropped.
-    pub aborted: bool,
+    /// The connection closes, because of what the client has sent.
+    pub ending: Option<Ending>,
+}
+
+/// How a connection closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Once its replies have left.
+    AfterReplies,
+    /// At once; its replies are dropped.
+    AtOnce,
 }
 
 /// Keys watched since WATCH; whoever changes one sets the client's DIRTY flag.
-#[derive(Default)]
 pub struct Watch {
-    /// Database and key, and whether it had expired already when it was watched.
-    pub keys: HashMap<(usize, Box<[u8]>), bool>,
+    /// For whom.
+    pub watching: Arc<Watching>,
+    /// The keys, each once.
+    pub keys: Vec<WatchedKey>,
+}
+
+/// The number of a database, and a key in it.
+pub type WatchedKey = (usize, Box<[u8]>);
+
+/// A client that watches keys, until UNWATCH or the end of a transaction.
+pub struct Watching {
+    /// The client.
+    pub client: Arc<Client>,
+    /// It watches them no longer.
+    pub ended: AtomicBool,
+}
+
+impl Watch {
+    /// No keys yet.
+    pub fn new(client: &Arc<Client>) -> Watch {
+        Watch {
+            watching: Arc::new(Watching {
+                client: client.clone(),
+                ended: AtomicBool::new(false),
+            }),
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// What a client is subscribed to.
 #[derive(Default)]
 pub struct Subscriptions {
     /// SUBSCRIBE
-    pub channels: HashSet<Bytes>,
+    pub channels: Names,
     /// PSUBSCRIBE
-    pub patterns: HashSet<Bytes>,
+    pub patterns: Names,
     /// SSUBSCRIBE
-    pub shard_channels: HashSet<Bytes>,
+    pub shard_channels: Names,
+}
+
+/// Names of channels or patterns.
+#[derive(Default)]
+pub struct Names {
+    names: SegmentedMap<Bytes, ()>,
+    /// Of all names.
+    bytes: usize,
+}
+
+impl Names {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether this is one.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.names.get(name).is_some()
+    }
+
+    /// Adds one that is not there.
+    pub fn insert_new(&mut self, name: Bytes) {
+        self.bytes += name.len();
+        self.names.insert_new(name, ());
+    }
+
+    /// Removes one; false if it was not there.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
+        let removed = self.names.remove(name).is_some();
+        self.bytes -= if removed { name.len() } else { 0 };
+        removed
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.names.iter().map(|(name, ())| name)
+    }
+
+    /// All of them, in no order.
+    pub fn into_names(self) -> impl Iterator<Item = Bytes> {
+        self.names.into_entries().map(|(name, ())| name)
+    }
+
+    /// Bytes of memory held, about: asking the tables takes too long here.
+    fn memory(&self) -> usize {
+        self.len() * 2 * size_of::<Bytes>() + self.bytes
+    }
+}
+
+impl Subscriptions {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
 }
 
 /// Which replies a client wants.
@@ -82,6 +172,12 @@ impl ReplyMode {
     }
 }
 
+/// Bytes of memory that a connection holds: an estimate that leaves out the
+/// socket and what the runtime keeps for its task.
+pub fn memory_of(client: &Client) -> usize {
+    size_of::<Session>() + client.memory()
+}
+
 impl Session {
     /// The session of a new connection.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
@@ -94,8 +190,7 @@ impl Session {
             watch: None,
             subscriptions: None,
             reply_mode: ReplyMode::default(),
-            closing: false,
-            aborted: false,
+            ending: None,
         }
     }
 
@@ -115,16 +210,20 @@ impl Session {
 
     /// Shows others how many they are.
     pub fn show_subscriptions(&self) {
-        let (mut channels, mut patterns, mut shard_channels) = (0, 0, 0);
+        let (mut channels, mut patterns, mut shard_channels, mut memory) = (0, 0, 0, 0);
         if let Some(subscriptions) = &self.subscriptions {
             channels = subscriptions.channels.len() as u32;
             patterns = subscriptions.patterns.len() as u32;
             shard_channels = subscriptions.shard_channels.len() as u32;
+            memory = subscriptions.channels.memory()
+                + subscriptions.patterns.memory()
+                + subscriptions.shard_channels.memory();
         }
         let client = &self.client;
         client.channels.store(channels, Relaxed);
         client.patterns.store(patterns, Relaxed);
         client.shard_channels.store(shard_channels, Relaxed);
+        client.subscription_memory.store(memory, Relaxed);
         client.set_flags(ClientFlags::PUBSUB, self.is_subscriber());
     }
 

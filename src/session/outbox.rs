@@ -3,12 +3,11 @@
 //! Its bound is `client-output-buffer-limit`: a client that does not read is
 //! closed, and what waited for it is dropped, as Redis does.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Client;
+use parking_lot::{Mutex, MutexGuard};
+
 use crate::resp::Output;
 
 /// Above `hard` bytes, or above `soft` bytes for `soft_for`, a client is
@@ -23,38 +22,17 @@ pub struct OutputLimit {
     pub soft_for: Duration,
 }
 
-/// How to hand something to clients that did not ask for it just now.
-#[derive(Clone, Copy)]
-pub struct Delivery<'a> {
-    /// The limit of their outboxes.
-    pub limit: OutputLimit,
-    /// Time since the broker's start.
-    pub uptime: Duration,
-    /// Is told of a client that did not read and is closed, and about what.
-    pub overflowed: &'a dyn Fn(&Client, &[u8]),
-}
-
-impl Delivery<'_> {
-    /// Has `write` write into the client's outbox; `about` is a name for the log.
-    pub fn hand(self, client: &Client, about: &[u8], write: impl FnOnce(&mut Inner)) {
-        client.has_messages.store(true, Relaxed);
-        if client.outbox.push(self.limit, self.uptime, write) {
-            (self.overflowed)(client, about);
-        }
-    }
-}
-
 /// Replies and messages on their way to one client.
 #[derive(Default)]
 pub struct Outbox {
-    // Guards what is queued; whoever holds it takes no other lock.
-    inner: Mutex<Inner>,
+    // Guards what waits; whoever holds it takes no other lock.
+    pending: Mutex<Pending>,
 }
 
-/// The inside of an [`Outbox`].
+/// What waits in an [`Outbox`].
 #[derive(Default)]
-pub struct Inner {
-    /// What waits.
+pub struct Pending {
+    /// Replies and messages.
     pub output: Output,
     /// The reply to a blocking command is in `output`: the client runs on.
     pub resumed: bool,
@@ -66,9 +44,9 @@ pub struct Inner {
 }
 
 impl Outbox {
-    /// The inside, for the client's own task.
-    pub fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What waits, for the client's own task.
+    pub fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock()
     }
 
     /// Sets whom to wake.
@@ -87,28 +65,31 @@ impl Outbox {
 
     /// Adds what `write` writes and wakes the client's task. Tasks are woken
     /// once however often this is called before they run. Answers whether the
-    /// outbox has overflowed just now.
+    /// outbox has overflowed just now; once it has, `write` is not called.
+    ///
+    /// The limit is compared with what waits then, so `write` shares what is
+    /// large, and copies no more than [`SHARE_MIN`](crate::resp::SHARE_MIN).
     pub fn push(
         &self,
         limit: OutputLimit,
         uptime: Duration,
-        write: impl FnOnce(&mut Inner),
+        write: impl FnOnce(&mut Pending),
     ) -> bool {
-        let mut inner = self.lock();
-        if inner.overflowed {
+        let mut pending = self.lock();
+        if pending.overflowed {
             return false;
         }
-        let was_empty = inner.output.is_empty();
-        write(&mut inner);
-        let overflowed = inner.exceeds(limit, uptime);
+        let was_empty = pending.output.is_empty();
+        write(&mut pending);
+        let overflowed = pending.exceeds(limit, uptime);
         // What waits already has woken the task, or waits for the socket; who
         // is no longer blocked has something to do in either case.
-        let waker = if was_empty || overflowed || inner.resumed {
-            inner.waker.clone()
+        let waker = if was_empty || overflowed || pending.resumed {
+            pending.waker.clone()
         } else {
             None
         };
-        drop(inner);
+        drop(pending);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -116,7 +97,21 @@ impl Outbox {
     }
 }
 
-impl Inner {
+impl Pending {
+    /// Puts back what the client's task has taken and the socket has not, before
+    /// what others have put here since. `output` keeps a buffer of at most
+    /// `keep` bytes.
+    pub fn put_back(&mut self, output: &mut Output, keep: usize) {
+        if self.overflowed {
+            return output.clear(keep);
+        }
+        let newer = (!self.output.is_empty()).then(|| std::mem::take(&mut self.output));
+        output.drain_into(&mut self.output, keep);
+        if let Some(mut newer) = newer {
+            self.output.append(&mut newer);
+        }
+    }
+
     /// Gives the buffer of an outbox that holds nothing back.
     pub fn trim(&mut self) {
         if self.output.is_empty() {

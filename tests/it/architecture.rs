@@ -1,155 +1,208 @@
-//! Who may use whom: what the tour in `src/lib.rs` says is what the sources do.
+//! What the sources must not do: use each other in circles, use what stands above them, do what
+//! is another module's task. It is read from the code, so that no comment and no text fools it.
 
-use std::collections::BTreeMap;
+mod made_up;
+mod reading;
+mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::LazyLock;
 
-/// The code of a source file, without comments and tests.
-struct Source {
-    /// The module at the top of the tree that it belongs to; `cli` is the binary.
-    module: String,
-    path: PathBuf,
-    code: String,
-}
+use sources::{Sources, Stop};
 
-fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let inside = path.strip_prefix(&root).unwrap().with_extension("");
-            let name = inside.file_name().unwrap().to_str().unwrap();
-            if ["tests", "testing", "fake"].contains(&name) {
-                continue;
-            }
-            let first = inside.iter().next().unwrap().to_str().unwrap();
-            let module = if first == "main" { "cli" } else { first };
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-            let lines = code.lines();
-            let code = lines.filter(|line| !line.trim_start().starts_with("//"));
-            sources.push(Source {
-                module: module.to_owned(),
-                code: code.collect::<Vec<_>>().join("\n"),
-                path,
-            });
+/// Where values are at home, and the enum of their types.
+const VALUES: &str = "src/db/value/";
+const VALUE: &str = "Value";
+
+/// What only some modules do: what it is, who does it, and what the code of those who do says.
+const TASKS: [[&str; 3]; 5] = [
+    [
+        "touches sockets",
+        "net cli",
+        "TcpStream TcpListener UnixStream UnixListener UdpSocket socket2 tokio::net",
+    ],
+    [
+        "names the runtime",
+        "clock net engine server cli",
+        "tokio tokio_util",
+    ],
+    [
+        "prints or exits",
+        "cli",
+        "print! println! eprint! eprintln! dbg! io::stdout io::stderr process::exit",
+    ],
+    [
+        "tells the time or waits for it",
+        "clock cli",
+        "Instant::now SystemTime::now Timestamp::now Zoned::now .elapsed tokio::time \
+         thread::sleep park_timeout .recv_timeout .wait_timeout .wait_timeout_while",
+    ],
+    ["unwraps what may fail", "", ".unwrap"],
+];
+
+/// The library, the program and the benches.
+static SOURCES: LazyLock<Sources> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| fs::read_to_string(root.join(path)).ok();
+    let mut roots = vec!["src/lib.rs".to_owned(), "src/main.rs".to_owned()];
+    for entry in fs::read_dir(root.join("benches")).unwrap() {
+        let path = format!("benches/{}", entry.unwrap().file_name().display());
+        let inside = format!("{path}/main.rs");
+        let is_root = |path: &String| path.ends_with(".rs") && text(path).is_some();
+        roots.extend([path, inside].into_iter().find(is_root));
+    }
+    let sources = Sources::read(&roots, &text);
+    let files = sources.paths().count();
+    assert!(files > 80, "found {files} sources");
+    sources
+});
+
+/// The uses of files that lead back to their user: who uses which names of whom.
+fn circles(sources: &Sources) -> Vec<String> {
+    let mut edges = BTreeMap::<_, BTreeSet<_>>::new();
+    for (user, stop) in sources.uses() {
+        if let Stop::Item(used, name, _) = stop
+            && used != user
+        {
+            edges.entry((user, used)).or_default().insert(name);
         }
     }
-    assert!(sources.len() > 50, "found {} sources", sources.len());
-    sources
+    let leads_back = |user, used| {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![used]);
+        while let Some(from) = open.pop() {
+            let next = edges.range((from, "")..).map(|(edge, _)| edge);
+            let next = next.take_while(|edge| edge.0 == from).map(|edge| edge.1);
+            open.extend(next.filter(|next| reached.insert(*next)));
+        }
+        reached.contains(user)
+    };
+    let mut circles = Vec::new();
+    for ((user, used), names) in &edges {
+        if leads_back(*user, *used) {
+            let names = Vec::from_iter(names.iter().copied()).join(", ");
+            circles.push(format!("{user} uses {used}: {names}"));
+        }
+    }
+    circles
+}
+
+/// The module at the top of the tree that a file belongs to; `cli` is the program.
+fn top(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("src/")?.trim_end_matches(".rs");
+    let first = path.split('/').next()?;
+    Some(if first == "main" { "cli" } else { first })
 }
 
 /// The line of the tour that each module stands on.
-fn tour() -> BTreeMap<String, usize> {
-    let lib = include_str!("../../src/lib.rs");
-    let table = lib.split("//! ```").nth(1).unwrap();
+fn tour(lib: &str) -> BTreeMap<&str, usize> {
+    let table = lib.split("//! ```text\n").nth(1).unwrap();
+    let table = table.split("//! ```").next().unwrap();
     let mut places = BTreeMap::new();
-    for (line, text) in table.lines().skip(1).enumerate() {
+    for (line, text) in table.lines().enumerate() {
         let text = text.trim_start_matches("//! ");
         // Behind two spaces it says what the modules are for.
         let modules = text.split("  ").next().unwrap();
         for module in modules.split_whitespace() {
-            let before = places.insert(module.to_owned(), line);
+            let before = places.insert(module, line);
             assert_eq!(before, None, "{module} stands in the tour twice");
         }
     }
     places
 }
 
-/// The names that follow `prefix` in the code.
-fn names_behind<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
-    let names = code.split(prefix).skip(1);
-    let end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    names
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap().split(','),
-            None => rest.split(end).next().unwrap().split(','),
-        })
-        .map(|name| name.trim().split(end).next().unwrap())
-        .filter(|name| !name.is_empty())
-        .collect()
+/// What is not as the tour tells it.
+fn against_the_tour(sources: &Sources, lib: &str) -> BTreeSet<String> {
+    let places = tour(lib);
+    // Every path may pass the root, and nothing below can name the program.
+    let inside = |path| top(path).filter(|top| !["lib", "cli"].contains(top));
+    let told = places.keys().copied().collect();
+    let modules = BTreeSet::from_iter(sources.paths().filter_map(inside));
+    let differing = modules.symmetric_difference(&told);
+    let mut wrong = BTreeSet::from_iter(
+        differing.map(|module| format!("{module} is not both a module and in the tour")),
+    );
+    for (path, stop) in sources.uses() {
+        let (used, name) = match stop {
+            Stop::Module(used) => (used, "a name in it"),
+            Stop::Item(used, name, _) => (used, name),
+            _ => continue,
+        };
+        if let (Some(user), Some(used)) = (inside(path), inside(used))
+            && user != used
+            && places.get(used) <= places.get(user)
+        {
+            wrong.insert(format!("{path} uses {used}: {name}"));
+        }
+    }
+    wrong
+}
+
+/// Whether the path has these words next to each other.
+fn says(path: &str, words: &str) -> bool {
+    format!("::{path}::").contains(&format!("::{words}::"))
+}
+
+#[track_caller]
+fn assert_none(wrong: impl IntoIterator<Item = String>) {
+    let wrong = Vec::from_iter(wrong);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    assert_none(circles(&SOURCES));
 }
 
 #[test]
 fn every_module_uses_only_those_below_it() {
-    let places = tour();
-    let mut wrong = Vec::new();
-    for source in sources() {
-        if ["lib", "cli"].contains(&source.module.as_str()) {
-            continue;
-        }
-        let Some(place) = places.get(&source.module) else {
-            wrong.push(format!("{} is not in the tour", source.module));
-            continue;
-        };
-        for used in names_behind(&source.code, "crate::") {
-            let Some(below) = places.get(used) else {
-                wrong.push(format!("{} uses {used}", source.path.display()));
-                continue;
-            };
-            let pair = [source.module.as_str(), used];
-            let friends = pair == ["engine", "server"] || pair == ["server", "engine"];
-            if used != source.module && below <= place && !friends {
-                wrong.push(format!("{} uses {used}", source.path.display()));
-            }
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
+    let lib = include_str!("../../src/lib.rs");
+    assert_none(against_the_tour(&SOURCES, lib));
 }
 
 #[test]
-fn what_only_some_modules_may_do_only_they_do() {
-    let rules: [(&str, &[&str], &[&str]); 3] = [
-        (
-            "touches sockets",
-            &["net", "cli"],
-            &[
-                "TcpStream",
-                "TcpListener",
-                "UnixStream",
-                "UnixListener",
-                "socket2",
-            ],
-        ),
-        (
-            "names the runtime",
-            &["broker", "net", "engine", "server", "cli"],
-            &["tokio"],
-        ),
-        (
-            "prints or exits",
-            &["cli"],
-            &[
-                "print!",
-                "println!",
-                "dbg!",
-                "io::stdout",
-                "io::stderr",
-                "process::exit",
-            ],
-        ),
-    ];
-    let mut wrong = Vec::new();
-    for source in sources() {
-        for (what, allowed, words) in &rules {
-            let is_allowed = allowed.contains(&source.module.as_str());
-            if !is_allowed && words.iter().any(|word| source.code.contains(word)) {
-                wrong.push(format!("{} {what}", source.path.display()));
+fn what_only_some_modules_do_the_others_do_not() {
+    let mut wrong = BTreeSet::new();
+    let uses = SOURCES.uses();
+    for [task, allowed, words] in TASKS {
+        let allowed: BTreeSet<_> = allowed.split_whitespace().collect();
+        let mut busy = BTreeSet::new();
+        for (path, stop) in &uses {
+            if let (Some(top), Stop::Outside(said)) = (top(path), stop)
+                && words.split_whitespace().any(|words| says(said, words))
+            {
+                busy.insert(top);
+                if !allowed.contains(top) {
+                    wrong.insert(format!("{path} {task}: {said}"));
+                }
             }
         }
+        // Nobody is allowed what it does not need.
+        let idle = allowed.difference(&busy);
+        wrong.extend(idle.map(|module| format!("{module} no longer {task}")));
     }
-    assert_eq!(wrong, [""; 0]);
+    assert_none(wrong);
 }
 
 #[test]
-fn what_may_fail_is_not_unwrapped() {
-    let unwraps = |source: &Source| source.code.contains(".unwrap()");
-    let wrong = sources().into_iter().filter(unwraps);
-    let paths: Vec<_> = wrong.map(|source| source.path).collect();
-    assert!(paths.is_empty(), "{paths:?}");
+fn only_values_tell_their_types_apart() {
+    let mut wrong = BTreeSet::new();
+    let mut is_there = false;
+    for (path, stop) in SOURCES.uses() {
+        if let Stop::Item(of, VALUE, has) = stop
+            && of.starts_with(VALUES)
+        {
+            is_there = true;
+            // Functions, which anybody may call, begin with a small letter.
+            let variant = has
+                .first()
+                .filter(|word| !word.starts_with(char::is_lowercase));
+            if let Some(variant) = variant.filter(|_| !path.starts_with(VALUES)) {
+                wrong.insert(format!("{path} knows {VALUE}::{variant}"));
+            }
+        }
+    }
+    assert!(is_there, "there is no {VALUE} in {VALUES}");
+    assert_none(wrong);
 }

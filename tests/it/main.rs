@@ -8,7 +8,7 @@ mod delivery;
 mod embedded;
 mod footprint;
 mod limits;
-mod readme;
+mod manual;
 mod slow_readers;
 mod timing;
 mod transcripts;

@@ -63,6 +63,59 @@ fn replies_that_nobody_reads_take_no_more_memory_than_the_limit() {
 }
 
 #[test]
+fn a_client_that_is_behind_holds_about_what_waits_for_it() {
+    const STEP: usize = 1 << 20;
+    let broker = Broker::start().unwrap();
+    let mut probe = Wire::connect(broker.addr());
+    let value = "x".repeat(1000);
+    assert_eq!(probe.text(&["SET", "value", &value]), "OK");
+    let elements = vec![&value[..100]; 1000];
+    assert_eq!(
+        probe.text(&[&["RPUSH", "list"], &elements[..]].concat()),
+        "1000"
+    );
+    // Replies, and messages. Each step adds about as much.
+    let get = encode(&["GET", "value"]).repeat(STEP / 1000);
+    let list = encode(&["LRANGE", "list", "0", "-1"]).repeat(STEP / 100_000);
+    for requests in [get, list, Vec::new()] {
+        let mut deaf = Wire::connect_narrow(broker.addr());
+        let id = deaf.text(&["CLIENT", "ID"]);
+        if requests.is_empty() {
+            deaf.call(&["SUBSCRIBE", "c"]);
+        }
+        for step in 1..=20 {
+            deaf.send_raw(&requests);
+            if requests.is_empty() {
+                let publish = encode(&["PUBLISH", "c", &value]).repeat(STEP / 1000);
+                probe.send_raw(&publish);
+                (0..STEP / 1000).for_each(|_| drop(probe.receive()));
+            } else {
+                deaf.send(&["INCR", &format!("steps:{id}")]);
+                until("the requests have run", || {
+                    probe.text(&["GET", &format!("steps:{id}")]) == step.to_string()
+                });
+            }
+            let (waiting, held) = (
+                client_field(&mut probe, &id, "obl"),
+                client_field(&mut probe, &id, "omem"),
+            );
+            assert!(
+                held <= waiting + waiting / 8 + (256 << 10),
+                "{held} bytes held for {waiting} in step {step}"
+            );
+        }
+        assert!(client_field(&mut probe, &id, "obl") > 10 * STEP);
+    }
+}
+
+/// A number from the line of a client in CLIENT LIST.
+fn client_field(probe: &mut Wire, id: &str, field: &str) -> usize {
+    let line = probe.text(&["CLIENT", "LIST", "ID", id]);
+    let value = line.split_once(&format!(" {field}=")).unwrap().1;
+    value.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
 fn a_stranger_who_does_not_read_is_cut_off() {
     let broker = serve(&["--requirepass", "secret"]);
     let before = Footprint::of(broker.process.id());

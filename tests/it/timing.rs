@@ -274,3 +274,22 @@ fn each_call_of_a_pipeline_is_counted_and_logged_when_each_is_to_be() {
         assert_eq!(log.matches(call).count(), CALLS, "{call} in {log}");
     }
 }
+
+#[test]
+fn what_waits_behind_a_long_command_lives_from_when_it_runs() {
+    let broker = start(&[("enable-debug-command", "yes")]);
+    let mut sleeper = Wire::connect(broker.addr());
+    sleeper.send(&["DEBUG", "SLEEP", "1"]);
+    let mut other = broker.client();
+    // It needs no data, and so does not wait.
+    until("DEBUG runs", || {
+        let clients = other.call(&["CLIENT", "LIST"]);
+        show(&clients).contains("cmd=debug")
+    });
+    let replies = other.run(b"SET k v PX 500\r\nPTTL k\r\n");
+    let replies = String::from_utf8(replies).unwrap();
+    let left = replies.trim_end().strip_prefix("+OK\r\n:");
+    let left: i64 = left.and_then(|left| left.parse().ok()).unwrap_or_default();
+    assert!(left > 0, "{replies}");
+    assert_eq!(show(&sleeper.receive()), "OK");
+}

@@ -42,12 +42,15 @@ transcripts! {
     command
     config
     connection
+    debug
+    exec_order
     expire
     increments
     keys
     lcs
     lists
     notifications
+    pause
     protocol
     pubsub
     resp3
@@ -55,6 +58,7 @@ transcripts! {
     server
     strings
     transactions
+    watch
 }
 
 #[test]

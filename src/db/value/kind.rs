@@ -1,5 +1,6 @@
 //! What every kind of value tells of itself.
 
+use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 
 /// Allocators take about as long for a piece of this size as for a small one.
@@ -44,6 +45,17 @@ pub trait Held {
     /// About the bytes that it takes in Redis's file format, without
     /// compression.
     fn serialized_len(&self) -> usize;
+
+    /// Adds to the digest what DEBUG DIGEST takes of it: the number by which
+    /// Redis knows the kind, and what is held.
+    fn digest(&self, digest: &mut Digest);
+}
+
+/// Adds a string to the digest.
+pub fn digest_string(string: &[u8], digest: &mut Digest) {
+    const STRING: u32 = 0;
+    digest.append(&STRING.to_be_bytes());
+    digest.append(string);
 }
 
 /// About the bytes that a string of so many takes in Redis's file format: it

@@ -12,6 +12,7 @@ pub use packed::End;
 use packed::{CHUNK, Packed};
 
 use super::kind::{Held, Kind, PIECE, serialized_string_len};
+use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 
 /// How large a chunk may grow: `list-max-listpack-size`.
@@ -152,6 +153,12 @@ impl Held for List {
         elements
             .map(|element| serialized_string_len(element.len()))
             .sum()
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        const LIST: u32 = 1;
+        digest.append(&LIST.to_be_bytes());
+        self.iter().for_each(|element| digest.append(element));
     }
 }
 

@@ -22,6 +22,8 @@ mod string;
 
 use bytes::Bytes;
 
+use super::digest::Digest;
+
 pub use kind::{Held, Kind, PIECE};
 pub use list::{ChunkLimit, End, List};
 pub use string::{Encoding, STRING, Str, modify};
@@ -119,6 +121,14 @@ impl<'a> ValueRef<'a> {
         match self {
             ValueRef::Inline(string, _) => kind::serialized_string_len(string.len()),
             ValueRef::Value(value) => value.held().serialized_len(),
+        }
+    }
+
+    /// Adds to the digest what DEBUG DIGEST takes of it.
+    pub fn digest(self, digest: &mut Digest) {
+        match self {
+            ValueRef::Inline(string, _) => kind::digest_string(string, digest),
+            ValueRef::Value(value) => value.held().digest(digest),
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::kind::{Held, Kind, PIECE, serialized_string_len};
+use super::kind::{Held, Kind, PIECE, digest_string, serialized_string_len};
+use crate::db::Digest;
 use crate::events::KeyspaceEvents;
-use crate::number;
+use crate::text::number;
 
 /// The kind of every string, wherever it stands.
 pub const STRING: Kind = Kind {
@@ -116,6 +117,10 @@ impl Held for Bytes {
 
     fn serialized_len(&self) -> usize {
         serialized_string_len(self.len())
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest_string(self, digest);
     }
 }
 

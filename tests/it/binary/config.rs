@@ -50,7 +50,7 @@ fn a_file_has_comments_quotes_and_includes() {
 fn a_file_that_was_written_for_redis_starts() {
     let dir = files(&[(
         "redis.conf",
-        "save 900 1\nappendonly yes\nmaxmemory 1gb\n\nreplica-priority 100\n\
+        "save 900 1\nappendonly yes\nmaxmemory 1gb\nrdbcompression yes\nreplica-priority 10\n\
          rename-command FLUSHALL \"\"\nlist-max-ziplist-value 64\n",
     )]);
     let mut broker = Process::respd(dir.path(), &["redis.conf", "--port", "0"]);
@@ -62,7 +62,7 @@ fn a_file_that_was_written_for_redis_starts() {
         (1, "'save' has no effect: respd keeps data in memory only and writes none to disk"),
         (2, "'appendonly' has no effect: respd keeps data in memory only and writes none to disk"),
         (3, "'maxmemory' has no effect: respd has no memory limit and evicts nothing"),
-        (5, "'replica-priority' has no effect: respd does not have this setting of Redis"),
+        (5, "'replica-priority' has no effect: it tunes what only Redis has inside"),
         (
             6,
             "'rename-command' has no effect: respd cannot restrict access this way, so it is NOT restricted",
@@ -130,6 +130,40 @@ fn a_rewritten_file_starts_the_same_broker() {
     assert_eq!(wire.text(&["CONFIG", "REWRITE"]), "OK");
     let again = fs::read_to_string(broker.path("respd.conf")).unwrap();
     assert_eq!(again, rewritten);
+}
+
+/// As tools do that were written for Redis, and do not go on when one of these is refused.
+#[test]
+fn what_tunes_only_redis_is_remembered() {
+    let broker = serve_in(
+        files(&[("respd.conf", "rdbcompression no\n")]),
+        &["respd.conf"],
+    );
+    let mut wire = broker.connect();
+    for (name, value) in [
+        ("rdbcompression", "yes"),
+        ("hash-max-ziplist-value", "64kb"),
+        ("masterauth", "a b"),
+    ] {
+        assert_eq!(wire.text(&["CONFIG", "SET", name, value]), "OK");
+    }
+    assert_eq!(wire.text(&["CONFIG", "REWRITE"]), "OK");
+    let rewritten = fs::read_to_string(broker.path("respd.conf")).unwrap();
+    for line in [
+        "rdbcompression yes\n",
+        "\nhash-max-listpack-value 64kb\n",
+        "\nmasterauth \"a b\"\n",
+    ] {
+        assert!(rewritten.contains(line), "{line}: {rewritten}");
+    }
+    let broker = serve_in(broker.stop(), &["respd.conf"]);
+    let values = broker
+        .connect()
+        .text(&["CONFIG", "GET", "hash-max-*-value", "masterauth"]);
+    assert_eq!(
+        values,
+        "[hash-max-listpack-value 65536 hash-max-ziplist-value 65536 masterauth a b]"
+    );
 }
 
 #[test]

@@ -85,6 +85,8 @@ impl Connection {
                 frame.children = Some(self.frames(count)?);
             }
             (Some(b'%'), Some(count)) => frame.children = Some(self.frames(2 * count)?),
+            // Attributes stand before the reply that they belong to.
+            (Some(b'|'), Some(count)) => frame.children = Some(self.frames(2 * count + 1)?),
             _ => {}
         }
         Ok(frame)
@@ -211,6 +213,10 @@ mod tests {
             ),
             (b"%1\r\n+k\r\n#t\r\n", &["%1", "  +k", "  #t"]),
             (b">1\r\n~1\r\n,1.5\r\n", &[">1", "  ~1", "    ,1.5"]),
+            (
+                b"|1\r\n+k\r\n:1\r\n(12\r\n",
+                &["|1", "  +k", "  :1", "  (12"],
+            ),
             (b"$1\r\nabc", &["$1 abc (no CR LF behind it)"]),
             (b"+part", &["+part"]),
         ];

@@ -1,10 +1,12 @@
 //! A cursor over the arguments of one request that answers the right error by
 //! itself.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
-use crate::long_double::LongDouble;
-use crate::number;
 use crate::resp::Argv;
+use crate::text::long_double::LongDouble;
+use crate::text::number;
 
 /// A cursor over the arguments after the command's name.
 ///
@@ -25,6 +27,29 @@ impl<'a> Args<'a> {
     /// The whole request, the command's name included.
     pub fn argv(&self) -> Argv<'a> {
         self.argv
+    }
+
+    /// The name of the command as errors tell it; of a subcommand that of its
+    /// container.
+    fn command(&self) -> String {
+        let name = self.argv.get(0).unwrap_or_default();
+        String::from_utf8_lossy(name).to_ascii_lowercase()
+    }
+
+    /// What a command answers that finds the arguments too many itself.
+    pub fn wrong_arity(&self) -> Error {
+        Error::wrong_arity(&self.command())
+    }
+
+    /// What a subcommand answers that finds the arguments too many itself.
+    pub fn wrong_subcommand(&self) -> Error {
+        let written = self.argv.get(1).unwrap_or_default();
+        Error::subcommand_syntax(&self.command(), written)
+    }
+
+    /// What a command answers to a time to live that does not exist.
+    pub fn invalid_expire(&self) -> Error {
+        Error::invalid_expire(&self.command())
     }
 
     /// How many arguments are left.
@@ -74,10 +99,10 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The next argument as a timeout in seconds, answered in milliseconds and
-    /// rounded up; 0 is for ever. Its end must be a time that there is: `now` is
-    /// in milliseconds.
-    pub fn timeout_ms(&mut self, now: i64) -> Result<u64> {
+    /// The next argument as a timeout in seconds, rounded up to milliseconds; 0
+    /// is for ever, `None`. Its end must be a time that there is: `now` is in
+    /// milliseconds.
+    pub fn timeout(&mut self, now: i64) -> Result<Option<Duration>> {
         let text = self.next()?;
         let millis = match number::parse_i64(text) {
             // Mostly it is a whole number, and no floating point is needed.
@@ -88,7 +113,8 @@ impl<'a> Args<'a> {
         };
         match millis {
             ..0 => Err(Error::TIMEOUT_NEGATIVE),
-            millis if millis <= i64::MAX - now => Ok(millis as u64),
+            0 => Ok(None),
+            millis if millis <= i64::MAX - now => Ok(Some(Duration::from_millis(millis as u64))),
             _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
         }
     }

@@ -1,16 +1,20 @@
 //! Runs commands without a socket, for the tests of families: on data alone,
 //! or on a server that listens nowhere.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::{Args, Argv, Handler, TABLE};
 use crate::LocalClient;
+use crate::command::TABLE;
 use crate::config::Config;
+use crate::db::value::List;
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::engine::{Attempt, Engine, Null, Turn, Wait};
 use crate::events::KeyspaceEvents;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
+use crate::session::Session;
+use crate::session::client::Peer;
+use crate::table::{Args, Handler};
 
 /// A keyspace at a time that stands still.
 pub struct Data {
@@ -55,26 +59,20 @@ impl Data {
             words.push(start..buffer.len() as u32);
         }
         let argv = Argv::new(&buffer, &words);
-        let entry = super::dispatch::lookup(argv).unwrap();
-        assert!(entry.command.accepts(argv.len()), "{line}");
-        let Handler::Data(handler) = entry.command.handler else {
+        let command = TABLE.lookup(argv).unwrap();
+        assert!(command.row.accepts(argv.len()), "{line}");
+        let Handler::Data(handler) = command.row.handler else {
             panic!("{line} needs a server");
         };
         let mut output = Output::default();
         let mark = output.mark();
-        let args = Args::new(argv, 1 + usize::from(entry.parent.is_some()));
+        let args = Args::new(argv, command.name_words());
         let mut reply = Reply::new(&mut output, Protocol::Resp2);
         if let Err(error) = handler(&mut self.db(), args, &mut reply) {
             reply.output().rewind(mark);
             reply.error(&error);
         }
-        let mut slices = [IoSlice::new(&[]); 16];
-        let used = output.slices(&mut slices);
-        let bytes: Vec<u8> = slices[..used]
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect();
-        let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
+        let text = String::from_utf8_lossy(&output.into_vec()).replace("\r\n", " ");
         text.strip_suffix(' ').unwrap_or(&text).to_owned()
     }
 
@@ -103,15 +101,33 @@ impl Data {
     }
 }
 
-/// A server with the default settings that listens nowhere, for the tests of
-/// commands about clients and the server.
-pub fn server() -> Arc<Server> {
-    Arc::new(Server::new(Config::default(), None, TABLE.entries.len()))
+/// An engine with the default settings whose server listens nowhere, for the
+/// tests of commands about clients and the server.
+pub fn engine() -> Arc<Engine> {
+    let names = TABLE.commands().iter();
+    let names = names.map(|command| command.full_name.as_str());
+    Engine::new(Server::new(Config::default(), None, names))
 }
 
 /// A client of it.
-pub fn client(server: &Arc<Server>) -> LocalClient {
-    LocalClient::new(server.clone())
+pub fn client(engine: &Arc<Engine>) -> LocalClient {
+    LocalClient::new(engine.clone())
+}
+
+/// A client without a task that waits for a list under `key`, which `attempt`
+/// is to take from.
+pub fn blocked(engine: &Engine, key: &str, attempt: Attempt) -> Session {
+    let mut session = engine.server.connect(-1, Peer::Local);
+    let key_only = 0..key.len() as u32;
+    let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only)).to_owned();
+    let wait = Wait {
+        kind: List::KIND,
+        timeout: None,
+        null: Null::Array,
+    };
+    let keys = (0..1).step_by(1);
+    Turn::new(engine).block(&mut session, 0, attempt, argv, keys, wait);
+    session
 }
 
 impl LocalClient {
@@ -121,7 +137,7 @@ impl LocalClient {
         let mut request = Output::default();
         let words: Vec<_> = line.split(' ').collect();
         Reply::new(&mut request, Protocol::Resp2).bulks(words.iter());
-        let reply = self.run(&std::mem::take(request.buffer()));
+        let reply = self.run(&request.into_vec());
         let text = String::from_utf8_lossy(&reply);
         text.strip_suffix("\r\n").unwrap_or(&text).to_owned()
     }

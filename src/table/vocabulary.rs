@@ -1,10 +1,27 @@
-//! Words that the rows of the command table share: sets of flags that go
-//! together, and what commands do to keys.
+//! Words that the rows of the command table share: where a row begins, sets of
+//! flags that go together, and what commands do to keys.
 //!
 //! A row says `flags: READ_FAST, keys: &[TAKE_KEY, INSERT_KEY.at(2)]`. A
 //! combination that only one command has is spelled out in its row.
 
-use super::{Begin, Command, Find, Flags, KeyFlags, KeySpec};
+use super::flags::{Flags, Group};
+use super::keys::{KeyFlags, KeySpec, key};
+use super::row::Row;
+
+/// A command on the client's own connection.
+pub const CONNECTION: Row = Row::of(Group::Connection);
+/// A command on keys of any type.
+pub const GENERIC: Row = Row::of(Group::Generic);
+/// A command on lists.
+pub const LIST: Row = Row::of(Group::List);
+/// A command on channels.
+pub const PUBSUB: Row = Row::of(Group::Pubsub);
+/// A command on the server as a whole.
+pub const SERVER: Row = Row::of(Group::Server);
+/// A command on strings.
+pub const STRING: Row = Row::of(Group::String);
+/// A command on transactions.
+pub const TRANSACTION: Row = Row::of(Group::Transactions);
 
 /// Reads data.
 pub const READ: Flags = Flags::READONLY;
@@ -35,17 +52,20 @@ pub const HANDSHAKE: Flags = SESSION
 /// Changes what is queued or watched.
 pub const TRANSACT: Flags = SESSION.union(Flags::FAST).union(Flags::ALLOW_BUSY);
 /// Changes what the client listens to.
-pub const SUBSCRIBE: Flags = SESSION.union(Flags::PUBSUB);
+pub const SUBSCRIBE: Flags = SESSION
+    .union(Flags::PUBSUB)
+    .union(Flags::WHILE_SUBSCRIBED)
+    .union(Flags::CONFIRMS);
 /// Sends a message.
 pub const PUBLISH: Flags = ANYTIME_FAST
     .union(Flags::PUBSUB)
     .union(Flags::MAY_REPLICATE);
 
 /// A command that is only the common name of its subcommands.
-pub const CONTAINER: Command = Command {
+pub const CONTAINER: Row = Row {
     arity: -2,
     complexity: "Depends on subcommand.",
-    ..Command::BASE
+    ..Row::BASE
 };
 
 /// Asks about a key without reading its value.
@@ -70,101 +90,3 @@ pub const CREATE_KEY: KeySpec = key(KeyFlags::OW.union(KeyFlags::INSERT));
 pub const DELETE_KEY: KeySpec = key(KeyFlags::RM.union(KeyFlags::DELETE));
 /// Not a key but a shard channel, which a cluster places as it places keys.
 pub const CHANNEL: KeySpec = key(KeyFlags::NOT_KEY);
-
-/// One key, which is the first argument.
-const fn key(flags: KeyFlags) -> KeySpec {
-    KeySpec {
-        notes: "",
-        flags,
-        begin: Begin::Index(1),
-        find: range(0, 1),
-    }
-}
-
-const fn range(last: i32, step: i32) -> Find {
-    Find::Range {
-        last,
-        step,
-        limit: 0,
-    }
-}
-
-impl KeySpec {
-    /// The first key is this argument.
-    pub const fn at(self, index: usize) -> KeySpec {
-        KeySpec {
-            begin: Begin::Index(index),
-            ..self
-        }
-    }
-
-    /// The first key is behind this word, looked for from argument `from` on.
-    #[allow(
-        dead_code,
-        reason = "SORT, GEORADIUS and XREAD, which are not built yet, say it"
-    )]
-    pub const fn after(self, word: &'static str, from: i32) -> KeySpec {
-        KeySpec {
-            begin: Begin::Keyword(word, from),
-            ..self
-        }
-    }
-
-    /// All arguments from the first key on are keys.
-    pub const fn all(self) -> KeySpec {
-        KeySpec {
-            find: range(-1, 1),
-            ..self
-        }
-    }
-
-    /// All but the last argument are keys.
-    pub const fn but_last(self) -> KeySpec {
-        KeySpec {
-            find: range(-2, 1),
-            ..self
-        }
-    }
-
-    /// Every other argument is a key.
-    pub const fn pairs(self) -> KeySpec {
-        KeySpec {
-            find: range(-1, 2),
-            ..self
-        }
-    }
-
-    /// The first key and the argument behind it are keys.
-    pub const fn two(self) -> KeySpec {
-        KeySpec {
-            find: range(1, 1),
-            ..self
-        }
-    }
-
-    /// The number of keys is where the first key would be, and the keys follow.
-    pub const fn counted(self) -> KeySpec {
-        KeySpec {
-            find: Find::Keynum {
-                keynum: 0,
-                first: 1,
-                step: 1,
-            },
-            ..self
-        }
-    }
-
-    /// What becomes of the key depends on the other arguments; the flags say
-    /// the most that can.
-    pub const fn varying(self) -> KeySpec {
-        KeySpec {
-            flags: self.flags.union(KeyFlags::VARIABLE_FLAGS),
-            ..self
-        }
-    }
-
-    /// A remark that COMMAND INFO shows.
-    pub const fn noted(self, notes: &'static str) -> KeySpec {
-        KeySpec { notes, ..self }
-    }
-}

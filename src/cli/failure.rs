@@ -1,0 +1,67 @@
+//! How a verb ends that has not done what it was asked to.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::say::tell;
+use super::{client, interrupt, target};
+
+/// Why a verb ends without having done what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// A setting cannot be used. Status 2, as for a wrong flag.
+    Setting(String),
+    /// Anything else that takes one line to tell. Status 1.
+    Failed(String),
+    /// The user ended it. Status 130.
+    Interrupted,
+    /// Nobody reads standard output any more, as after `| head`. That is no failure: status 0.
+    OutputClosed,
+}
+
+impl Failure {
+    /// Tells the user, and answers the exit status.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Failure::Setting(line) => {
+                tell(&line);
+                ExitCode::from(2)
+            }
+            Failure::Failed(line) => {
+                tell(&line);
+                ExitCode::FAILURE
+            }
+            Failure::Interrupted => ExitCode::from(interrupt::INTERRUPTED),
+            Failure::OutputClosed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<target::Invalid> for Failure {
+    fn from(invalid: target::Invalid) -> Failure {
+        Failure::Setting(invalid.to_string())
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
+/// For what the operating system refuses and has no better explanation.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
+/// Writes all of `block` to standard output, so that neither another thread's exit nor a buffer
+/// comes between its first and its last byte.
+pub fn print(output: &mut impl Write, block: &[u8]) -> Result<(), Failure> {
+    match output.write_all(block).and_then(|()| output.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
+        Err(error) => Err(Failure::Failed(format!("cannot write the output: {error}"))),
+    }
+}

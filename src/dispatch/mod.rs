@@ -1,0 +1,205 @@
+//! The checks that every command passes, once, in one order; then it runs.
+
+pub mod batch;
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::resp::{Argv, Protocol, Reply};
+use crate::session::{ClientFlags, Ending, ReplyMode, Session};
+use crate::table::{Command, Context, Flags, Outcome, Table, call};
+
+/// What becomes of the client after a request.
+pub enum Next {
+    /// It goes on with the next one, or ends, as its session says.
+    Run,
+    /// It waits, for so long or for ever; the reply comes later.
+    Block(Option<Duration>),
+    /// CLIENT PAUSE holds the request back: it is to be run again then.
+    Hold,
+}
+
+/// Runs one request and writes its reply. `command` is what it names, if that
+/// is known already; unless it is `timed`, the next one, which is of the same
+/// command, is timed together with it.
+pub fn run(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    (command, timed): (Option<&'static Command>, bool),
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Next {
+    let Some(name) = argv.get(0) else {
+        return Next::Run;
+    };
+    if command.is_none() && is_of_a_browser(name) {
+        // One that was tricked into talking to us gets nothing at all, not
+        // even the replies to what it sent before.
+        tracing::warn!(
+            addr = context.session.client.peer.remote(),
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands. Connection aborted."
+        );
+        context.session.ending = Some(Ending::AtOnce);
+        return Next::Run;
+    }
+    context.turn.keep_time();
+    let mark = reply.output().mark();
+    let mut confirms = false;
+    let checked = match command.map_or_else(|| table.lookup(argv), Ok) {
+        Ok(command) => check(context, table, command, argv),
+        Err(error) => Err(error),
+    };
+    let next = match checked {
+        Ok(Checked::Run(command)) => {
+            confirms = command.row.flags.contains(Flags::CONFIRMS);
+            match call(context, table, command, timed, argv, reply) {
+                Outcome::Replied => Next::Run,
+                Outcome::Blocked(timeout) => Next::Block(timeout),
+            }
+        }
+        Ok(Checked::Queue(command)) => {
+            queue(context.session, command, timed, argv);
+            reply.queued();
+            Next::Run
+        }
+        Ok(Checked::Hold) => return Next::Hold,
+        Err(error) => {
+            let error = refuse(context, command, error);
+            context.server.metrics.count_error(error.text());
+            reply.error(&error);
+            Next::Run
+        }
+    };
+    if context.session.reply_mode != ReplyMode::On {
+        if !confirms {
+            reply.output().rewind(mark);
+        }
+        // The reply that a blocked client is still to get is not wanted.
+        if !matches!(next, Next::Block(_)) {
+            context.session.reply_mode = context.session.reply_mode.after_reply();
+        }
+    }
+    // Messages that the command has put into its own outbox come after its
+    // reply and before the next one's. They are no replies, so CLIENT REPLY
+    // does not silence them.
+    let client = &context.session.client;
+    if client.has_messages.load(Relaxed) {
+        client.has_messages.store(false, Relaxed);
+        reply.output().append(&mut client.outbox.lock().output);
+    }
+    next
+}
+
+fn is_of_a_browser(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+/// A command that is refused spoils the transaction that it is part of; what
+/// was to run the transaction ends it.
+fn refuse(context: &mut Context<'_>, command: Option<&Command>, error: Error) -> Error {
+    if command.is_some_and(|command| command.row.flags.contains(Flags::RUNS_QUEUED)) {
+        context.abandon_transaction();
+        return error.exec_abort();
+    }
+    if let Some(transaction) = &mut context.session.transaction {
+        transaction.refused = true;
+    }
+    error
+}
+
+enum Checked {
+    Run(&'static Command),
+    Queue(&'static Command),
+    Hold,
+}
+
+/// The checks, in the order in which Redis makes them.
+fn check(
+    context: &mut Context<'_>,
+    table: &Table,
+    command: &'static Command,
+    argv: Argv<'_>,
+) -> Result<Checked> {
+    let session = &*context.session;
+    let flags = command.row.flags;
+    session.client.last_command.store(command.id, Relaxed);
+    let refuse = |error| {
+        let stats = context.server.metrics.command(command.id);
+        stats.rejected.fetch_add(1, Relaxed);
+        Err(error)
+    };
+    if !command.row.accepts(argv.len()) {
+        return refuse(Error::wrong_arity(&command.full_name));
+    }
+    if flags.contains(Flags::PROTECTED) && !context.server.allows_debug(&session.client) {
+        return refuse(Error::DEBUG_NOT_ALLOWED);
+    }
+    if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
+        // The password may be gone since the client has come.
+        if context.server.live.requires_password() {
+            return refuse(Error::NO_AUTH);
+        }
+        context.session.authenticated = true;
+    }
+    let session = &*context.session;
+    if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
+        return refuse(Error::NOT_IN_MULTI);
+    }
+    let listens = session.protocol == Protocol::Resp2 && session.is_subscriber();
+    if listens && !flags.contains(Flags::WHILE_SUBSCRIBED) {
+        return refuse(Error::while_subscribed(&command.full_name));
+    }
+    let queued = session.transaction.is_some() && !flags.contains(Flags::NOT_QUEUED);
+    let effects = effects(session, table, command);
+    if session.client.flags().contains(ClientFlags::MONITOR) {
+        // It is a replica to Redis: no pause holds it back, so it may not do
+        // what a pause is there to hold back.
+        if effects.intersects(WRITES) || flags.contains(Flags::READONLY) {
+            return refuse(Error::MONITOR_TOUCHES_KEYSPACE);
+        }
+    } else {
+        if effects.contains(Flags::WRITE) && !queued {
+            // Who pauses has the keyspace, and so has who writes while it asks:
+            // no write that was let through comes after the pause.
+            context.turn.state();
+        }
+        let (client, uptime) = (&context.session.client, context.turn.uptime);
+        let writes = effects.intersects(WRITES);
+        if context.server.pause.holds(client, writes, uptime) {
+            return Ok(Checked::Hold);
+        }
+    }
+    Ok(if queued {
+        Checked::Queue(command)
+    } else {
+        Checked::Run(command)
+    })
+}
+
+/// What CLIENT PAUSE WRITE holds back.
+const WRITES: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
+
+/// The flags of a command, or of those together that it runs.
+fn effects(session: &Session, table: &Table, command: &Command) -> Flags {
+    match &session.transaction {
+        Some(transaction) if command.row.flags.contains(Flags::RUNS_QUEUED) => {
+            let queued = transaction.commands();
+            let flags = queued.map(|(id, ..)| table.commands()[id].row.flags);
+            flags.fold(Flags::empty(), Flags::union)
+        }
+        _ => command.row.flags,
+    }
+}
+
+fn queue(session: &mut Session, command: &Command, timed: bool, argv: Argv<'_>) {
+    if let Some(transaction) = &mut session.transaction {
+        // A transaction that will be refused keeps no more of it.
+        if !transaction.refused {
+            transaction.push(command.id, timed, argv);
+        }
+        let client = &session.client;
+        client.queued.fetch_add(1, Relaxed);
+        client.queued_memory.store(transaction.memory(), Relaxed);
+    }
+}

@@ -1,0 +1,72 @@
+//! What the lock of the keyspace guards.
+
+use super::waiters::Waiters;
+use super::watchers::Watchers;
+use crate::config::Config;
+use crate::db::Keyspace;
+use crate::resp::Reused;
+use crate::server::data_limits;
+
+/// The data, who waits for it and who watches it.
+pub struct State {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// Clients that are blocked until a key changes.
+    pub waiters: Waiters,
+    /// Clients that want to know whether a key has changed.
+    pub watchers: Watchers,
+    /// How many of the journal's changes the watchers know of.
+    pub told: usize,
+    pub(super) scratch: Scratch,
+}
+
+/// These buffers keep so many bytes each.
+pub(super) const KEEP: usize = 4096;
+
+/// Buffers that are used again, so that serving a client allocates nothing.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub key: Vec<u8>,
+    pub reply: Reused<KEEP>,
+}
+
+impl State {
+    /// The data, and nobody who waits for it.
+    pub fn new(keyspace: Keyspace) -> State {
+        State {
+            keyspace,
+            waiters: Waiters::default(),
+            watchers: Watchers::default(),
+            told: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Has the data follow the settings.
+    pub fn follow(&mut self, config: &Config) {
+        self.keyspace.limits = data_limits(config);
+        self.keyspace.journal.notify = config.notify_keyspace_events;
+    }
+
+    /// Has changes noted as long as somebody wants to know of them.
+    pub fn note_observers(&mut self) {
+        let observed = !self.watchers.is_empty() || !self.waiters.is_empty();
+        self.keyspace.journal.observed = observed;
+    }
+
+    /// Whether something is left to be taken down that nobody waits for.
+    pub fn has_litter(&self) -> bool {
+        self.watchers.are_leaving() || self.waiters.are_leaving() || self.keyspace.has_litter()
+    }
+
+    /// What a turn that panicked has left is nobody's to see: events are
+    /// dropped, and since nobody knows what has changed, every transaction
+    /// that watches keys fails.
+    pub fn abandon(&mut self) {
+        self.watchers.mark_all();
+        self.keyspace.journal.events.clear();
+        self.keyspace.clear_changes();
+        self.told = 0;
+        self.scratch = Scratch::default();
+    }
+}

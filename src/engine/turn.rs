@@ -1,0 +1,337 @@
+//! What one client does at one go.
+
+use std::iter::StepBy;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use super::Engine;
+use super::settle;
+use super::state::State;
+use super::tally::Tally;
+use super::waiters::{Attempt, Wait, Waiter};
+use crate::config::Config;
+use crate::db::Db;
+use crate::error::Error;
+use crate::resp::{Output, OwnedArgv, Reply};
+use crate::server::Server;
+use crate::session::pause::PauseMode;
+use crate::session::{Client, ClientFlags, ReplyMode, Session};
+
+/// What one client does at one go: the lock of the keyspace, once it is needed,
+/// and the time.
+pub struct Turn<'a> {
+    engine: &'a Engine,
+    server: &'a Server,
+    state: Option<MutexGuard<'a, State>>,
+    /// Milliseconds since 1970, as of the command that runs, give or take one.
+    pub now: i64,
+    /// Time since the broker's start, likewise.
+    pub uptime: Duration,
+    tally: Tally,
+    /// Other clients have been handed something in this turn.
+    pub reached_others: bool,
+}
+
+impl<'a> Turn<'a> {
+    /// Begins a turn now.
+    pub fn new(engine: &'a Engine) -> Turn<'a> {
+        let clock = &engine.server.clock;
+        let uptime = clock.uptime();
+        Turn {
+            engine,
+            server: &engine.server,
+            state: None,
+            now: clock.now_ms(),
+            uptime,
+            tally: Tally::new(uptime),
+            reached_others: false,
+        }
+    }
+
+    /// Reads the clock again if commands of this turn have taken so long that
+    /// the next one would see keys whose time has come.
+    pub fn keep_time(&mut self) {
+        const OUTDATED_AFTER: Duration = Duration::from_millis(1);
+        let read_until = self.tally.read_until();
+        if read_until.saturating_sub(self.uptime) >= OUTDATED_AFTER {
+            self.now = self.server.clock.now_ms();
+            self.uptime = read_until;
+        }
+    }
+
+    /// Begins a call of the command with this id; answers since when it, or
+    /// the calls that are timed together with it, run, in time since the
+    /// broker's start.
+    pub fn begin_call(&mut self, command: usize) -> Duration {
+        self.tally.begin(self.server, command)
+    }
+
+    /// Ends and counts a call that began at `start`. If it is `timed`, answers
+    /// how long it has taken, together with the untimed ones of the same
+    /// command before it.
+    pub fn end_call(&mut self, command: usize, start: Duration, timed: bool) -> Option<Duration> {
+        self.tally.end(self.server, command, start, timed)
+    }
+
+    /// Brings the metrics up to date, for whoever is about to read them.
+    pub fn count_calls(&mut self) {
+        self.tally.count(self.server);
+    }
+
+    /// Notes that the call that runs has handed something to so many clients.
+    pub fn handed_out(&mut self, receivers: usize) {
+        // To hand out to so many takes as long as other calls do together.
+        const MANY: usize = 16;
+        self.reached_others |= receivers > 0;
+        if receivers > MANY {
+            self.tally.time_this();
+        }
+    }
+
+    /// The data and who waits for it; the lock is taken at the first call and
+    /// kept to the end of the turn.
+    #[inline]
+    pub fn state(&mut self) -> &mut State {
+        if self.state.is_none() {
+            self.take_lock();
+        }
+        self.state.as_mut().expect("the lock has just been taken")
+    }
+
+    #[inline]
+    fn take_lock(&mut self) {
+        let mut guard = match self.engine.try_lock() {
+            Some(guard) => guard,
+            None => self.wait_for_lock(),
+        };
+        guard.keyspace.keeps_expired = self.server.pause.until(self.uptime).is_some();
+        self.state = Some(guard);
+    }
+
+    /// Waits for the lock, which may take long: what time it is counts from
+    /// when the data can be seen.
+    #[cold]
+    fn wait_for_lock(&mut self) -> MutexGuard<'a, State> {
+        let guard = self.engine.lock();
+        self.now = self.server.clock.now_ms();
+        self.uptime = self.server.clock.uptime();
+        self.tally.skip_to(self.uptime);
+        guard
+    }
+
+    /// A handler's view of a database.
+    #[inline]
+    pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
+        // Taking the lock may change what time it is.
+        self.state();
+        let now = self.now;
+        Db::new(&mut self.state().keyspace, index, now, touch)
+    }
+
+    /// Makes `config` the settings, and has everything follow them.
+    pub fn apply(&mut self, config: Config) {
+        self.state().follow(&config);
+        self.server.apply(config);
+    }
+
+    /// Tells what has happened so far to those who may hear of it before a
+    /// transaction has ended: subscribers of events, and clients that watch keys.
+    #[inline]
+    pub fn tell(&mut self) {
+        if let Some(state) = &mut self.state {
+            self.reached_others |= settle::tell(self.server, state, self.now, self.uptime);
+        }
+    }
+
+    /// Draws the consequences of what has happened in this turn so far.
+    #[inline]
+    pub fn settle(&mut self) {
+        if let Some(state) = &mut self.state
+            && !state.keyspace.journal.is_empty()
+        {
+            // A key that has expired while a transaction ran is nobody's to be
+            // served.
+            self.keep_time();
+            if let Some(state) = &mut self.state {
+                self.reached_others |= settle::settle(self.server, state, self.now, self.uptime);
+            }
+        }
+    }
+
+    /// Holds commands back for a time: CLIENT PAUSE. Who has the keyspace when
+    /// it begins writes before it.
+    pub fn pause(&mut self, time: Duration, mode: PauseMode) {
+        let (server, now) = (self.server, self.uptime);
+        let state = self.state();
+        server.pause.start(now.saturating_add(time), mode, now);
+        state.keyspace.keeps_expired = server.pause.until(now).is_some();
+        self.wake_upkeep();
+    }
+
+    /// Ends that: CLIENT UNPAUSE.
+    pub fn unpause(&mut self) {
+        self.server.pause.end();
+        self.state().keyspace.keeps_expired = false;
+        self.wake_upkeep();
+    }
+
+    /// Has upkeep look at once whether there is something to do.
+    pub fn wake_upkeep(&self) {
+        self.engine.wake_upkeep();
+    }
+
+    /// Has a client wait for keys: those words of the request. `attempt` runs
+    /// the request again when one changes.
+    pub fn block(
+        &mut self,
+        session: &mut Session,
+        command: usize,
+        attempt: Attempt,
+        argv: OwnedArgv,
+        keys: StepBy<Range<usize>>,
+        wait: Wait,
+    ) {
+        session.client.set_flags(ClientFlags::BLOCKED, true);
+        let silent = session.reply_mode != ReplyMode::On;
+        if session.reply_mode == ReplyMode::Skip {
+            session.reply_mode = ReplyMode::On;
+        }
+        let waiter = Waiter {
+            client: session.client.clone(),
+            protocol: session.protocol,
+            silent,
+            command,
+            argv,
+            keys,
+            attempt,
+            db: session.db,
+            wait,
+        };
+        let state = self.state();
+        state.waiters.add(waiter);
+        state.note_observers();
+    }
+
+    /// Ends a client's wait with the reply for a time that is up, unless it
+    /// has been served already. Answers whether it was blocked.
+    pub fn time_out(&mut self, client: &Client) -> bool {
+        // Redis answers an array here even where a transaction gets a string.
+        self.release(client.id, |reply| reply.null_array())
+    }
+
+    /// Ends a client's wait with an error. Answers whether it was blocked.
+    pub fn fail_blocked(&mut self, client: &Client, error: &Error) -> bool {
+        self.release(client.id, |reply| reply.error(error))
+    }
+
+    fn release(&mut self, client: u64, write: impl FnOnce(&mut Reply<'_>)) -> bool {
+        let state = self.state();
+        let Some(released) = state.waiters.remove(client) else {
+            return false;
+        };
+        state.note_observers();
+        let mut output = Output::default();
+        write(&mut Reply::new(&mut output, released.protocol));
+        settle::resume(self.server, &released, &mut output, self.uptime);
+        true
+    }
+
+    /// Takes a client that has gone out of those who wait. Answers whether it
+    /// was still among them: otherwise it has been served already.
+    pub fn unblock(&mut self, client: u64) -> bool {
+        let state = self.state();
+        let was_waiting = state.waiters.remove(client).is_some();
+        state.note_observers();
+        was_waiting
+    }
+
+    /// Has EXEC fail if the key changes before it: WATCH.
+    pub fn watch(&mut self, session: &mut Session, key: &[u8]) {
+        let (db, now) = (session.db, self.now);
+        let state = self.state();
+        state.watchers.watch(
+            &state.keyspace,
+            &session.client,
+            &mut session.watch,
+            (db, key),
+            now,
+        );
+        state.note_observers();
+    }
+
+    /// Ends all that: UNWATCH.
+    pub fn unwatch(&mut self, session: &mut Session) {
+        let Some(watch) = session.watch.take() else {
+            return;
+        };
+        let state = self.state();
+        state.watchers.unwatch(*watch);
+        // While the keyspace is held, nobody sets it again.
+        session.client.set_flags(ClientFlags::DIRTY, false);
+        state.note_observers();
+    }
+
+    /// Whether a watched key has changed, or has expired since.
+    pub fn is_dirty(&mut self, session: &Session) -> bool {
+        let Some(watch) = &session.watch else {
+            return false;
+        };
+        let now = self.now;
+        let state = self.state();
+        session.client.flags().contains(ClientFlags::DIRTY)
+            || state.watchers.has_expired(&state.keyspace, watch, now)
+    }
+
+    /// Forgets a client that has gone: its place among those who wait, what it
+    /// watches.
+    pub fn leave(&mut self, session: &mut Session) {
+        self.unwatch(session);
+        if session.client.flags().contains(ClientFlags::BLOCKED) {
+            self.unblock(session.client.id);
+        }
+    }
+}
+
+impl Engine {
+    /// Forgets a connection: its subscriptions, its place among those who wait,
+    /// what it watches.
+    pub fn disconnect(&self, session: &mut Session) {
+        self.server.disconnect(session);
+        let waits = session.client.flags().contains(ClientFlags::BLOCKED);
+        if waits || session.watch.is_some() {
+            Turn::new(self).leave(session);
+        }
+        if self.server.pubsub.is_left() {
+            self.wake_upkeep();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Counts what is not counted yet, and wakes upkeep if there is something
+    /// for it earlier than it thinks.
+    fn drop(&mut self) {
+        self.count_calls();
+        let Some(mut state) = self.state.take() else {
+            return;
+        };
+        if std::thread::panicking() {
+            state.abandon();
+        }
+        let has_litter = state.has_litter();
+        let first = state.keyspace.journal.take_first_expiry();
+        drop(state);
+        if has_litter {
+            return self.engine.wake_upkeep();
+        }
+        if let Some(first) = first
+            && first < self.engine.wakes_at.load(Relaxed)
+        {
+            self.engine.wakes_at.store(first, Relaxed);
+            self.engine.woken.notify_one();
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What is counted and measured, for INFO, SLOWLOG and LATENCY.
+
+mod counters;
+mod histogram;
+mod latency;
+mod rates;
+mod slow_log;
+
+pub use counters::{CommandStats, Metrics};
+pub use histogram::Histogram;
+pub use latency::{Latency, Spikes};
+pub use slow_log::SlowLog;

@@ -1,0 +1,65 @@
+//! Keeping house: what needs time to pass and touches no data. Rates, soft
+//! limits of outboxes, clients that are idle too long.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::Server;
+use crate::session::ClientFlags;
+use crate::session::client::{Client, Peer};
+
+/// Keeps house `hz` times a second, until the task is dropped.
+pub async fn keep(server: &Server) {
+    loop {
+        keep_once(server);
+        let hz = server.live.hz.load(Relaxed).max(1);
+        server
+            .clock
+            .sleep(Duration::from_micros(1_000_000 / hz))
+            .await;
+    }
+}
+
+fn keep_once(server: &Server) {
+    let uptime = server.clock.uptime();
+    let metrics = &server.metrics;
+    let totals = [
+        metrics.commands(),
+        metrics.input_bytes.load(Relaxed),
+        metrics.output_bytes.load(Relaxed),
+    ];
+    metrics.rates.sample(uptime, totals);
+    // Ten thousand clients are looked at once a second, not ten times.
+    let second = uptime.as_secs();
+    if server.kept_house_at.swap(second, Relaxed) != second {
+        server
+            .clients
+            .for_each(|client| look_after(server, client, uptime));
+        server.pubsub.trim();
+    }
+}
+
+/// Closes a client that does not read, or sends nothing for too long.
+fn look_after(server: &Server, client: &Client, uptime: Duration) {
+    let limit = server.live.output_limit(client.flags());
+    let mut outbox = client.outbox.lock();
+    let overflowed = outbox.exceeds(limit, uptime);
+    outbox.trim();
+    drop(outbox);
+    if overflowed {
+        server.note_overflow(client, b"");
+    }
+    let idle_after = server.live.idle_timeout.load(Relaxed);
+    if idle_after > 0 && may_be_idle(client) && client.idle(uptime).as_secs() > idle_after {
+        tracing::debug!("Closing idle client");
+        client.kill();
+    }
+}
+
+/// Whether `timeout` applies: not to those who wait for something, nor to who
+/// has no connection that could be closed.
+fn may_be_idle(client: &Client) -> bool {
+    let waits =
+        ClientFlags::BLOCKED | ClientFlags::PAUSED | ClientFlags::PUBSUB | ClientFlags::MONITOR;
+    !client.flags().intersects(waits) && client.peer != Peer::Local
+}

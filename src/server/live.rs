@@ -1,0 +1,91 @@
+//! Copies of those settings that every request or connection needs, to be read
+//! without a lock, or under one that nobody holds for long.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use crate::acl::Password;
+use crate::config::{Config, OutputBufferLimit};
+use crate::db::{ChunkLimit, Limits};
+use crate::session::ClientFlags;
+use crate::session::outbox::OutputLimit;
+
+/// Those settings as they are now.
+#[derive(Default)]
+pub struct Live {
+    /// `maxclients`
+    pub max_clients: AtomicUsize,
+    /// `timeout` in seconds, 0 for none.
+    pub idle_timeout: AtomicU64,
+    /// `proto-max-bulk-len`
+    pub bulk: AtomicUsize,
+    /// `client-query-buffer-limit`
+    pub query_buffer: AtomicUsize,
+    /// `slowlog-log-slower-than` in microseconds; the maximum for never.
+    pub slow_us: AtomicU64,
+    /// `latency-monitor-threshold` in milliseconds, 0 for never.
+    pub latency_ms: AtomicU64,
+    /// `hz`
+    pub hz: AtomicU64,
+    /// For ordinary clients and for subscribers.
+    limits: RwLock<[OutputLimit; 2]>,
+    /// `requirepass`
+    password: RwLock<Option<Password>>,
+}
+
+impl Live {
+    /// Follows the settings.
+    pub fn follow(&self, config: &Config) {
+        self.max_clients.store(config.maxclients as usize, Relaxed);
+        self.idle_timeout.store(config.timeout.into(), Relaxed);
+        self.bulk.store(longest_string(config), Relaxed);
+        self.query_buffer
+            .store(config.client_query_buffer_limit as usize, Relaxed);
+        let slow_us = u64::try_from(config.slowlog_log_slower_than);
+        self.slow_us.store(slow_us.unwrap_or(u64::MAX), Relaxed);
+        self.latency_ms
+            .store(config.latency_monitor_threshold, Relaxed);
+        self.hz.store(config.hz.into(), Relaxed);
+        let limit = |class: &OutputBufferLimit| OutputLimit {
+            hard: class.hard,
+            soft: class.soft,
+            soft_for: Duration::from_secs(class.soft_seconds.into()),
+        };
+        let buffers = &config.client_output_buffer_limit;
+        *self.limits.write() = [limit(&buffers.normal), limit(&buffers.pubsub)];
+        let password = Some(&config.requirepass).filter(|password| !password.is_empty());
+        *self.password.write() = password.map(|password| Password::new(password));
+    }
+
+    /// Whether a client must authenticate.
+    pub fn requires_password(&self) -> bool {
+        self.password.read().is_some()
+    }
+
+    /// Whether `attempt` is the password; `None` if there is none.
+    pub fn check_password(&self, attempt: &[u8]) -> Option<bool> {
+        let password = self.password.read();
+        password.as_ref().map(|password| password.matches(attempt))
+    }
+
+    /// The bound of the outbox of a client that has these flags.
+    pub fn output_limit(&self, flags: ClientFlags) -> OutputLimit {
+        self.limits.read()[usize::from(flags.contains(ClientFlags::PUBSUB))]
+    }
+}
+
+/// `proto-max-bulk-len`, but no more than the offsets of a request can tell:
+/// 4 GiB.
+fn longest_string(config: &Config) -> usize {
+    config.proto_max_bulk_len.min(u32::MAX.into()) as usize
+}
+
+/// The settings that the data needs.
+pub fn data_limits(config: &Config) -> Limits {
+    Limits {
+        string: longest_string(config),
+        list_chunk: ChunkLimit::from_setting(i64::from(config.list_max_listpack_size)),
+    }
+}

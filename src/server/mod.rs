@@ -1,0 +1,214 @@
+//! What all clients share and what needs no atomicity with the keyspace: one
+//! struct of handles.
+
+pub mod house;
+mod live;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use live::{Live, data_limits};
+
+use crate::clock::Clock;
+use crate::config::{Config, DebugCommand};
+use crate::metrics::{Latency, Metrics, SlowLog};
+use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
+use crate::resp::Argv;
+use crate::session::client::Peer;
+use crate::session::delivery::Delivery;
+use crate::session::pause::Pause;
+use crate::session::registry::Registry;
+use crate::session::{Client, ClientFlags, Session};
+
+/// The version of Redis whose behaviour is followed, for clients that ask.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// What all clients share.
+pub struct Server {
+    /// The settings as they are now.
+    config: RwLock<Config>,
+    /// The file that they were read from.
+    pub config_file: Option<PathBuf>,
+    /// Those settings that every request needs.
+    pub live: Live,
+    /// What time it is.
+    pub clock: Clock,
+    /// Channels and their subscribers.
+    pub pubsub: PubSub,
+    /// The clients that are connected.
+    pub clients: Registry,
+    /// Counters for INFO.
+    pub metrics: Metrics,
+    // Each of these is taken alone and only for a moment.
+    slow_log: Mutex<SlowLog>,
+    latency: Mutex<Latency>,
+    /// Clients that follow every command.
+    pub monitors: Monitors,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: AtomicBool,
+    /// Forty hexadecimal digits that name this run.
+    pub run_id: String,
+    /// Where it listens; set once it does.
+    pub endpoints: OnceLock<Endpoints>,
+    /// The second in which house was kept last.
+    kept_house_at: AtomicU64,
+    /// Ends every task of the broker.
+    pub shutdown: CancellationToken,
+    /// For whoever follows the settings from outside: the log's level is not ours.
+    pub reconfigured: Notify,
+}
+
+/// Where a broker listens.
+#[derive(Clone, Default, Debug)]
+pub struct Endpoints {
+    /// Over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// Over a Unix socket.
+    pub unix: Option<PathBuf>,
+}
+
+impl Server {
+    /// A server with no clients, which counts the calls of the commands of
+    /// these names.
+    pub fn new(
+        config: Config,
+        config_file: Option<PathBuf>,
+        commands: impl Iterator<Item = &'static str>,
+    ) -> Server {
+        let server = Server {
+            config: RwLock::new(Config::default()),
+            config_file,
+            live: Live::default(),
+            clock: Clock::system(),
+            pubsub: PubSub::default(),
+            clients: Registry::default(),
+            metrics: Metrics::new(commands),
+            slow_log: Mutex::default(),
+            latency: Mutex::default(),
+            monitors: Monitors::default(),
+            pause: Pause::default(),
+            active_expire: AtomicBool::new(true),
+            run_id: (0..40).map(|_| fastrand::digit(16)).collect(),
+            endpoints: OnceLock::new(),
+            kept_house_at: AtomicU64::new(0),
+            shutdown: CancellationToken::new(),
+            reconfigured: Notify::new(),
+        };
+        server.apply(config);
+        server
+    }
+
+    /// The settings as they are now.
+    pub fn config(&self) -> RwLockReadGuard<'_, Config> {
+        self.config.read()
+    }
+
+    /// Makes `config` the settings, and has everything here follow them.
+    pub fn apply(&self, config: Config) {
+        self.live.follow(&config);
+        self.metrics
+            .latency_tracking
+            .store(config.latency_tracking, Relaxed);
+        self.slow_log().set_max_len(config.slowlog_max_len as usize);
+        *self.config.write() = config;
+    }
+
+    /// Registers a connection.
+    pub fn connect(&self, fd: i32, peer: Peer) -> Session {
+        let client = self.clients.add(fd, peer, self.clock.uptime());
+        Session::new(client, !self.live.requires_password())
+    }
+
+    /// Forgets a connection and its subscriptions.
+    pub fn disconnect(&self, session: &mut Session) {
+        let client = session.client.clone();
+        self.clients.remove(client.id);
+        self.monitors.remove(client.id);
+        self.pause.forget(&client);
+        self.pubsub.leave(session);
+    }
+
+    /// Hands a message to the subscribers of a channel; answers how many got
+    /// it. `uptime` is the time since the broker's start.
+    pub fn publish(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
+        let publish = |delivery: Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
+        self.deliver(ClientFlags::PUBSUB, uptime, publish)
+    }
+
+    /// Hands a message to the subscribers of a shard channel.
+    pub fn publish_shard(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
+        let publish =
+            |delivery: Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
+        self.deliver(ClientFlags::PUBSUB, uptime, publish)
+    }
+
+    /// Shows a command to the clients that follow all.
+    pub fn feed_monitors(&self, from: &Client, db: usize, argv: Argv<'_>) {
+        let (now, uptime) = (self.clock.wall(), self.clock.uptime());
+        self.deliver(ClientFlags::MONITOR, uptime, |delivery| {
+            self.monitors.feed(now, from, db, argv, delivery);
+        });
+    }
+
+    /// Has `deliver` hand something to clients that have these flags.
+    fn deliver<T>(
+        &self,
+        flags: ClientFlags,
+        uptime: Duration,
+        deliver: impl FnOnce(Delivery<'_>) -> T,
+    ) -> T {
+        let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
+        deliver(Delivery {
+            limit: self.live.output_limit(flags),
+            uptime,
+            overflowed: &overflowed,
+        })
+    }
+
+    /// A client that does not read has been cut off.
+    pub fn note_overflow(&self, client: &Client, channel: &[u8]) {
+        // Before the log, which may take its time: nobody is to serve it, and
+        // so lose what it is given, from here on.
+        client.kill();
+        self.metrics
+            .output_limit_disconnections
+            .fetch_add(1, Relaxed);
+        tracing::warn!(
+            client = client.id,
+            addr = client.peer.remote(),
+            channel = %String::from_utf8_lossy(channel),
+            "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            client.id,
+            client.peer.remote(),
+        );
+    }
+
+    /// The slow log.
+    pub fn slow_log(&self) -> MutexGuard<'_, SlowLog> {
+        self.slow_log.lock()
+    }
+
+    /// Latency events.
+    pub fn latency(&self) -> MutexGuard<'_, Latency> {
+        self.latency.lock()
+    }
+
+    /// Whether DEBUG is allowed for this client.
+    pub fn allows_debug(&self, client: &Client) -> bool {
+        match self.config().enable_debug_command {
+            DebugCommand::Yes => true,
+            DebugCommand::No => false,
+            DebugCommand::Local => client.peer.is_local(),
+        }
+    }
+}

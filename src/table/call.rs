@@ -1,0 +1,126 @@
+//! Runs a command that has passed the checks, counts it and, outside a
+//! transaction, draws the consequences of what it did.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::args::Args;
+use super::context::Context;
+use super::flags::Flags;
+use super::row::{Command, Handler, Outcome, Table};
+use super::secrets;
+use crate::engine::{Attempt, Null, Wait};
+use crate::error::{Error, Result};
+use crate::resp::{Argv, OwnedArgv, Reply};
+
+/// Runs a command. Unless it is `timed`, the next one of the same name is
+/// timed together with it.
+pub fn call(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    command: &'static Command,
+    timed: bool,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let server = context.server;
+    let start = context.turn.begin_call(command.id);
+    let mark = reply.output().mark();
+    let args = Args::new(argv, command.name_words());
+    // Rare outcomes are kept apart and boxed: the profile of SET had a stall
+    // where one was moved on of which only the tag had been written.
+    let mut wait = None;
+    let done = match command.row.handler {
+        Handler::Data(handler) => handler(&mut context.db(), args, reply),
+        Handler::Session(handler) => handler(context, args, reply),
+        Handler::Table(handler) => handler(context, table, args, reply),
+        Handler::Blocking(attempt) => attempt(&mut context.db(), argv, reply)
+            .map(|wanted| wait = wanted.map(|wanted| Box::new((attempt, wanted)))),
+        Handler::Container => Err(Error::wrong_arity(&command.full_name)),
+    };
+    if let Err(error) = done {
+        reply.output().rewind(mark);
+        server.metrics.count_failure(command.id, &error);
+        reply.error(&error);
+    }
+    if context.in_exec
+        && let Some(waits) = wait.take()
+    {
+        match waits.1.null {
+            Null::Bulk => reply.null(),
+            Null::Array => reply.null_array(),
+        }
+    }
+    let duration = context.turn.end_call(command.id, start, timed);
+    // Who waits is not slow, and is not logged in Redis either.
+    if let Some(duration) = duration.filter(|_| wait.is_none()) {
+        note_if_slow(context, command, argv, duration);
+    }
+    let hidden = Flags::SKIP_MONITOR | Flags::ADMIN;
+    if server.monitors.count() > 0 && !command.row.flags.intersects(hidden) {
+        let redacted = secrets::redacted(command.row.secrets, argv);
+        let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
+        let db = context.session.db;
+        server.feed_monitors(&context.session.client, db, shown);
+    }
+    if context.in_exec {
+        context.turn.tell();
+        return Outcome::Replied;
+    }
+    context.turn.settle();
+    let Some(waits) = wait else {
+        return Outcome::Replied;
+    };
+    let (attempt, wait) = *waits;
+    let timeout = wait.timeout;
+    block(context, command, attempt, wait, argv);
+    Outcome::Blocked(timeout)
+}
+
+/// Has the client wait for the keys of the row's first specification.
+fn block(
+    context: &mut Context<'_>,
+    command: &Command,
+    attempt: Attempt,
+    wait: Wait,
+    argv: Argv<'_>,
+) {
+    let spec = command.row.keys.first().map(|spec| spec.places(argv));
+    let keys = spec
+        .and_then(Result::ok)
+        .expect("a handler that waits has found its keys in the request, where its row says");
+    context.turn.block(
+        context.session,
+        command.id,
+        attempt,
+        argv.to_owned(),
+        keys.iter(),
+        wait,
+    );
+}
+
+fn note_if_slow(context: &Context<'_>, command: &Command, argv: Argv<'_>, duration: Duration) {
+    let server = context.server;
+    let micros = duration.as_micros() as u64;
+    let seconds = context.turn.now / 1000;
+    if micros >= server.live.slow_us.load(Relaxed)
+        && !command.row.flags.contains(Flags::SKIP_SLOWLOG)
+    {
+        let client = &context.session.client;
+        let redacted = secrets::redacted(command.row.secrets, argv);
+        server.slow_log().add(
+            seconds,
+            micros,
+            redacted.as_ref().map_or(argv, OwnedArgv::as_argv),
+            client.peer.remote(),
+            client.names().name,
+        );
+    }
+    let threshold = server.live.latency_ms.load(Relaxed);
+    let millis = duration.as_millis() as u64;
+    if threshold > 0 && millis >= threshold {
+        let fast = command.row.flags.contains(Flags::FAST);
+        let event = if fast { "fast-command" } else { "command" };
+        server.latency().add(event, seconds, millis);
+    }
+}

@@ -1,0 +1,117 @@
+//! What a row says of a command in flags: those that Redis documents, those
+//! that only the dispatcher reads, and the access categories.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// The flags of a command, named as Redis documents them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Flags: u32 {
+        const WRITE = 1 << 0;
+        const READONLY = 1 << 1;
+        const DENYOOM = 1 << 2;
+        const ADMIN = 1 << 3;
+        const PUBSUB = 1 << 4;
+        const NOSCRIPT = 1 << 5;
+        const BLOCKING = 1 << 6;
+        const LOADING = 1 << 7;
+        const STALE = 1 << 8;
+        const SKIP_MONITOR = 1 << 9;
+        const SKIP_SLOWLOG = 1 << 10;
+        const ASKING = 1 << 11;
+        const FAST = 1 << 12;
+        const NO_AUTH = 1 << 13;
+        const MAY_REPLICATE = 1 << 14;
+        const NO_MULTI = 1 << 15;
+        const MOVABLEKEYS = 1 << 16;
+        const ALLOW_BUSY = 1 << 17;
+        const NO_ASYNC_LOADING = 1 << 18;
+        const NO_MANDATORY_KEYS = 1 << 19;
+        // Those below are ours, and COMMAND does not tell them.
+        /// Refused unless a setting permits it.
+        const PROTECTED = 1 << 20;
+        /// Allowed to a subscriber that speaks RESP2.
+        const WHILE_SUBSCRIBED = 1 << 21;
+        /// Its replies are messages: CLIENT REPLY does not silence them.
+        const CONFIRMS = 1 << 22;
+        /// Runs at once between MULTI and EXEC.
+        const NOT_QUEUED = 1 << 23;
+        /// Runs what has been queued: it is held back as that would be, and if
+        /// it is refused, the transaction ends.
+        const RUNS_QUEUED = 1 << 24;
+        /// COMMAND DOCS marks it as not meant for applications.
+        const SYSTEM = 1 << 25;
+    }
+
+    /// Access categories, as ACL CAT names them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Acl: u32 {
+        const KEYSPACE = 1 << 0;
+        const READ = 1 << 1;
+        const WRITE = 1 << 2;
+        const SET = 1 << 3;
+        const SORTEDSET = 1 << 4;
+        const LIST = 1 << 5;
+        const HASH = 1 << 6;
+        const STRING = 1 << 7;
+        const BITMAP = 1 << 8;
+        const HYPERLOGLOG = 1 << 9;
+        const GEO = 1 << 10;
+        const STREAM = 1 << 11;
+        const PUBSUB = 1 << 12;
+        const ADMIN = 1 << 13;
+        const FAST = 1 << 14;
+        const SLOW = 1 << 15;
+        const BLOCKING = 1 << 16;
+        const DANGEROUS = 1 << 17;
+        const CONNECTION = 1 << 18;
+        const TRANSACTION = 1 << 19;
+        const SCRIPTING = 1 << 20;
+    }
+}
+
+/// The families of the documentation; COMMAND DOCS calls them groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// `generic`: keys of any type.
+    Generic,
+    /// `string`
+    String,
+    /// `list`
+    List,
+    /// `pubsub`
+    Pubsub,
+    /// `transactions`
+    Transactions,
+    /// `connection`
+    Connection,
+    /// `server`
+    Server,
+}
+
+impl Group {
+    /// The name that COMMAND DOCS answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+        }
+    }
+
+    /// The access category of its commands, unless flags or rows tell it.
+    pub fn category(self) -> Acl {
+        match self {
+            Group::Generic => Acl::KEYSPACE,
+            Group::String => Acl::STRING,
+            Group::List => Acl::LIST,
+            Group::Transactions => Acl::TRANSACTION,
+            Group::Connection => Acl::CONNECTION,
+            Group::Pubsub | Group::Server => Acl::empty(),
+        }
+    }
+}

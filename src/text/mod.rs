@@ -1,0 +1,6 @@
+//! Text and numbers as Redis reads and writes them.
+
+pub mod glob;
+pub mod long_double;
+pub mod number;
+pub mod words;
