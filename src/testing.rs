@@ -52,6 +52,13 @@ impl Data {
     /// The reply to a line of words without quotes (`""` is an empty one), with
     /// spaces for line ends.
     pub fn run(&mut self, line: &str) -> String {
+        let output = self.answer(line);
+        let text = String::from_utf8_lossy(&output.into_vec()).replace("\r\n", " ");
+        text.strip_suffix(' ').unwrap_or(&text).to_owned()
+    }
+
+    /// [`run`](Self::run), with the reply as it is to be sent.
+    pub fn answer(&mut self, line: &str) -> Output {
         let (mut buffer, mut words) = (Vec::new(), Vec::new());
         for word in line.split(' ') {
             let start = buffer.len() as u32;
@@ -72,8 +79,7 @@ impl Data {
             reply.output().rewind(mark);
             reply.error(&error);
         }
-        let text = String::from_utf8_lossy(&output.into_vec()).replace("\r\n", " ");
-        text.strip_suffix(' ').unwrap_or(&text).to_owned()
+        output
     }
 
     /// The names of the events since it was asked last, with spaces between.

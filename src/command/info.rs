@@ -197,6 +197,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
 
 fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     let memory = Memory::measure(context);
+    let garbage = context.turn.state().keyspace.garbage.len();
     lines.bytes("used_memory", memory.used() as u64);
     if let Some(resident) = process::resident_memory() {
         lines.bytes("used_memory_rss", resident);
@@ -228,7 +229,7 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
         ("mem_cluster_links", 0),
         ("mem_aof_buffer", 0),
         ("active_defrag_running", 0),
-        ("lazyfree_pending_objects", 0),
+        ("lazyfree_pending_objects", garbage as u64),
     ]);
 }
 

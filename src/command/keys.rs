@@ -131,8 +131,7 @@ pub const COMMANDS: &[Row] = &[
     },
 ];
 
-/// DEL, and UNLINK as well: what a list of a million elements takes to drop,
-/// half a millisecond, is not worth a thread to leave it to.
+/// DEL, and UNLINK as well: what is large is freed when nobody waits for it.
 fn del(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut removed = 0;
     for key in args.rest() {

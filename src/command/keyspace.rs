@@ -69,10 +69,8 @@ fn flushall(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     Ok(())
 }
 
-/// ASYNC, SYNC or neither. It makes no difference: dropping a million strings
-/// takes less than a millisecond, because they stand in pages, and a million
-/// lists with expiries 40 ms at worst with the binary's allocator. A thread
-/// to drop them would need an owner that waits for it.
+/// ASYNC, SYNC or neither. It makes no difference: what is much is freed when
+/// nobody waits for it.
 fn flush_type(mut args: Args<'_>) -> Result<()> {
     // One of them may stand there, not both.
     let _ = args.keyword("async") || args.keyword("sync");

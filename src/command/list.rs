@@ -369,8 +369,8 @@ fn lset(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
     let key = args.next()?;
     let handle = db.lookup(key).ok_or(Error::NO_SUCH_KEY)?;
     db.edit(key, handle, |list: &mut List| {
-        let at = index(args.int()?, list.len()).ok_or(Error::INDEX_OUT_OF_RANGE)?;
-        match list.set(at, args.next()?, limit) {
+        let at = index(args.int()?, list.len());
+        match list.set(at.unwrap_or(usize::MAX), args.next()?, limit) {
             true => Ok(Edited::Changed("lset", 1, ())),
             false => Err(Error::INDEX_OUT_OF_RANGE),
         }
@@ -395,6 +395,7 @@ fn linsert(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
         return Ok(());
     };
     let len = db.edit(key, handle, |list: &mut List| {
+        list.unpack_for(element.len(), limit);
         let mut found = None;
         list.search(End::Left, pivot, usize::MAX, |at| {
             found = Some(at);

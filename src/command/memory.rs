@@ -87,7 +87,7 @@ fn memory_usage(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> R
 
 /// Bytes of memory by what holds them.
 pub struct Memory {
-    /// Keys and values.
+    /// Keys and values, with what was removed and is not freed yet.
     pub dataset: usize,
     /// Tables that lead to them, and expiries.
     pub tables: usize,
@@ -112,10 +112,11 @@ impl Memory {
         clients += state.waiters.memory() + state.watchers.memory();
         clients += context.server.pubsub.memory();
         let keyspace = &context.turn.state().keyspace;
-        let (databases, garbage) = (&keyspace.databases, keyspace.garbage.memory());
+        let databases = &keyspace.databases;
+        let dataset: usize = databases.iter().map(Database::dataset).sum();
         let tables = |db: &Database| db.overhead() + db.expires_memory();
         let mut memory = Memory {
-            dataset: databases.iter().map(Database::dataset).sum::<usize>() + garbage,
+            dataset: dataset + keyspace.garbage.memory(),
             tables: databases.iter().map(tables).sum(),
             clients,
             keys: databases.iter().map(Database::len).sum(),

@@ -399,7 +399,11 @@ fn getrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
     let bytes = value.as_deref().unwrap_or_default();
     let range = range(start, end, bytes.len());
     match value {
-        Some(Str::Shared(bytes)) => reply.shared(&bytes.slice(range)),
+        // A part that waits to be read keeps the whole value alive, so that
+        // has to be little more.
+        Some(Str::Shared(bytes)) if range.len() >= bytes.len() / 8 * 7 => {
+            reply.shared(&bytes.slice(range));
+        }
         _ => reply.bulk(&bytes[range]),
     }
     Ok(())
@@ -739,6 +743,19 @@ mod tests {
         ];
         for (line, reply) in cases {
             assert_eq!(data.run(line), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unread_part_of_a_value_keeps_no_more_of_it_alive_than_it_is() {
+        let mut data = Data::new();
+        data.given(&[&format!("set k {}", "v".repeat(1 << 20))]);
+        // By reference, the part stands between its header and the line end.
+        for (end, pieces) in [(20_000, 0), (40_000, 0), (1 << 20, 2), ((1 << 20) - 9, 2)] {
+            for name in ["getrange", "substr"] {
+                let output = data.answer(&format!("{name} k 0 {end}"));
+                assert_eq!(output.pieces(), pieces, "{name} to {end}");
+            }
         }
     }
 

@@ -16,9 +16,14 @@ pub struct Garbage {
 }
 
 impl Garbage {
+    /// How many values and databases there are.
+    pub fn len(&self) -> usize {
+        self.values.len() + self.databases.len()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.databases.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of memory held.
@@ -68,9 +73,7 @@ impl Garbage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::ChunkLimit;
-    use crate::db::value::Encoding;
-    use crate::db::value::{End, List};
+    use crate::db::value::{ChunkLimit, Encoding, End, List};
 
     fn list(elements: usize) -> Value {
         let mut list = List::default();

@@ -467,7 +467,7 @@ impl Db<'_> {
         let (value, encoding) = self.database().value(handle).copied();
         let expires_at = self.database().expires_at(handle);
         let mut db = self.select(index);
-        let put = db.put(to, value, encoding, expires_at);
+        let put = db.put(to, value, encoding.of_copy(), expires_at);
         put.map_err(|_| Error::OUT_OF_MEMORY)?;
         db.event(KeyspaceEvents::GENERIC, "copy_to", to);
         Ok(())

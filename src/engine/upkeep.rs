@@ -1,5 +1,6 @@
 //! What the keyspace needs done that nobody waits for: keys whose time has
-//! come, and what clients that have gone leave behind.
+//! come, what was removed and is large, and what clients that have gone leave
+//! behind.
 //!
 //! It is done in steps, each shorter than anybody notices. Between two steps
 //! the lock goes to whoever waits for it: taken again at once, it would be had
@@ -137,6 +138,32 @@ mod tests {
         assert!(steps >= 3 * MANY / AT_ONCE, "{steps} steps");
         let left = [Target::Channel, Target::Pattern, Target::ShardChannel];
         assert_eq!(left.map(|target| pubsub.count(target)), [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_long_list_that_was_removed_is_freed_later() {
+        let engine = engine();
+        let mut client = client(&engine);
+        let elements = " 0123456789abcdef".repeat(MANY);
+        for line in ["DEL list", "SET list v", "RENAME other list", "FLUSHALL"] {
+            for _ in 0..200 {
+                client.line(&format!("RPUSH list{elements}"));
+            }
+            client.line("SET other v");
+            client.line(line);
+            assert!(
+                engine.lock().keyspace.garbage.memory() > 200 * MANY * 16,
+                "{line}"
+            );
+            let info = client.line("INFO memory");
+            assert!(
+                info.contains("\r\nlazyfree_pending_objects:1\r\n"),
+                "{line}: {info}"
+            );
+            until_done(&engine);
+            assert!(engine.lock().keyspace.garbage.is_empty(), "{line}");
+            client.line("DEL list");
+        }
     }
 
     #[test]

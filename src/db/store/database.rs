@@ -750,8 +750,7 @@ fn total<T>(places: &Places<T>, memory: impl Fn(&T) -> usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::ChunkLimit;
-    use crate::db::value::{End, List};
+    use crate::db::value::{ChunkLimit, End, List};
 
     fn set(database: &mut Database, key: &str, value: &[u8], expires_at: Option<i64>) {
         let (key, found) = (key.as_bytes(), database.find(key.as_bytes()));

@@ -306,18 +306,30 @@ impl List {
         }
     }
 
+    /// Becomes a large list if it would with one more element of `len` bytes.
+    /// Redis decides that before it looks whether there is one to replace, or
+    /// to insert another one beside.
+    pub fn unpack_for(&mut self, len: usize, limit: ChunkLimit) {
+        if let List::Packed(packed) = self
+            && !limit.admits_packed(packed, len)
+        {
+            self.unpack();
+        }
+    }
+
     /// Puts `element` in the place of the one at `index`; false if there is none.
     pub fn set(&mut self, index: usize, element: &[u8], limit: ChunkLimit) -> bool {
+        self.unpack_for(element.len(), limit);
         if index >= self.len() {
             return false;
         }
         match self {
-            List::Packed(packed) if limit.admits_change(packed, index, element.len()) => {
+            List::Packed(packed) => {
                 packed.replace(index, element);
                 packed.give_back();
             }
-            _ => {
-                self.unpack().set(index, element, limit);
+            List::Chunks(chunks) => {
+                chunks.set(index, element, limit);
                 self.shrink(limit);
             }
         }

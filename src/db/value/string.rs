@@ -46,6 +46,9 @@ pub enum Encoding {
     Raw,
     /// `embstr` or `raw`, never `int`.
     Text,
+    /// As [`Natural`](Encoding::Natural), but Redis would keep a small integer
+    /// for this key alone.
+    Own,
 }
 
 impl Encoding {
@@ -60,7 +63,16 @@ impl Encoding {
         match bits {
             0 => Encoding::Natural,
             1 => Encoding::Raw,
-            _ => Encoding::Text,
+            2 => Encoding::Text,
+            _ => Encoding::Own,
+        }
+    }
+
+    /// How a copy is to be named.
+    pub fn of_copy(self) -> Encoding {
+        match self {
+            Encoding::Natural => Encoding::Own,
+            encoding => encoding,
         }
     }
 
@@ -69,26 +81,29 @@ impl Encoding {
         if self.integer(string).is_some() {
             return "int";
         }
-        match self {
-            Encoding::Natural | Encoding::Text if string.len() <= EMBSTR_MAX => "embstr",
-            _ => "raw",
+        if self != Encoding::Raw && string.len() <= EMBSTR_MAX {
+            "embstr"
+        } else {
+            "raw"
         }
     }
 
     /// What OBJECT REFCOUNT answers for `string`.
     pub fn refcount(self, string: &[u8]) -> i32 {
         // Redis has one object for each of these numbers, which all keys
-        // share and which is never freed.
+        // share but those that are copies, and which is never freed.
         match self.integer(string) {
-            Some(0..10_000) => i32::MAX,
+            Some(0..10_000) if self == Encoding::Natural => i32::MAX,
             _ => 1,
         }
     }
 
     /// The integer that Redis would keep instead of the string.
     fn integer(self, string: &[u8]) -> Option<i64> {
-        let natural = self == Encoding::Natural;
-        natural.then(|| number::parse_i64(string)).flatten()
+        match self {
+            Encoding::Natural | Encoding::Own => number::parse_i64(string),
+            Encoding::Raw | Encoding::Text => None,
+        }
     }
 }
 
