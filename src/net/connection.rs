@@ -463,9 +463,9 @@ impl Connection {
     /// Writes `output` as far as the socket takes it; the rest goes back into
     /// the outbox.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<Written> {
-        let mut left = 0;
+        let mut sent = 0;
         while !output.is_empty() {
-            if left >= WRITE_MAX {
+            if sent >= WRITE_MAX {
                 drop(self.set_aside(output));
                 after_all_others(cx);
                 return Ok(Written::Enough);
@@ -487,7 +487,7 @@ impl Connection {
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
-                    left += len;
+                    sent += len;
                 }
                 Poll::Pending => {
                     self.put_back(output);
@@ -609,9 +609,7 @@ mod tests {
         let stream = Stream::Tcp(accepted.unwrap().0);
         let session = server.connect(-1, Peer::Local);
         let value = Bytes::from(vec![0; SHARE_MIN]);
-        let mut outbox = session.client.outbox.lock();
-        (0..1000).for_each(|_| outbox.output.share(&value));
-        drop(outbox);
+        (0..1000).for_each(|_| session.client.outbox.lock().output.share(&value));
         let mut connection = Connection::new(server.clone(), stream, session);
         let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx)));
         assert!(poll.await.is_pending());
