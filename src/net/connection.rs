@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
@@ -38,6 +38,8 @@ const SLICES_MAX: usize = 64;
 /// After so many bytes of replies a turn ends: they leave before more are made,
 /// and a client that does not read them is noticed.
 const OUTPUT_MAX: usize = 1024 * 1024;
+/// After so many bytes a write ends as well, however fast the client reads.
+const WRITE_MAX: usize = 512 * 1024;
 /// The worker keeps a buffer for replies of this many bytes.
 const OUTPUT_KEEP: usize = CHUNK;
 /// A busy outbox keeps a buffer of this many bytes, a burst of small messages;
@@ -112,6 +114,16 @@ enum State {
     Held,
 }
 
+/// How a write ended.
+enum Written {
+    /// All has left.
+    All,
+    /// The socket takes no more now.
+    AsMuchAsTaken,
+    /// It is the others' turn; the task goes on after them.
+    Enough,
+}
+
 impl Connection {
     /// Takes over an accepted socket, and the session that it was registered with.
     pub fn new(engine: Arc<Engine>, stream: Stream, session: Session) -> Connection {
@@ -169,7 +181,11 @@ impl Connection {
                 // It may read on, so what it has been given meanwhile is its own.
                 continue;
             }
-            let flushed = self.write(cx, &mut scratch.output)?;
+            let flushed = match self.write(cx, &mut scratch.output)? {
+                Written::All => true,
+                Written::AsMuchAsTaken => false,
+                Written::Enough => return Poll::Pending,
+            };
             let done = self.session.ending.is_some()
                 || (self.ended && (self.state != State::Running || !self.runnable));
             if done {
@@ -431,9 +447,15 @@ impl Connection {
     }
 
     /// Writes `output` as far as the socket takes it; the rest goes back into
-    /// the outbox. Answers whether all has left.
-    fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<bool> {
+    /// the outbox.
+    fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<Written> {
+        let mut sent = 0;
         while !output.is_empty() {
+            if sent >= WRITE_MAX {
+                drop(self.set_aside(output));
+                after_all_others(cx);
+                return Ok(Written::Enough);
+            }
             let written = match output.only() {
                 Some(bytes) => self.stream.poll_write(cx, bytes),
                 None => {
@@ -457,14 +479,15 @@ impl Connection {
                     self.session
                         .client
                         .note_activity_in(Duration::from_secs(second));
+                    sent += len;
                 }
                 Poll::Pending => {
                     self.put_back(output);
-                    return Ok(false);
+                    return Ok(Written::AsMuchAsTaken);
                 }
             }
         }
-        Ok(true)
+        Ok(Written::All)
     }
 
     /// Puts what has not left into the outbox, before what others have put
@@ -495,16 +518,26 @@ impl Connection {
     }
 }
 
+/// Has the task polled again when the others have had their turn, those
+/// included whose sockets the runtime has not looked at yet: it runs a task
+/// that is merely woken dozens of times before it does.
+fn after_all_others(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixStream;
+    use tokio::net::{TcpListener, TcpStream, UnixStream};
 
     use super::*;
     use crate::db::Db;
     use crate::engine::Wait;
     use crate::error::Result;
-    use crate::resp::Argv;
+    use crate::resp::{Argv, SHARE_MIN};
     use crate::session::Client;
     use crate::session::client::Peer;
     use crate::testing;
@@ -634,5 +667,23 @@ mod tests {
         in_an_hour(&engine);
         other.line("CLIENT UNPAUSE");
         until_active(&client).await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_sent_much_lets_the_others_have_their_turn() {
+        let engine = testing::engine();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap());
+        let (_reader, accepted) = tokio::join!(reader, listener.accept());
+        let stream = Stream::Tcp(accepted.unwrap().0);
+        let session = engine.server.connect(-1, Peer::Local);
+        let value = Bytes::from(vec![0; SHARE_MIN]);
+        (0..1000).for_each(|_| session.client.outbox.lock().output.share(&value));
+        let mut connection = Connection::new(engine.clone(), stream, session);
+        let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx)));
+        assert!(poll.await.is_pending());
+        // The socket would take more than the one write that reaches the bound.
+        let sent = engine.server.metrics.output_bytes.load(Relaxed) as usize;
+        assert!(sent < WRITE_MAX + SLICES_MAX * SHARE_MIN, "{sent}");
     }
 }

@@ -10,4 +10,4 @@ pub mod value;
 pub use argv::{Argv, OwnedArgv};
 pub use output::{Output, SHARE_MIN};
 pub use reply::{Protocol, Reply};
-pub use reused::{Lent, Reused};
+pub(crate) use reused::{Lent, Reused};

@@ -109,26 +109,9 @@ impl<'a> Reply<'a> {
         self.out.reserve(bytes.len() / width * room);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let out = self.out.buffer(room);
-            let start = out.len();
-            number(out, b'$', width as i64);
-            let header = out.len() - start;
-            out.resize(out.len() + width, 0);
-            out.extend_from_slice(b"\r\n");
-            let size = out.len() - start;
             // As many as the buffer takes: more go into the next one.
-            let count = ((out.capacity() - start) / size).min(rest.len() / width);
-            let (now, later) = rest.split_at(count * width);
-            let end = start + count * size;
-            while out.len() < end {
-                let more = (out.len() - start).min(end - out.len());
-                out.extend_from_within(start..start + more);
-            }
-            let strings = out[start..].chunks_exact_mut(size);
-            for (string, bytes) in strings.zip(now.chunks_exact(width)) {
-                string[header..header + width].copy_from_slice(bytes);
-            }
-            rest = later;
+            let done = strings(self.out.buffer(room), width, rest);
+            rest = &rest[done..];
         }
     }
 
@@ -269,6 +252,30 @@ fn number(out: &mut Vec<u8>, kind: u8, value: i64) {
         }
         _ => long_number(out, kind, value),
     }
+}
+
+/// Writes strings of `width` bytes, of which `out` takes at least one, as far
+/// as it does without growing; answers how many of `bytes` they were.
+// With the registers to itself it takes 2 % fewer instructions of an LRANGE.
+#[inline(never)]
+fn strings(out: &mut Vec<u8>, width: usize, bytes: &[u8]) -> usize {
+    let start = out.len();
+    number(out, b'$', width as i64);
+    let header = out.len() - start;
+    out.resize(out.len() + width, 0);
+    out.extend_from_slice(b"\r\n");
+    let size = out.len() - start;
+    let count = (bytes.len() / width).min((out.capacity() - start) / size);
+    let end = start + count * size;
+    while out.len() < end {
+        let more = (out.len() - start).min(end - out.len());
+        out.extend_from_within(start..start + more);
+    }
+    let strings = out[start..].chunks_exact_mut(size);
+    for (string, bytes) in strings.zip(bytes.chunks_exact(width)) {
+        string[header..header + width].copy_from_slice(bytes);
+    }
+    count * width
 }
 
 /// Writes `kind`, a number and a line end; numbers below 10^8 without a branch
