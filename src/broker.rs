@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use crate::allocator::Allocator;
 use crate::command;
 use crate::config::Config;
 use crate::engine;
 use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
+use crate::process;
 use crate::server::Server;
 use crate::session::client::Peer;
 
@@ -57,6 +61,7 @@ impl std::error::Error for StartError {}
 pub struct Builder {
     config: Config,
     config_file: Option<PathBuf>,
+    allocator: Option<Allocator>,
     error: Option<String>,
 }
 
@@ -70,6 +75,7 @@ impl Default for Builder {
         Builder {
             config,
             config_file: None,
+            allocator: None,
             error: None,
         }
     }
@@ -85,6 +91,14 @@ impl Builder {
     /// The file that the settings were read from, for CONFIG REWRITE.
     pub fn config_file(mut self, path: Option<PathBuf>) -> Builder {
         self.config_file = path;
+        self
+    }
+
+    /// The allocator that the program has chosen, so that memory that was freed
+    /// goes back to the system and INFO and MEMORY tell of it. Without this,
+    /// nothing is asked of any.
+    pub fn allocator(mut self, allocator: Allocator) -> Builder {
+        self.allocator = Some(allocator);
         self
     }
 
@@ -110,11 +124,10 @@ impl Builder {
         }
         let listeners = Listeners::bind(&self.config).map_err(StartError)?;
         let count = self.config.workers as usize;
-        let server = Arc::new(Server::new(
-            self.config,
-            self.config_file,
-            command::TABLE.entries.len(),
-        ));
+        let commands = command::TABLE.entries.len();
+        let mut server = Server::new(self.config, self.config_file, commands);
+        server.allocator = self.allocator;
+        let server = Arc::new(server);
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let system = |error: std::io::Error| {
@@ -226,6 +239,9 @@ impl Broker {
         timekeeper.spawn(async move { engine::expire(&server).await });
         let server = self.server.clone();
         timekeeper.spawn(async move { keep_house(&server).await });
+        if let Some(allocator) = &self.server.allocator {
+            timekeeper.spawn(give_back(allocator.purge, workers.all().to_vec()));
+        }
         Ok(())
     }
 
@@ -259,6 +275,33 @@ async fn keep_house(server: &Server) {
         server.keep_house();
         let hz = server.hot.hz.load(Relaxed).max(1);
         tokio::time::sleep(Duration::from_micros(1_000_000 / hz)).await;
+    }
+}
+
+/// Gives memory that was freed back to the system, which an allocator that is
+/// not called would never do.
+///
+/// Twice a second: mimalloc does it after a second, but on the thread that
+/// frees the next page, whose clients wait meanwhile. A thread of its own has
+/// the time that it takes.
+async fn give_back(purge: fn(), workers: Vec<Handle>) {
+    let resident = || process::resident_memory().map_or(0, |memory| memory.total);
+    let mut most = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        most = most.max(resident());
+        // Only the end of the broker cancels it, and this task with it.
+        let _ = tokio::task::spawn_blocking(purge).await;
+        let left = resident();
+        // What workers keep for themselves only they can give back. It is
+        // little, and after a million deletions it takes them 74 ms, so they
+        // are asked only when most of the rest has gone: a burst is over.
+        if left < most / 2 {
+            most = left;
+            for worker in &workers {
+                worker.spawn(async move { purge() });
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@
 //! session                   what belongs to one client
 //! metrics                   counters, and the logs of what was slow
 //! config db resp            settings; the data; the wire
-//! clock error events glob histogram long_double number password pause process words
+//! allocator clock error events glob histogram long_double number password pause process words
 //! ```
 //!
 //! The binary's `cli` stands on top and uses what an embedder can. Only `net`
@@ -43,6 +43,7 @@
 //! a setting is one row in `config::settings`. Help, introspection, checks and
 //! documentation derive from the rows.
 
+mod allocator;
 pub mod broker;
 mod clock;
 mod command;
@@ -68,6 +69,7 @@ mod server;
 mod session;
 mod words;
 
+pub use allocator::Allocator;
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
 

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::allocator::Allocator;
 use crate::clock::Clock;
 use crate::config::{Config, DebugCommand};
 use crate::db::{ChunkLimit, Db, Keyspace, Limits};
@@ -33,6 +34,8 @@ pub struct Server {
     config: RwLock<Config>,
     /// The file that they were read from.
     pub config_file: Option<PathBuf>,
+    /// The allocator of the program, if it was named.
+    pub allocator: Option<Allocator>,
     /// Those settings that every request needs.
     pub hot: Hot,
     /// What time it is.
@@ -107,6 +110,7 @@ impl Server {
         let server = Server {
             config: RwLock::new(Config::default()),
             config_file,
+            allocator: None,
             hot: Hot::default(),
             clock: Clock::system(),
             engine: Engine::new(keyspace),
