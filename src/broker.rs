@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::allocator::Allocator;
 use crate::command::TABLE;
 use crate::config::Config;
 use crate::engine::{Engine, upkeep};
@@ -55,6 +56,7 @@ impl std::error::Error for StartError {}
 pub struct Builder {
     config: Config,
     config_file: Option<PathBuf>,
+    allocator: Option<Allocator>,
     error: Option<String>,
 }
 
@@ -68,6 +70,7 @@ impl Default for Builder {
         Builder {
             config,
             config_file: None,
+            allocator: None,
             error: None,
         }
     }
@@ -83,6 +86,14 @@ impl Builder {
     /// The file that the settings were read from, for CONFIG REWRITE.
     pub fn config_file(mut self, path: Option<PathBuf>) -> Builder {
         self.config_file = path;
+        self
+    }
+
+    /// The allocator that the program has chosen, so that memory that was freed
+    /// goes back to the system and INFO and MEMORY tell of it. Without this,
+    /// nothing is asked of any.
+    pub fn allocator(mut self, allocator: Allocator) -> Builder {
+        self.allocator = Some(allocator);
         self
     }
 
@@ -110,7 +121,8 @@ impl Builder {
         let count = self.config.workers as usize;
         let commands = TABLE.commands().iter();
         let names = commands.map(|command| command.full_name.as_str());
-        let server = Server::new(self.config, self.config_file, names);
+        let mut server = Server::new(self.config, self.config_file, names);
+        server.allocator = self.allocator;
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let engine = Engine::new(server);
@@ -224,6 +236,10 @@ impl Broker {
         timekeeper.spawn(async move { upkeep::run(&engine).await });
         let engine = self.engine.clone();
         timekeeper.spawn(async move { house::keep(&engine.server).await });
+        if let Some(allocator) = &self.engine.server.allocator {
+            let (clock, purge) = (self.engine.server.clock, allocator.purge);
+            timekeeper.spawn(house::give_back(clock, purge, workers.all().to_vec()));
+        }
         Ok(())
     }
 

@@ -35,7 +35,8 @@
 //! metrics                   counters, and the logs of what was slow
 //! acl config db resp        who may; settings; the data; the wire
 //! error events segmented    texts, classes of events, a map that grows in parts
-//! clock process text        time; the operating system; numbers, patterns, words
+//! allocator clock process   memory; time; the operating system
+//! text                      numbers, patterns, words
 //! ```
 //!
 //! The binary's `cli` stands on top and uses what an embedder can. Only `net`
@@ -50,6 +51,7 @@
 //! introspection, checks and documentation derive from the rows.
 
 mod acl;
+mod allocator;
 pub mod broker;
 mod clock;
 mod command;
@@ -74,6 +76,7 @@ mod table;
 mod testing;
 mod text;
 
+pub use allocator::Allocator;
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
 

@@ -4,10 +4,28 @@
 use std::time::Duration;
 
 /// Bytes of memory that are resident.
-pub fn resident_memory() -> Option<u64> {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResidentMemory {
+    /// All of them.
+    pub total: u64,
+    /// Those that no file stands behind, as of programs and their libraries:
+    /// what allocators have, and stacks.
+    pub anonymous: u64,
+}
+
+/// Bytes of memory that are resident.
+pub fn resident_memory() -> Option<ResidentMemory> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    parse_resident_memory(&statm, rustix::param::page_size() as u64)
+}
+
+fn parse_resident_memory(statm: &str, page: u64) -> Option<ResidentMemory> {
+    let mut pages = statm.split(' ').skip(1).map(str::parse::<u64>);
+    let (total, of_files) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    Some(ResidentMemory {
+        total: total * page,
+        anonymous: total.saturating_sub(of_files) * page,
+    })
 }
 
 /// Bytes of memory that the machine has.
@@ -65,6 +83,17 @@ pub fn operating_system() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_files_is_told_apart() {
+        let expected = ResidentMemory {
+            total: 2768 << 12,
+            anonymous: 1744 << 12,
+        };
+        let statm = "298072 2768 1024 1029 0 266170 0\n";
+        assert_eq!(parse_resident_memory(statm, 4096), Some(expected));
+        assert_eq!(parse_resident_memory("298072", 4096), None);
+    }
 
     #[test]
     fn processor_time_is_found_behind_any_name() {

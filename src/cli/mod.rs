@@ -3,6 +3,7 @@
 //! Only this part of the crate prints or exits. What was asked for goes to standard output,
 //! everything about it to standard error.
 
+mod allocator;
 mod client;
 mod descriptors;
 mod failure;

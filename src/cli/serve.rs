@@ -19,6 +19,7 @@ use respd::config::{self, Config, ConfigError, Loaded, Origin};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::allocator::allocator;
 use super::descriptors::{Room, make_room};
 use super::failure::{Failure, print};
 use super::log::{Log, Output};
@@ -169,6 +170,7 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), Failure> {
     let builder = Broker::builder().config(config.clone());
     let broker = builder
         .config_file(config_file.clone())
+        .allocator(allocator())
         .start()
         .map_err(|error| Failure::Failed(one_line(&error.to_string())))?;
 

@@ -9,7 +9,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::memory::{Memory, human};
+use super::memory::{Held, Memory, human};
 use crate::process;
 use crate::pubsub::Target;
 use crate::server::{Endpoints, REDIS_VERSION};
@@ -199,8 +199,9 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     let memory = Memory::measure(context);
     let garbage = context.turn.state().keyspace.garbage.len();
     lines.bytes("used_memory", memory.used() as u64);
-    if let Some(resident) = process::resident_memory() {
-        lines.bytes("used_memory_rss", resident);
+    let held = Held::measure(context, &memory);
+    if let Some(held) = &held {
+        lines.bytes("used_memory_rss", held.resident as u64);
     }
     lines.bytes("used_memory_peak", memory.peak as u64);
     let percentage = memory.peak_percentage();
@@ -209,6 +210,10 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("used_memory_dataset", memory.dataset);
     let percentage = memory.dataset_percentage();
     lines.field("used_memory_dataset_perc", format_args!("{percentage:.2}%"));
+    let by_allocator = held.as_ref().and_then(Held::by_allocator);
+    for (name, bytes) in by_allocator.into_iter().flatten() {
+        lines.field(&format!("allocator_{name}"), bytes);
+    }
     if let Some(total) = process::machine_memory() {
         lines.bytes("total_system_memory", total);
     }
@@ -220,6 +225,11 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     ]);
     lines.bytes("maxmemory", 0);
     lines.field("maxmemory_policy", "noeviction");
+    for surplus in held.iter().flat_map(Held::surpluses) {
+        let (name, ratio) = (surplus.name, surplus.ratio);
+        lines.field(&format!("{name}_ratio"), format_args!("{ratio:.2}"));
+        lines.field(&format!("{name}_bytes"), surplus.bytes);
+    }
     lines.fields(&[
         ("mem_not_counted_for_evict", 0),
         ("mem_replication_backlog", 0),
@@ -228,6 +238,11 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
         ("mem_clients_normal", memory.clients as u64),
         ("mem_cluster_links", 0),
         ("mem_aof_buffer", 0),
+    ]);
+    let allocator = context.server.allocator.as_ref();
+    let allocator = allocator.map_or("unknown", |allocator| &allocator.name);
+    lines.field("mem_allocator", allocator);
+    lines.fields(&[
         ("active_defrag_running", 0),
         ("lazyfree_pending_objects", garbage as u64),
     ]);

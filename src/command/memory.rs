@@ -1,9 +1,10 @@
 //! MEMORY: what takes how much.
 //!
-//! No allocator is asked, because an embedder's may be any. What is used is
-//! told from what tables, values and connections hold, so it grows and shrinks
-//! with the data; what the process holds beyond that shows in its resident
-//! memory. Both are in INFO. DOCTOR's words are our own.
+//! What is used is told from what tables, values and connections hold, so it
+//! grows and shrinks with the data, whatever allocator an embedder has. What
+//! the process holds for it is what the system says. Both are in INFO. The
+//! allocator, if the broker was told of it, gives back what is free and speaks
+//! for itself in MALLOC-STATS. DOCTOR's words are our own.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -150,6 +151,110 @@ impl Memory {
     }
 }
 
+/// What the process holds of the system's memory for what is used.
+pub struct Held {
+    used: usize,
+    /// Bytes that are resident, of programs and libraries too.
+    pub resident: usize,
+    /// Bytes that the allocator has, if there is one that is known: all that
+    /// is resident and no file's.
+    allocator: Option<usize>,
+}
+
+/// By how much something is more than something else that it holds.
+pub struct Surplus {
+    /// As INFO names it, with `_ratio` or `_bytes` behind it.
+    pub name: &'static str,
+    /// As MEMORY STATS names the ratio, and the bytes.
+    stats_names: [&'static str; 2],
+    /// The one divided by the other.
+    pub ratio: f64,
+    /// The one without the other.
+    pub bytes: i64,
+}
+
+impl Surplus {
+    fn new(name: &'static str, stats_names: [&'static str; 2], of: usize, over: usize) -> Surplus {
+        Surplus {
+            name,
+            stats_names,
+            ratio: of as f64 / over.max(1) as f64,
+            bytes: of as i64 - over as i64,
+        }
+    }
+}
+
+impl Held {
+    /// Asks the system, which may not say.
+    pub fn measure(context: &Context<'_>, memory: &Memory) -> Option<Held> {
+        let resident = process::resident_memory()?;
+        let known = context.server.allocator.is_some();
+        Some(Held {
+            used: memory.used(),
+            resident: resident.total as usize,
+            allocator: known.then_some(resident.anonymous as usize),
+        })
+    }
+
+    /// Bytes that the allocator has handed out, those of the pages that they
+    /// are in, and those that are resident, by the ends of their names.
+    ///
+    /// Of one that does not count the first two, as ours, Redis tells what is
+    /// used and what is resident instead; which is near the truth where what
+    /// is free goes back within a second.
+    pub fn by_allocator(&self) -> Option<[(&'static str, usize); 3]> {
+        let resident = self.allocator?;
+        Some([
+            ("allocated", self.used),
+            ("active", resident),
+            ("resident", resident),
+        ])
+    }
+
+    /// What each holds beyond what it is held for.
+    pub fn surpluses(&self) -> Vec<Surplus> {
+        let mut surpluses = Vec::new();
+        if let Some([(_, allocated), (_, active), (_, resident)]) = self.by_allocator() {
+            surpluses.extend([
+                Surplus::new(
+                    "allocator_frag",
+                    [
+                        "allocator-fragmentation.ratio",
+                        "allocator-fragmentation.bytes",
+                    ],
+                    active,
+                    allocated,
+                ),
+                Surplus::new(
+                    "allocator_rss",
+                    ["allocator-rss.ratio", "allocator-rss.bytes"],
+                    resident,
+                    active,
+                ),
+                Surplus::new(
+                    "rss_overhead",
+                    ["rss-overhead.ratio", "rss-overhead.bytes"],
+                    self.resident,
+                    resident,
+                ),
+            ]);
+        }
+        surpluses.push(Surplus::new(
+            "mem_fragmentation",
+            ["fragmentation", "fragmentation.bytes"],
+            self.resident,
+            self.used,
+        ));
+        surpluses
+    }
+
+    /// Whether far more is held than is used: more than twice that, and what a
+    /// process takes that has just started.
+    fn is_too_much(&self) -> bool {
+        self.resident > self.used.saturating_mul(2).saturating_add(20 << 20)
+    }
+}
+
 fn percentage(part: usize, whole: usize) -> f64 {
     match whole {
         0 => 0.0,
@@ -159,24 +264,53 @@ fn percentage(part: usize, whole: usize) -> f64 {
 
 fn memory_doctor(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let memory = Memory::measure(context);
-    let used = human(memory.used() as u64);
-    let resident = process::resident_memory().map_or_else(|| "an unknown amount".into(), human);
-    let share = memory.dataset_percentage().round();
-    let advice = match memory.clients > memory.dataset + memory.tables {
-        true => "Connections take more than the data: CLIENT LIST shows in omem who does not read.",
-        false => "Nothing stands out.",
-    };
-    let report = format!(
-        "{} keys take {used} with their tables and connections, {share} % of it keys and values. \
-         The process as a whole has {resident} resident. {advice}\n",
-        memory.keys
-    );
+    let held = Held::measure(context, &memory);
+    let report = diagnose(&memory, held.as_ref());
     reply.verbatim("txt", report.as_bytes());
     Ok(())
 }
 
+/// What there is and what stands out of it, in words.
+fn diagnose(memory: &Memory, held: Option<&Held>) -> String {
+    let used = human(memory.used() as u64);
+    let share = memory.dataset_percentage().round();
+    let resident = held.map(|held| human(held.resident as u64));
+    let resident = resident.unwrap_or_else(|| "an unknown amount".into());
+    let mut report = format!(
+        "{} keys take {used} with their tables and connections, {share} % of it keys and values. \
+         The process as a whole has {resident} resident.",
+        memory.keys
+    );
+    let said_before = report.len();
+    if memory.clients > memory.dataset + memory.tables {
+        report += " Connections take more than the data: \
+                   CLIENT LIST shows in omem who does not read.";
+    }
+    if let Some(held) = held.filter(|held| held.is_too_much()) {
+        report += " That is far more than is used. ";
+        report += match held.allocator {
+            Some(_) => {
+                "What was freed goes back within a second; what stays is scattered among what is \
+                 still there, as when most of many keys were deleted one by one."
+            }
+            None => {
+                "The rest belongs to the program that the broker runs in, or is free and kept by \
+                 its allocator."
+            }
+        };
+    }
+    if report.len() == said_before {
+        report += " Nothing stands out.";
+    }
+    report.push('\n');
+    report
+}
+
 fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let memory = Memory::measure(context);
+    let held = Held::measure(context, &memory);
+    let by_allocator = held.as_ref().and_then(Held::by_allocator);
+    let surpluses = held.map(|held| held.surpluses()).unwrap_or_default();
     let databases = &context.turn.state().keyspace.databases;
     let used = databases
         .iter()
@@ -188,7 +322,8 @@ fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -
             reply.len(*value);
         }
     };
-    reply.map(14 + used.clone().count());
+    let rows = 14 + by_allocator.map_or(0, |figures| figures.len()) + 2 * surpluses.len();
+    reply.map(rows + used.clone().count());
     figures(
         reply,
         &[
@@ -227,17 +362,38 @@ fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -
     reply.double(memory.dataset_percentage());
     reply.bulk(b"peak.percentage");
     reply.double(memory.peak_percentage());
+    for (name, bytes) in by_allocator.into_iter().flatten() {
+        reply.bulk(format!("allocator.{name}").as_bytes());
+        reply.len(bytes);
+    }
+    for surplus in surpluses {
+        let [ratio, bytes] = surplus.stats_names;
+        reply.bulk(ratio.as_bytes());
+        reply.double(surplus.ratio);
+        reply.bulk(bytes.as_bytes());
+        reply.int(surplus.bytes);
+    }
     Ok(())
 }
 
-fn memory_malloc_stats(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    // What Redis answers when it was built with another allocator than its own.
-    reply.bulk(b"Stats not supported for the current allocator");
+fn memory_malloc_stats(
+    context: &mut Context<'_>,
+    _: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    match &context.server.allocator {
+        Some(allocator) => reply.verbatim("txt", (allocator.report)().as_bytes()),
+        // What Redis answers if it cannot ask its allocator.
+        None => reply.bulk(b"Stats not supported for the current allocator"),
+    }
     Ok(())
 }
 
-fn memory_purge(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    // There is nothing to ask for it, which Redis answers with OK, too.
+fn memory_purge(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // Redis, too, answers OK if it cannot ask its allocator.
+    if let Some(allocator) = &context.server.allocator {
+        (allocator.purge)();
+    }
     reply.ok();
     Ok(())
 }
@@ -262,6 +418,42 @@ mod tests {
     use super::*;
     use crate::engine::upkeep;
     use crate::testing::{client, engine};
+
+    #[test]
+    fn the_doctor_sees_what_is_held_in_vain() {
+        let memory = Memory {
+            dataset: 10 << 20,
+            tables: 1 << 20,
+            clients: 1000,
+            keys: 3,
+            peak: 0,
+        };
+        let diagnose = |resident, allocator| {
+            let used = memory.used();
+            let held = Held {
+                used,
+                resident,
+                allocator,
+            };
+            super::diagnose(&memory, Some(&held))
+        };
+        let healthy = diagnose(40 << 20, Some(30 << 20));
+        assert!(
+            healthy.ends_with("40.00M resident. Nothing stands out.\n"),
+            "{healthy}"
+        );
+        for (allocator, cause) in [
+            (Some(530 << 20), "scattered"),
+            (None, "kept by its allocator"),
+        ] {
+            let report = diagnose(540 << 20, allocator);
+            assert!(
+                report.contains("540.00M resident. That is far more"),
+                "{report}"
+            );
+            assert!(report.contains(cause), "{report}");
+        }
+    }
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_that_fits() {

@@ -56,6 +56,11 @@ impl Workers {
         &self.handles[0]
     }
 
+    /// All of them.
+    pub fn all(&self) -> &[Handle] {
+        &self.handles
+    }
+
     /// Where to spawn what waits for time, and for nothing else.
     pub fn timekeeper(&self) -> &Handle {
         &self.timekeeper
@@ -103,7 +108,9 @@ fn start(
         let runtime = Builder::new_current_thread().enable_all().build();
         workers.push(start(format!("respd-{index}"), runtime)?);
     }
-    let runtime = Builder::new_current_thread().enable_time().build();
+    let mut runtime = Builder::new_current_thread();
+    // The name is that of the thread beside it, for what would hold it up.
+    let runtime = runtime.enable_time().thread_name("respd-beside").build();
     Ok((workers, start("respd-time".into(), runtime)?))
 }
 

@@ -5,7 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::Server;
+use crate::clock::Clock;
+use crate::process;
 use crate::session::ClientFlags;
 use crate::session::client::{Client, Peer};
 
@@ -19,6 +23,33 @@ pub async fn keep(server: &Server) {
             .clock
             .sleep(Duration::from_micros(1_000_000 / hz))
             .await;
+    }
+}
+
+/// Gives memory that was freed back to the system, which an allocator that is
+/// not called would never do, until the task is dropped.
+///
+/// Twice a second: mimalloc does it after a second, but on the thread that
+/// frees the next page, whose clients wait meanwhile. A thread of its own has
+/// the time that it takes.
+pub async fn give_back(clock: Clock, purge: fn(), workers: Vec<Handle>) {
+    let resident = || process::resident_memory().map_or(0, |memory| memory.total);
+    let mut most = 0;
+    loop {
+        clock.sleep(Duration::from_millis(500)).await;
+        most = most.max(resident());
+        // Only the end of the broker cancels it, and this task with it.
+        let _ = tokio::task::spawn_blocking(purge).await;
+        let left = resident();
+        // What workers keep for themselves only they can give back. It is
+        // little, and takes them some milliseconds, so they are asked only when
+        // most of the rest has gone: a burst is over.
+        if left < most / 2 {
+            most = left;
+            for worker in &workers {
+                worker.spawn(async move { purge() });
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use live::{Live, data_limits};
 
+use crate::allocator::Allocator;
 use crate::clock::Clock;
 use crate::config::{Config, DebugCommand};
 use crate::metrics::{Latency, Metrics, SlowLog};
@@ -37,6 +38,8 @@ pub struct Server {
     config: RwLock<Config>,
     /// The file that they were read from.
     pub config_file: Option<PathBuf>,
+    /// The allocator of the program, if it was named.
+    pub allocator: Option<Allocator>,
     /// Those settings that every request needs.
     pub live: Live,
     /// What time it is.
@@ -88,6 +91,7 @@ impl Server {
         let server = Server {
             config: RwLock::new(Config::default()),
             config_file,
+            allocator: None,
             live: Live::default(),
             clock: Clock::system(),
             pubsub: PubSub::default(),

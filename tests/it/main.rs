@@ -1,5 +1,6 @@
 //! Drives running brokers, as their users do.
 
+mod allocator;
 mod architecture;
 mod binary;
 mod blocked;
