@@ -575,23 +575,24 @@ pub fn move_one(
 ) -> Result<()> {
     let limit = db.limits().list_chunk;
     // The source's type counts first.
-    let element = db.value::<List>(handle)?.peek(ends.0);
-    let element = element.unwrap_or_default().to_vec();
+    db.value::<List>(handle)?;
     let target = db.lookup(to);
     if let Some(target) = target {
         db.value::<List>(target)?;
     }
     // The push comes first among the events, and does not count as a change of
     // its own. A list whose only element goes round never becomes empty.
-    if from == to {
+    let element = if from == to {
         db.edit(from, handle, |list: &mut List| {
-            list.drop_end(ends.0, 1, limit);
-            list.push(ends.1, &element, limit);
-            Ok(Edited::Changed(pushed(ends.1), 0, ()))
-        })?;
+            let element = list.rotate(ends.0, ends.1, limit);
+            Ok(Edited::Changed(pushed(ends.1), 0, element))
+        })?
     } else {
+        let element = db.value::<List>(handle)?.peek(ends.0);
+        let element = element.unwrap_or_default().to_vec();
         push_all(db, to, target, ends.1, std::iter::once(&element[..]), 0)?;
-    }
+        element
+    };
     db.edit(from, handle, |list: &mut List| {
         if from != to {
             list.drop_end(ends.0, 1, limit);

@@ -1,5 +1,5 @@
 //! What was removed and is so large that to free it takes a while: it waits
-//! here to be freed a little at a time, or by somebody who holds no lock.
+//! here to be freed a little at a time.
 
 use super::store::Database;
 use super::value::Value;

@@ -187,19 +187,28 @@ impl Db<'_> {
     }
 
     /// The entry of any key. Those that it comes upon and whose time has come
-    /// are removed; where they are kept, one of them may be the answer, as in
-    /// Redis.
+    /// are removed. Where they are kept, one of them may be the answer after a
+    /// hundred tries, as in Redis; and so it may where they are not, after more,
+    /// or else nobody else would get anything done while ten million are due.
     pub fn random(&mut self) -> Option<Handle> {
-        const TRIES: usize = 100;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let Keyspace { databases, rng, .. } = &mut *self.keyspace;
-            let handle = databases[self.index].random(|n| rng.usize(..n))?;
-            if !self.expire_if_due(handle) || self.keyspace.keeps_expired && tries == TRIES {
+        let tries = if self.keyspace.keeps_expired {
+            100
+        } else {
+            1000
+        };
+        for _ in 1..tries {
+            let handle = self.draw()?;
+            if !self.expire_if_due(handle) {
                 return Some(handle);
             }
         }
+        self.draw()
+    }
+
+    /// The entry of any key that is stored.
+    fn draw(&mut self) -> Option<Handle> {
+        let Keyspace { databases, rng, .. } = &mut *self.keyspace;
+        databases[self.index].random(|n| rng.usize(..n))
     }
 
     /// The string that `handle` stands for, or WRONGTYPE.
@@ -234,7 +243,7 @@ impl Db<'_> {
 
     /// Edits the value that `handle` stands for and that is no string, or
     /// answers WRONGTYPE if it is of another kind. An edit that answers an
-    /// error has changed nothing.
+    /// error has changed nothing that can be seen but by its encoding.
     #[inline]
     pub fn edit<K: OfKind, R>(
         &mut self,
@@ -329,10 +338,7 @@ impl Db<'_> {
             Some(Str::Shared(_)) => {
                 let value = found.and_then(|handle| self.database_mut().value_mut(handle));
                 let string = value.and_then(Bytes::of_mut).expect("it is a long string");
-                value::modify(string, |bytes| {
-                    bytes.resize(len.max(bytes.len()), 0);
-                    write(bytes);
-                });
+                value::modify(string, len, write);
                 self.string_changed(key, found, event);
                 return Ok(());
             }
@@ -574,6 +580,22 @@ mod tests {
     fn events(keyspace: &mut Keyspace) -> Vec<&'static str> {
         let events = std::mem::take(&mut keyspace.journal.events);
         events.iter().map(|event| event.name).collect()
+    }
+
+    #[test]
+    fn a_random_key_is_not_looked_for_among_all_whose_time_has_come() {
+        let mut keyspace = keyspace();
+        let mut db = Db::new(&mut keyspace, 0, 1, true);
+        for n in 0..5_000 {
+            let key = n.to_string().into_bytes();
+            let expiry = Expiry::At(2);
+            db.set_string(&key, None, b"v", Encoding::Natural, expiry, "set")
+                .unwrap();
+        }
+        let mut db = Db::new(&mut keyspace, 0, 3, true);
+        assert!(db.random().is_some());
+        let left = keyspace.databases[0].len();
+        assert!((3_900..4_500).contains(&left), "{left} are left");
     }
 
     #[test]

@@ -86,8 +86,8 @@ fn step(engine: &Engine) -> Option<Duration> {
     if more {
         return Some(Duration::ZERO);
     }
-    // The wall clock may be set while we sleep: look at least once a minute.
-    wakes_at.map(|at| Duration::from_millis((at - now).clamp(1, 60_000) as u64))
+    // The wall clock may be set while we sleep: look at least once a second.
+    wakes_at.map(|at| Duration::from_millis((at - now).clamp(1, 1000) as u64))
 }
 
 /// Does all that is to be done now.

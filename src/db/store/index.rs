@@ -469,7 +469,12 @@ impl Index {
         if self.is_empty() {
             return None;
         }
-        let largest = self.segments.iter().map(Segment::capacity).max()?;
+        // Of so many that to look at them takes a while, some are full-grown.
+        const FEW: usize = 64;
+        let largest = match self.segments.len() {
+            0..FEW => self.segments.iter().map(Segment::capacity).max()?,
+            _ => BUCKETS_MAX * WIDTH,
+        };
         loop {
             // Each prefix is as likely as any other; a segment that covers
             // several is drawn as much oftener, and that is made up for here.

@@ -35,7 +35,7 @@ pub trait Held {
     fn pieces(&self) -> usize;
 
     /// Frees some of its pieces, as many as `budget` has left; answers whether
-    /// no more than one is left. Nobody can see the value any more.
+    /// the rest goes at once. Nobody can see the value any more.
     fn free_some(&mut self, budget: &mut usize) -> bool {
         // What is not in pieces goes at once.
         *budget = budget.saturating_sub(self.pieces());

@@ -215,6 +215,20 @@ impl List {
         }
     }
 
+    /// Moves the element at `from` of a list that is not empty to the end
+    /// `to`, and answers it.
+    pub fn rotate(&mut self, from: End, to: End, limit: ChunkLimit) -> Vec<u8> {
+        let element = self.peek(from).unwrap_or_default().to_vec();
+        // Whether it is small enough to be packed counts when it is back.
+        match self {
+            List::Packed(packed) => packed.drop_end(from, 1),
+            List::Chunks(chunks) => chunks.drop_end(from, 1),
+        }
+        self.push(to, &element, limit);
+        self.shrink(limit);
+        element
+    }
+
     /// The element at `index`, which counts from the left.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         match self {
@@ -801,6 +815,23 @@ mod tests {
         list.drop_end(End::Left, 190, limit);
         assert!(list.memory() < 1000, "{}", list.memory());
     }
+    #[test]
+    fn a_list_that_is_rotated_is_packed_when_the_element_is_back() {
+        let limit = ChunkLimit::from_setting(8);
+        let mut list = List::default();
+        for n in 0..9 {
+            list.push(End::Right, &[n], limit);
+        }
+        list.drop_end(End::Right, 4, limit);
+        assert_eq!(list.encoding_name(), "quicklist");
+        assert_eq!(list.rotate(End::Right, End::Left, limit), [4]);
+        // As the source of 7.2 has it: it counts five elements, not four.
+        assert_eq!(list.encoding_name(), "quicklist");
+        assert_eq!(list.iter().collect::<Vec<_>>().concat(), [4, 0, 1, 2, 3]);
+        list.drop_end(End::Right, 1, limit);
+        assert_eq!(list.encoding_name(), "listpack");
+    }
+
     #[test]
     fn elements_of_one_length_stand_bare() {
         let limit = ChunkLimit::default();

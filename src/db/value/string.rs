@@ -139,12 +139,54 @@ impl Held for Bytes {
     }
 }
 
-/// Lets `change` modify a long string, without a copy if nobody else reads it.
-pub fn modify(string: &mut Bytes, change: impl FnOnce(&mut BytesMut)) {
-    let taken = std::mem::take(string);
-    let mut buffer = taken
-        .try_into_mut()
-        .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    change(&mut buffer);
+/// Grows a long string to at least `len` bytes, with zeros, and has `write`
+/// change them, without a copy if nobody else reads it and there is room. One
+/// that grows gets an eighth more than it needs, which is not told of: by
+/// doubling, a byte that is appended would hold as much as all before it.
+pub fn modify(string: &mut Bytes, len: usize, write: impl FnOnce(&mut [u8])) {
+    let len = len.max(string.len());
+    let copied = |old: &[u8]| {
+        let room = if len > old.len() { len / 8 } else { 0 };
+        let mut buffer = BytesMut::with_capacity(len + room);
+        buffer.extend_from_slice(old);
+        buffer
+    };
+    let mut buffer = match std::mem::take(string).try_into_mut() {
+        Ok(own) if own.capacity() >= len => own,
+        Ok(own) => copied(&own),
+        Err(shared) => copied(&shared),
+    };
+    buffer.resize(len, 0);
+    write(&mut buffer);
     *string = buffer.freeze();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_that_grows_takes_little_more_than_it_needs() {
+        let mut string = Bytes::from(vec![b'x'; 100_000]);
+        let mut moved = 0;
+        for len in 100_001..120_000 {
+            let before = string.as_ptr();
+            modify(&mut string, len, |bytes| bytes[len - 1] = b'y');
+            moved += usize::from(string.as_ptr() != before);
+            assert_eq!(string.len(), len);
+        }
+        assert!(moved <= 2, "copied {moved} times");
+        let own = string.try_into_mut().expect("nobody else has it");
+        assert!(own.capacity() < 120_000 * 5 / 4, "{}", own.capacity());
+        assert!(own[..100_000].iter().all(|&byte| byte == b'x'));
+        assert!(own[100_000..].iter().all(|&byte| byte == b'y'));
+    }
+
+    #[test]
+    fn a_string_that_somebody_reads_is_left_alone() {
+        let mut string = Bytes::from_static(b"before");
+        let read = string.clone();
+        modify(&mut string, 0, |bytes| bytes[0] = b'B');
+        assert_eq!((&string[..], &read[..]), (&b"Before"[..], &b"before"[..]));
+    }
 }
