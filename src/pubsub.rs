@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
 use crate::segmented::SegmentedMap;
 use crate::session::delivery::Delivery;
-use crate::session::{Client, ClientFlags, Names, Session, Subscriptions};
+use crate::session::{Client, ClientFlags, NameSet, Session, Subscriptions};
 use crate::text::glob;
 
 type Subscribers = Vec<Arc<Client>>;
@@ -69,7 +69,7 @@ pub enum Target {
 
 impl Target {
     /// The names of this kind that a client is subscribed to.
-    pub fn names(self, subscriptions: &mut Subscriptions) -> &mut Names {
+    pub fn names(self, subscriptions: &mut Subscriptions) -> &mut NameSet {
         match self {
             Target::Channel => &mut subscriptions.channels,
             Target::Pattern => &mut subscriptions.patterns,

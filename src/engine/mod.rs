@@ -2,7 +2,7 @@
 //!
 //! A [`Turn`] is what one client does at one go: it takes the lock at the
 //! first command that needs data, keeps it to the end of the batch, and reads
-//! the clock once. After each command, or transaction, [`settle`] draws the
+//! the clock again only after a command that took long. After each command, or transaction, [`settle`] draws the
 //! consequences while the lock is still held. What nobody waits for is done in
 //! steps by [`upkeep`]. No lock is held across an await.
 

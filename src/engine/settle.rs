@@ -33,11 +33,11 @@ pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> b
     let State {
         keyspace,
         watchers,
-        told,
+        changes_told,
         ..
     } = state;
     let known = keyspace.journal.changes.len();
-    for change in &keyspace.journal.changes[*told..] {
+    for change in &keyspace.journal.changes[*changes_told..] {
         match change {
             &Change::Key { db, ref key } => {
                 let key = keyspace.journal.key(key);
@@ -50,7 +50,7 @@ pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> b
             }
         }
     }
-    *told = known;
+    *changes_told = known;
     receivers > 0
 }
 
@@ -87,7 +87,7 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
         settled = known;
     }
     state.keyspace.clear_changes();
-    state.told = 0;
+    state.changes_told = 0;
     key.shrink_to(KEEP);
     state.scratch.key = key;
     state.note_observers();

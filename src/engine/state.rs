@@ -16,7 +16,7 @@ pub struct State {
     /// Clients that want to know whether a key has changed.
     pub watchers: Watchers,
     /// How many of the journal's changes the watchers know of.
-    pub told: usize,
+    pub changes_told: usize,
     pub(super) scratch: Scratch,
 }
 
@@ -37,7 +37,7 @@ impl State {
             keyspace,
             waiters: Waiters::default(),
             watchers: Watchers::default(),
-            told: 0,
+            changes_told: 0,
             scratch: Scratch::default(),
         }
     }
@@ -66,7 +66,7 @@ impl State {
         self.watchers.mark_all();
         self.keyspace.journal.events.clear();
         self.keyspace.clear_changes();
-        self.told = 0;
+        self.changes_told = 0;
         self.scratch = Scratch::default();
     }
 }

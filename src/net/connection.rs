@@ -90,7 +90,7 @@ pub struct Connection {
     input_memory: usize,
     /// There may be a request in `input` that can run.
     runnable: bool,
-    state: State,
+    phase: Phase,
     /// The end of a blocked client's patience.
     timer: Option<Timer>,
     waker: Option<Waker>,
@@ -105,7 +105,7 @@ pub struct Connection {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+enum Phase {
     /// Requests run as they come.
     Running,
     /// A blocking command waits; the others queue behind it.
@@ -135,7 +135,7 @@ impl Connection {
             input: BytesMut::new(),
             input_memory: 0,
             runnable: false,
-            state: State::Running,
+            phase: Phase::Running,
             timer: None,
             waker: None,
             ended: false,
@@ -177,7 +177,7 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             self.take_up(cx, &mut scratch.output);
-            if self.ended && self.state == State::Blocked && !self.leave() {
+            if self.ended && self.phase == Phase::Blocked && !self.leave() {
                 // It may read on, so what it has been given meanwhile is its own.
                 continue;
             }
@@ -187,9 +187,9 @@ impl Connection {
                 Written::Enough => return Poll::Pending,
             };
             let done = self.session.ending.is_some()
-                || (self.ended && (self.state != State::Running || !self.runnable));
+                || (self.ended && (self.phase != Phase::Running || !self.runnable));
             if done {
-                return if flushed || self.state != State::Running {
+                return if flushed || self.phase != Phase::Running {
                     Poll::Ready(Ok(()))
                 } else {
                     Poll::Pending
@@ -201,7 +201,7 @@ impl Connection {
                 let mut outbox = self.session.client.outbox.lock();
                 outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
             }
-            let more = if self.state == State::Running && self.runnable {
+            let more = if self.phase == Phase::Running && self.runnable {
                 self.run_input(scratch);
                 self.runnable
             } else {
@@ -259,21 +259,21 @@ impl Connection {
             .timer
             .as_mut()
             .is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
-        if elapsed && self.state == State::Blocked {
+        if elapsed && self.phase == Phase::Blocked {
             Turn::new(&self.engine).time_out(client);
         }
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
         outbox.output.drain_into(output, OUTBOX_KEEP);
         drop(outbox);
-        let over = match self.state {
-            State::Running => return,
-            State::Blocked => resumed,
-            State::Held => !client.flags().contains(ClientFlags::PAUSED),
+        let over = match self.phase {
+            Phase::Running => return,
+            Phase::Blocked => resumed,
+            Phase::Held => !client.flags().contains(ClientFlags::PAUSED),
         };
         if over {
             client.note_activity(self.engine.server.clock.uptime());
-            self.state = State::Running;
+            self.phase = Phase::Running;
             self.timer = None;
             self.runnable = !self.input.is_empty();
         }
@@ -311,7 +311,7 @@ impl Connection {
             .input_bytes
             .fetch_add(len as u64, Relaxed);
         let end = kept + len;
-        if kept < self.input.len() || self.state != State::Running {
+        if kept < self.input.len() || self.phase != Phase::Running {
             self.input.extend_from_slice(&read[kept..end]);
             self.runnable = self.decoder.missing(self.input.len()) == 0;
             // Who is still sending is not idle, though nothing of it has run.
@@ -437,10 +437,10 @@ impl Connection {
         match progress.stopped? {
             Stopped::Ended => return Some(buffer.len()),
             Stopped::Blocked(deadline) => {
-                self.state = State::Blocked;
+                self.phase = Phase::Blocked;
                 self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
             }
-            Stopped::Held => self.state = State::Held,
+            Stopped::Held => self.phase = Phase::Held,
             Stopped::OutputFull => {}
         }
         Some(progress.end)

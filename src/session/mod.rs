@@ -85,22 +85,22 @@ impl Watch {
 #[derive(Default)]
 pub struct Subscriptions {
     /// SUBSCRIBE
-    pub channels: Names,
+    pub channels: NameSet,
     /// PSUBSCRIBE
-    pub patterns: Names,
+    pub patterns: NameSet,
     /// SSUBSCRIBE
-    pub shard_channels: Names,
+    pub shard_channels: NameSet,
 }
 
 /// Names of channels or patterns.
 #[derive(Default)]
-pub struct Names {
+pub struct NameSet {
     names: SegmentedMap<Bytes, ()>,
     /// Of all names.
     bytes: usize,
 }
 
-impl Names {
+impl NameSet {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()

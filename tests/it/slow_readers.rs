@@ -50,7 +50,7 @@ fn replies_that_nobody_reads_take_no_more_memory_than_the_limit() {
         assert!(sent < 10_000, "{request:?}: it is never cut off");
         let peak = Footprint::of(broker.process.id()).peak - before.resident;
         assert!(
-            peak < 48 << 20,
+            peak < 16 << 20,
             "{request:?}: {peak} bytes for a limit of 8 MB"
         );
         assert_eq!(
