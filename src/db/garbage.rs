@@ -42,7 +42,7 @@ impl Garbage {
 
     /// Takes the keys of a database, or frees them if they are few.
     pub fn add_database(&mut self, database: Database) {
-        if database.pieces() > FREED_AT_ONCE {
+        if database.pieces(FREED_AT_ONCE) > FREED_AT_ONCE {
             self.databases.push(database);
         }
     }

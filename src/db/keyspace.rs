@@ -81,7 +81,7 @@ impl Keyspace {
     }
 
     /// Notes that a key of a database is to expire at a time.
-    #[inline]
+    #[inline(never)]
     pub(super) fn expires(&mut self, index: usize, at: i64) {
         self.agenda.note(index, at);
         self.journal.expires(at);

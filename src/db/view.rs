@@ -398,7 +398,7 @@ impl Db<'_> {
     }
 
     /// The expiry that a key whose entry is `found` has from now on.
-    #[inline]
+    #[inline(always)]
     fn resolve(&mut self, found: Option<Handle>, expiry: Expiry) -> Option<i64> {
         match expiry {
             Expiry::Keep => found.and_then(|handle| self.database().expires_at(handle)),

@@ -172,7 +172,7 @@ impl Database {
     }
 
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, handle: Handle) -> ValueRef<'_> {
         let entry = self.entry(handle);
         if entry.flags().contains(EntryFlags::VALUE) {
@@ -455,12 +455,16 @@ impl Database {
         }
     }
 
-    /// In how many pieces keys and values are held, about: that is what it
-    /// takes to free them.
-    pub fn pieces(&self) -> usize {
+    /// In how many pieces keys and values are held, or fewer if they are more
+    /// than `few`: that is what it takes to free them.
+    pub fn pieces(&self, few: usize) -> usize {
         let tables = self.slots.memory() + self.index.memory() + self.expiries.memory();
-        let values = total(&self.values, |value| value.held().pieces());
-        tables / PIECE + values + self.long_keys.len()
+        let pieces = tables / PIECE + self.long_keys.len() + self.values.len();
+        if pieces > few {
+            return pieces;
+        }
+        let values = self.values.iter().map(|value| value.held().pieces());
+        pieces + values.sum::<usize>()
     }
 
     /// Frees some of the pieces, as many as `budget` has left; none is left if

@@ -134,7 +134,10 @@ impl Expiries {
         if let (Some(from), Some(to)) = (self.which(old.0), self.which(at))
             && from == to
         {
-            // Most are only put off by a little.
+            // Most are only put off by a little, and know their place still.
+            if slot == old_slot {
+                return;
+            }
             let bag = self.held_by(old, old_slot);
             *self.bag_mut(bag).get_mut(old.1) = slot;
             return entry::write_place(slots.get_mut(slot), old.1);

@@ -118,10 +118,12 @@ impl<T> Places<T> {
     pub fn remove(&mut self, number: usize) -> T {
         let (at, place) = (number / CHUNK, number % CHUNK);
         let chunk = &mut self.chunks[at];
+        if chunk.is_full() {
+            self.open.insert(at);
+        }
         let thing = chunk.remove(place).expect("a number is in use");
         let is_empty = chunk.is_empty();
         self.len -= 1;
-        self.open.insert(at);
         // Few things are in the first chunk, and come and go.
         if is_empty && at > 0 {
             self.chunks[at].places = Vec::new();

@@ -84,8 +84,8 @@ struct Page {
 }
 
 impl Page {
-    fn len(&self) -> usize {
-        self.bytes.len() / self.slot_len as usize
+    fn is_full(&self) -> bool {
+        self.used as usize * self.slot_len as usize == self.bytes.len()
     }
 
     #[inline]
@@ -170,7 +170,7 @@ impl Slots {
         };
         page.used += 1;
         self.used += page.slot_len as usize;
-        if page.used as usize == page.len() {
+        if page.is_full() {
             self.open[class].remove(number);
         }
         Ok((number as u32) << SLOT_BITS | u32::from(slot))
@@ -200,15 +200,16 @@ impl Slots {
         let (number, slot) = split(handle);
         let page = &mut self.pages[number];
         let class = class(page.slot_len as usize);
+        if page.is_full() {
+            self.open[class].insert(number);
+        }
         let next = page.free.to_le_bytes();
         page.slot_mut(slot)[..next.len()].copy_from_slice(&next);
         page.free = slot as u16;
         page.used -= 1;
         self.used -= page.slot_len as usize;
-        let is_empty = page.used == 0;
-        self.open[class].insert(number);
         // While no other page has room, this one is soon needed again.
-        if is_empty && self.open[class].len() > 1 {
+        if page.used == 0 && self.open[class].len() > 1 {
             self.remove_page(number, class);
         }
     }

@@ -75,7 +75,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The value, if it is a string.
-    #[inline]
+    #[inline(always)]
     pub fn string(self) -> Option<Str<'a>> {
         match self {
             ValueRef::Inline(string, _) => Some(Str::Inline(string)),
