@@ -190,11 +190,12 @@ impl Keyspace {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::db::{Db, Encoding, Expiry};
 
-    fn keyspace() -> Keyspace {
+    /// One of four databases, which notes every event.
+    pub fn keyspace() -> Keyspace {
         let limits = Limits {
             string: 1 << 20,
             list_chunk: ChunkLimit::default(),

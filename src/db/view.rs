@@ -555,17 +555,8 @@ impl Db<'_> {
 mod tests {
     use super::*;
     use crate::db::ChunkLimit;
+    use crate::db::keyspace::tests::keyspace;
     use crate::db::value::{End, List};
-
-    fn keyspace() -> Keyspace {
-        let limits = Limits {
-            string: 1 << 20,
-            list_chunk: ChunkLimit::default(),
-        };
-        let mut keyspace = Keyspace::new(2, limits, 1);
-        keyspace.journal.notify = KeyspaceEvents::all();
-        keyspace
-    }
 
     fn push(list: &mut List) -> Result<Edited<usize>> {
         list.push(End::Right, b"x", ChunkLimit::default());
