@@ -566,6 +566,7 @@ mod tests {
         // Long strings and lists take no more of a slot than their number.
         data.run(&format!("SET k {long}"));
         assert_eq!(data.run("STRLEN k"), ":10000");
+        assert_eq!(data.run("MSET k v edge e"), "+OK");
         assert_eq!(data.run("DEL k list"), ":2");
     }
 

@@ -438,13 +438,14 @@ fn ltrim(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     let key = args.next()?;
     let (start, stop) = (args.int()?, args.int()?);
     if let Some(handle) = db.lookup(key) {
-        db.edit(key, handle, |list: &mut List| {
+        let cut = db.edit(key, handle, |list: &mut List| {
             let (len, kept) = (list.len(), range(start, stop, list.len()));
-            list.drop_end(End::Right, len - kept.end, limit);
-            list.drop_end(End::Left, kept.start, limit);
+            let right = list.cut_end(End::Right, len - kept.end, limit);
+            let left = list.cut_end(End::Left, kept.start, limit);
             // Redis notifies even if nothing was cut off.
-            Ok(Edited::Changed("ltrim", len - list.len(), ()))
+            Ok(Edited::Changed("ltrim", len - list.len(), [left, right]))
         })?;
+        cut.into_iter().for_each(|part| db.discard(part));
     }
     reply.ok();
     Ok(())

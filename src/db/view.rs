@@ -387,7 +387,7 @@ impl Db<'_> {
         let now = self.now;
         let database = self.database_mut();
         let old = match Bytes::of(&value) {
-            Some(string) if string.len() < SLOT_MAX => {
+            Some(string) if Database::in_slot(key, string.len(), expires_at) => {
                 let set = database.set_string(found, key, string, encoding, expires_at, now);
                 set.map_err(|Full| value)?
             }
@@ -442,6 +442,12 @@ impl Db<'_> {
     /// Removes the key.
     pub fn delete(&mut self, key: &[u8], handle: Handle) {
         self.remove(key, handle, 1);
+    }
+
+    /// Frees what an edit has taken out of a value: at once, or in steps if it
+    /// is much.
+    pub fn discard(&mut self, part: impl OfKind) {
+        self.keyspace.discard(Some(part.into()));
     }
 
     fn remove(&mut self, key: &[u8], handle: Handle, changes: usize) {

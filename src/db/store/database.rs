@@ -269,6 +269,11 @@ impl Database {
         self.put_string(found, key, value, encoding, expires_at, now)
     }
 
+    /// Whether a string of `len` bytes stands in the slot of its key.
+    pub fn in_slot(key: &[u8], len: usize, expires_at: Option<i64>) -> bool {
+        Entry::len(stored_len(key), len, expires_at.is_some()) <= SLOT_MAX
+    }
+
     /// [`set_string`](Self::set_string) where the string that is there does
     /// not just become another one.
     fn put_string(
@@ -280,11 +285,10 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Option<Value>, Full> {
-        let needed = Entry::len(stored_len(key), value.len(), expires_at.is_some());
-        let content = if needed > SLOT_MAX {
-            Content::Value(Bytes::copy_from_slice(value).into())
-        } else {
+        let content = if Database::in_slot(key, value.len(), expires_at) {
             Content::Inline(value, encoding)
+        } else {
+            Content::Value(Bytes::copy_from_slice(value).into())
         };
         let put = self.put(found, key, content, expires_at, now);
         put.map_err(|_| Full)
@@ -308,14 +312,23 @@ impl Database {
         })
     }
 
-    /// Whether strings of these keys and lengths can be stored, all of them.
+    /// Whether strings of these keys and lengths can be stored without an
+    /// expiry, all of them.
     pub(in crate::db) fn has_room<'k>(
         &self,
         strings: impl Iterator<Item = (&'k [u8], usize)> + Clone,
     ) -> bool {
-        let needed = strings.map(|(key, len)| match Entry::len(stored_len(key), len, false) {
-            needed @ ..=SLOT_MAX => needed,
-            _ => Entry::len(stored_len(key), entry::NUMBER_LEN, false),
+        // Hardly ever are so many asked for that it is worth to look closer.
+        if strings.clone().nth(self.slots.pages_left()).is_none() {
+            return true;
+        }
+        let needed = strings.filter_map(|(key, len)| {
+            let inline = Database::in_slot(key, len, None);
+            let len = if inline { len } else { entry::NUMBER_LEN };
+            let needed = Entry::len(stored_len(key), len, false);
+            let slot = self.find(key).map(|found| self.slots.get(found.slot));
+            let stays = slot.is_some_and(|slot| slot.len() == slots::size(needed));
+            (!stays).then_some(needed)
         });
         self.slots.have_room(needed)
     }
@@ -735,7 +748,7 @@ impl Database {
 }
 
 /// How many values are looked at to tell what all of them hold.
-const SAMPLE: usize = 10_000;
+const SAMPLE: usize = 1_000;
 
 /// The sum over all things; of very many, every so many is looked at.
 fn total<T>(places: &Places<T>, memory: impl Fn(&T) -> usize) -> usize {

@@ -29,6 +29,15 @@ impl Numbers {
         None
     }
 
+    /// All, from the lowest on.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(at, &word)| {
+            let bits = (0..WORD).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| at * WORD + bit)
+        })
+    }
+
     /// Adds a number, which may be here already.
     pub fn insert(&mut self, number: usize) {
         let (word, bit) = (number / WORD, 1 << (number % WORD));
@@ -83,6 +92,7 @@ mod tests {
             }
             assert_eq!(numbers.first(), model.first().copied());
             assert_eq!(numbers.len(), model.len());
+            assert!(numbers.iter().eq(model.iter().copied()));
         }
         (100..1_000).for_each(|number| numbers.remove(number));
         numbers.shrink(100);

@@ -176,23 +176,33 @@ impl Slots {
         Ok((number as u32) << SLOT_BITS | u32::from(slot))
     }
 
-    /// Whether a slot can be had for each of these lengths, as far as pages
-    /// tell that are still to come.
-    pub fn have_room(&self, lens: impl Iterator<Item = usize> + Clone) -> bool {
-        let pages = self.unused.len() + self.pages_max - self.pages.len();
-        // Hardly ever are so many asked for that it is worth to look closer.
-        if lens.clone().nth(pages).is_none() {
-            return true;
-        }
+    /// How many pages there can be more of, each with a slot of any size.
+    pub fn pages_left(&self) -> usize {
+        self.unused.len() + self.pages_max - self.pages.len()
+    }
+
+    /// Whether a slot can be had for each of these lengths.
+    pub fn have_room(&self, lens: impl Iterator<Item = usize>) -> bool {
         let mut slots: Vec<usize> = Vec::new();
         for class in lens.map(class) {
             slots.resize(slots.len().max(class + 1), 0);
             slots[class] += 1;
         }
-        let in_page = |class| (PAGE_MIN / class_size(class)).max(1);
-        let needed = slots.iter().enumerate();
-        let needed = needed.map(|(class, slots)| slots.div_ceil(in_page(class)));
-        needed.sum::<usize>() <= pages
+        let needed = slots.iter().enumerate().map(|(class, &slots)| {
+            let more = slots.saturating_sub(self.free_slots(class));
+            more.div_ceil((PAGE_MIN / class_size(class)).max(1))
+        });
+        needed.sum::<usize>() <= self.pages_left()
+    }
+
+    /// How many slots are free in the pages of a size.
+    fn free_slots(&self, class: usize) -> usize {
+        let pages = self.open.get(class).into_iter().flat_map(Numbers::iter);
+        let free = pages.map(|number| {
+            let page = &self.pages[number];
+            page.bytes.len() / page.slot_len as usize - page.used as usize
+        });
+        free.sum()
     }
 
     /// Frees a slot.

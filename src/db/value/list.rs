@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 pub use packed::End;
 use packed::{CHUNK, Packed};
 
-use super::kind::{Held, Kind, PIECE, serialized_string_len};
+use super::kind::{Held, Kind, PIECE, sample, serialized_string_len};
 use crate::db::Digest;
 use crate::events::KeyspaceEvents;
 
@@ -124,9 +124,8 @@ impl Held for List {
             List::Packed(packed) => packed.memory(),
             List::Chunks(chunks) => {
                 let deque = chunks.chunks.capacity() * size_of::<Packed>();
-                chunks.chunks.iter().map(Packed::memory).sum::<usize>()
-                    + deque
-                    + size_of::<Chunks>()
+                let packed = sample(chunks.chunks.iter(), Packed::memory);
+                packed + deque + size_of::<Chunks>()
             }
         }
     }
@@ -203,14 +202,26 @@ impl List {
 
     /// Drops up to `count` elements at `end`.
     pub fn drop_end(&mut self, end: End, count: usize, limit: ChunkLimit) {
+        self.cut_end(end, count, limit);
+    }
+
+    /// [`drop_end`](Self::drop_end) where many may go: answers the chunks that
+    /// have fallen off, for who frees them.
+    pub fn cut_end(&mut self, end: End, count: usize, limit: ChunkLimit) -> List {
         match self {
             List::Packed(packed) => {
                 packed.drop_end(end, count);
                 packed.give_back();
+                List::default()
             }
             List::Chunks(chunks) => {
-                chunks.drop_end(end, count);
+                let chunks = chunks.cut_end(end, count);
                 self.shrink(limit);
+                if chunks.is_empty() {
+                    return List::default();
+                }
+                let len = chunks.iter().map(Packed::len).sum();
+                List::Chunks(Chunks { chunks, len }.into())
             }
         }
     }
@@ -222,7 +233,7 @@ impl List {
         // Whether it is small enough to be packed counts when it is back.
         match self {
             List::Packed(packed) => packed.drop_end(from, 1),
-            List::Chunks(chunks) => chunks.drop_end(from, 1),
+            List::Chunks(chunks) => drop(chunks.cut_end(from, 1)),
         }
         self.push(to, &element, limit);
         self.shrink(limit);
@@ -509,24 +520,32 @@ impl Chunks {
         }
     }
 
-    fn drop_end(&mut self, end: End, mut count: usize) {
+    /// Drops up to `count` elements at `end`; answers the chunks that were
+    /// dropped whole.
+    fn cut_end(&mut self, end: End, mut count: usize) -> VecDeque<Packed> {
         self.len -= count.min(self.len);
-        while count > 0
-            && let Some(edge) = self.edge_mut(end)
-        {
-            if edge.len() > count {
-                edge.drop_end(end, count);
+        let mut whole = 0;
+        for chunk in self.from(end) {
+            if chunk.len() > count {
                 break;
             }
-            count -= edge.len();
-            match end {
-                End::Left => self.chunks.pop_front(),
-                End::Right => self.chunks.pop_back(),
-            };
-            if self.chunks.capacity() > 64 && self.chunks.len() < self.chunks.capacity() / 4 {
-                self.chunks.shrink_to(self.chunks.len() * 2);
-            }
+            count -= chunk.len();
+            whole += 1;
         }
+        let cut = match end {
+            _ if whole == 0 => VecDeque::new(),
+            End::Left => self.chunks.drain(..whole).collect(),
+            End::Right => self.chunks.drain(self.chunks.len() - whole..).collect(),
+        };
+        if count > 0
+            && let Some(edge) = self.edge_mut(end)
+        {
+            edge.drop_end(end, count);
+        }
+        if self.chunks.capacity() > 64 && self.chunks.len() < self.chunks.capacity() / 4 {
+            self.chunks.shrink_to(self.chunks.len() * 2);
+        }
+        cut
     }
 
     /// Puts `element` in the place of the one at `index`, which there is.
