@@ -664,3 +664,19 @@ fn lmpop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Data;
+
+    #[test]
+    fn the_large_part_of_a_list_that_is_cut_off_is_freed_in_steps() {
+        let mut data = Data::new();
+        let elements = " 0123456789abcdef".repeat(10_000);
+        (0..40).for_each(|_| data.given(&[&format!("RPUSH list{elements}")]));
+        assert_eq!(data.run("LTRIM list 10 19"), "+OK");
+        assert_eq!(data.run("LLEN list"), ":10");
+        let waiting = data.keyspace.garbage.memory();
+        assert!(waiting > 16 * 390_000, "{waiting} bytes are to be freed");
+    }
+}
