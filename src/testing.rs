@@ -7,7 +7,7 @@ use crate::LocalClient;
 use crate::command::TABLE;
 use crate::config::Config;
 use crate::db::value::List;
-use crate::db::{ChunkLimit, Db, Keyspace, Limits};
+use crate::db::{Db, Keyspace, Limits};
 use crate::engine::{Attempt, Engine, Null, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Output, Protocol, Reply};
@@ -30,11 +30,7 @@ pub struct Data {
 impl Data {
     /// 16 empty databases, which note all events.
     pub fn new() -> Data {
-        let limits = Limits {
-            string: 512 << 20,
-            list_chunk: ChunkLimit::default(),
-        };
-        let mut keyspace = Keyspace::new(16, limits, 1);
+        let mut keyspace = Keyspace::new(16, Limits::default(), 1);
         keyspace.journal.notify = KeyspaceEvents::all();
         Data {
             keyspace,

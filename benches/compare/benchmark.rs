@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::clients::{Connection, request};
+use crate::collections::Collection;
 use crate::result::Result;
 use crate::run::{Meter, Run};
 use crate::server::Server;
@@ -21,6 +22,8 @@ pub struct Benchmark {
     /// Bytes of a value.
     pub value: usize,
     pub pipeline: usize,
+    /// What one takes, in times of what the others take, about.
+    pub weight: usize,
 }
 
 /// What has to be there before a command runs.
@@ -33,6 +36,13 @@ pub enum Data {
     /// As many elements as there will be requests.
     FullList,
     ListOf100,
+    /// Under `c`, so many elements, which stay there.
+    Collection(Collection, usize),
+    /// Under `c`, as many elements as there will be requests.
+    FullCollection(Collection),
+    /// Under `c0`, `c1` and so on, so many collections of as many elements
+    /// each; every one has half of its elements in common with the next one.
+    Overlapping(Collection, usize, usize),
 }
 
 impl Benchmark {
@@ -40,10 +50,12 @@ impl Benchmark {
     /// the slower one can take in the time of a run.
     pub fn calibrate(&self, servers: &[Server; 2], setting: &Setting) -> Result<usize> {
         let scale = setting.scale;
-        let trial = if self.pipeline == 1 { 20_000 } else { 60_000 }.min(scale.requests);
+        let trial = if self.pipeline == 1 { 20_000 } else { 60_000 };
+        let trial = (trial / self.weight).min(scale.requests);
         let mut requests = scale.requests;
         for server in servers {
             self.store_keys(server, scale)?;
+            self.fill_collections(server, scale)?;
             let rate = self.run(server, trial, setting)?.per_second;
             requests = requests.min((rate.unwrap_or(0.0) * scale.seconds) as usize);
         }
@@ -52,6 +64,11 @@ impl Benchmark {
 
     pub fn run(&self, server: &Server, requests: usize, setting: &Setting) -> Result<Run> {
         self.renew_list(server, requests)?;
+        if let Data::FullCollection(collection) = self.data {
+            let mut connection = Connection::open(server.port)?;
+            connection.fill(1, |_| request(&["DEL", "c"]))?;
+            collection.fill(&mut connection, "c", 0..requests)?;
+        }
         let mut command = Command::new(&setting.benchmark[0]);
         command.args(&setting.benchmark[1..]);
         for (flag, number) in [
@@ -93,6 +110,24 @@ impl Benchmark {
         // As redis-benchmark writes its random numbers.
         let key = |n| format!("key:{n:012}");
         Connection::open(server.port)?.store(scale.keys, key, self.value, expiry)
+    }
+
+    /// Fills the collections that no request changes the size of.
+    fn fill_collections(&self, server: &Server, scale: &Scale) -> Result<()> {
+        let mut connection = Connection::open(server.port)?;
+        match self.data {
+            Data::Collection(collection, len) => {
+                collection.fill(&mut connection, "c", 0..len.min(scale.keys))
+            }
+            Data::Overlapping(collection, count, len) => {
+                let len = len.min(scale.keys);
+                (0..count).try_for_each(|n| {
+                    let first = n * len / 2;
+                    collection.fill(&mut connection, &format!("c{n}"), first..first + len)
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Brings the list back to where a run begins.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use respd::Broker;
 
 use crate::clients::{Clients, Connection, request, short_key};
+use crate::collections::Collection;
 use crate::figures::median;
 use crate::result::Result;
 use crate::run::Run;
@@ -20,9 +21,16 @@ const IN_AN_HOUR: &[&str] = &["EX", "3600"];
 /// What is stored to be weighed.
 #[derive(Clone, Copy)]
 pub enum Stored {
-    Keys { value: usize, expiring: bool },
+    Keys {
+        value: usize,
+        expiring: bool,
+    },
     List,
     ListsOfTen,
+    /// In one.
+    Collection(Collection),
+    /// In collections of ten.
+    OfTen(Collection),
 }
 
 /// Bytes of resident memory for each key or element.
@@ -39,6 +47,12 @@ pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
             fill_lists(&mut connection, scale.stored, 10, |n| {
                 format!("list:{n:07}")
             })?;
+        }
+        Stored::Collection(collection) => {
+            collection.fill(&mut connection, "c", 0..scale.stored)?;
+        }
+        Stored::OfTen(collection) => {
+            collection.fill_many(&mut connection, scale.stored / 10, 10)?;
         }
     }
     pause(scale.settle_seconds);

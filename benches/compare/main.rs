@@ -14,6 +14,7 @@ compile_error!("the comparison reads Linux's /proc and waits with epoll");
 
 mod benchmark;
 mod clients;
+mod collections;
 mod figures;
 mod footprint;
 mod load;

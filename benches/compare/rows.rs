@@ -4,6 +4,10 @@
 //! name says. Aims are ratios to redis-server, or values where they say so.
 
 use crate::benchmark::{Benchmark, Data};
+use crate::collections::{
+    DRAWN_FIELDS, DRAWN_MEMBERS, DRAWN_SCORED_MEMBERS, HASH, INTEGERS, SCORED_INTEGERS,
+    SET as SETS, SORTED_SET,
+};
 use crate::figures::grouped;
 use crate::footprint::Stored;
 use crate::load::Load;
@@ -87,6 +91,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
             Some(1.3),
         ),
     ];
+    rows.extend(collections());
     for count in [0, 1, 10, 100, 1_000] {
         let load = Load::Publish(count.min(scale.subscribers));
         let name = match count {
@@ -135,6 +140,29 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         weigh("an element of one list", Stored::List, 1.0),
         weigh("an element of a list of ten", Stored::ListsOfTen, 1.0),
     ]);
+    for (name, stored, bytes) in [
+        ("a field of a hash of ten", Stored::OfTen(HASH), 23.0),
+        ("a field of one hash", Stored::Collection(HASH), 45.0),
+        (
+            "a member of a set of ten integers",
+            Stored::OfTen(INTEGERS),
+            8.5,
+        ),
+        ("a member of one set", Stored::Collection(SETS), 36.0),
+        (
+            "a member of a sorted set of ten",
+            Stored::OfTen(SCORED_INTEGERS),
+            13.0,
+        ),
+        (
+            "a member of one sorted set",
+            Stored::Collection(SORTED_SET),
+            62.0,
+        ),
+    ] {
+        let aim = [Aim::Value(bytes)];
+        rows.push(row("memory", name, Load::Memory(stored), &aim, None));
+    }
     let connections = grouped(scale.connections as f64);
     for (kind, subscribed) in [("idle connections", false), ("idle subscribers", true)] {
         let name = format!("one of {connections} {kind}");
@@ -214,6 +242,83 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
     rows
 }
 
+/// Hashes, sets and sorted sets; of what is drawn there are a hundred thousand.
+fn collections() -> Vec<Row> {
+    const FIELDS: Data = Data::Collection(DRAWN_FIELDS, 100_000);
+    const MEMBERS: Data = Data::Collection(DRAWN_MEMBERS, 100_000);
+    const SCORES: Data = Data::Collection(DRAWN_SCORED_MEMBERS, 100_000);
+    const HSET: (&str, Data) = ("HSET c field:__rand_int__ $value", FIELDS);
+    const SADD: (&str, Data) = ("SADD c member:__rand_int__", MEMBERS);
+    const ZADD: (&str, Data) = ("ZADD c __rand_int__ member:__rand_int__", SCORES);
+    let mut rows = Vec::new();
+    for (name, command, pipeline, cost) in [
+        ("HSET", HSET, 16, 0.5),
+        ("HSET", HSET, 64, 0.5),
+        ("SADD", SADD, 16, 0.5),
+        ("SADD", SADD, 64, 0.5),
+        ("ZADD", ZADD, 16, 0.4),
+        ("ZADD", ZADD, 64, 0.4),
+        (
+            "ZPOPMIN",
+            ("ZPOPMIN c", Data::FullCollection(SORTED_SET)),
+            16,
+            0.7,
+        ),
+        ("SPOP", ("SPOP c", Data::FullCollection(SETS)), 16, 0.7),
+        ("HGET", ("HGET c field:__rand_int__", FIELDS), 16, 0.55),
+        (
+            "HGETALL of ten",
+            ("HGETALL c", Data::Collection(HASH, 10)),
+            16,
+            0.55,
+        ),
+        (
+            "SISMEMBER",
+            ("SISMEMBER c member:__rand_int__", MEMBERS),
+            16,
+            0.55,
+        ),
+        ("ZSCORE", ("ZSCORE c member:__rand_int__", SCORES), 16, 0.55),
+        ("ZRANK", ("ZRANK c member:__rand_int__", SCORES), 16, 0.55),
+        ("ZRANGE of ten", ("ZRANGE c 50000 50009", SCORES), 16, 0.55),
+        ("ZRANGE of 100", ("ZRANGE c 50000 50099", SCORES), 16, 0.55),
+    ] {
+        rows.push(Row {
+            group: "collections",
+            rate: None,
+            ..kv(name, command, 7, pipeline, cost, 0.0)
+        });
+    }
+    let unions = "SUNION c0 c1 c2 c3 c4 c5 c6 c7 c8 c9";
+    for (name, words, data) in [
+        (
+            "SINTER of two of 10,000",
+            "SINTER c0 c1",
+            Data::Overlapping(SETS, 2, 10_000),
+        ),
+        (
+            "ZINTER of two of 10,000",
+            "ZINTER 2 c0 c1",
+            Data::Overlapping(SORTED_SET, 2, 10_000),
+        ),
+        (
+            "SUNION of ten of 1,000",
+            unions,
+            Data::Overlapping(SETS, 10, 1_000),
+        ),
+    ] {
+        let load = Load::Command(Benchmark {
+            words,
+            data,
+            value: 0,
+            pipeline: 1,
+            weight: 100,
+        });
+        rows.push(row("collections", name, load, &[Aim::Ratio(0.7)], None));
+    }
+    rows
+}
+
 /// The rows that were asked for by group or by the beginning of their names.
 pub fn select(rows: Vec<Row>, wanted: &[String]) -> Result<Vec<Row>> {
     let begins = |text: &str, wish: &str| text.to_lowercase().starts_with(&wish.to_lowercase());
@@ -256,6 +361,7 @@ fn kv(
         data,
         value,
         pipeline,
+        weight: 1,
     });
     let name = format!("{name}, P={pipeline}");
     row("kv", &name, load, &[Aim::Ratio(cost)], Some(rate))

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::db::value::{Held, List};
+use crate::db::value::{List, Stored};
 use crate::db::{Database, Db, Digest, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
@@ -206,7 +206,7 @@ fn listpack(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>
     if db.database().value(handle).encoding_name() != "listpack" {
         return Err(Error::NO_LISTPACK);
     }
-    let list: &List = db.value(handle)?;
+    let list = db.value::<List>(handle)?;
     tracing::info!(
         "DEBUG LISTPACK: {} elements, {} bytes",
         list.len(),

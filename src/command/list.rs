@@ -306,7 +306,7 @@ pub fn take(
 }
 
 fn llen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let list = db.read_value(args.next()?)?;
+    let list = db.read_value::<List>(args.next()?)?;
     reply.len(list.map_or(0, List::len));
     Ok(())
 }

@@ -55,6 +55,20 @@ pub struct Config {
     pub notify_keyspace_events: KeyspaceEvents,
     /// Size of a list node: elements if positive, a size class from -1 to -5 if negative.
     pub list_max_listpack_size: i32,
+    /// Fields up to which a hash is packed.
+    pub hash_max_listpack_entries: u64,
+    /// Bytes of a field or a value up to which a hash is packed.
+    pub hash_max_listpack_value: u64,
+    /// Members up to which a set of integers is packed.
+    pub set_max_intset_entries: u64,
+    /// Members up to which a set is packed.
+    pub set_max_listpack_entries: u64,
+    /// Bytes of a member up to which a set is packed.
+    pub set_max_listpack_value: u64,
+    /// Members up to which a sorted set is packed.
+    pub zset_max_listpack_entries: u64,
+    /// Bytes of a member up to which a sorted set is packed.
+    pub zset_max_listpack_value: u64,
     /// Microseconds from which on a command is logged as slow; 0 logs all, -1 none.
     pub slowlog_log_slower_than: i64,
     /// Entries that the slow log keeps.
@@ -103,6 +117,13 @@ impl Default for Config {
             proto_max_bulk_len: 512 << 20,
             notify_keyspace_events: KeyspaceEvents::empty(),
             list_max_listpack_size: -2,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,

@@ -20,17 +20,10 @@ const SIZE: Form = Memory(0, i64::MAX as u64);
 #[rustfmt::skip]
 pub(super) const ROWS: &[Setting] = &[
     // How values are stored.
-    inert("hash-max-listpack-entries", "512", LONG, "Fields up to which a hash is packed.").alias(&["hash-max-ziplist-entries"]),
-    inert("hash-max-listpack-value", "64", SIZE, "Bytes of a field up to which a hash is packed.").alias(&["hash-max-ziplist-value"]),
     inert("hll-sparse-max-bytes", "3000", SIZE, "Bytes up to which a HyperLogLog is sparse."),
     inert("list-compress-depth", "0", COUNT, "Nodes at the ends of a list that are not compressed."),
-    inert("set-max-intset-entries", "512", LONG, "Integers up to which a set is packed."),
-    inert("set-max-listpack-entries", "128", LONG, "Members up to which a set is packed."),
-    inert("set-max-listpack-value", "64", SIZE, "Bytes of a member up to which a set is packed."),
     inert("stream-node-max-bytes", "4096", SIZE, "Bytes of a node of a stream."),
     inert("stream-node-max-entries", "100", LONG, "Entries of a node of a stream."),
-    inert("zset-max-listpack-entries", "128", LONG, "Members up to which a sorted set is packed.").alias(&["zset-max-ziplist-entries"]),
-    inert("zset-max-listpack-value", "64", SIZE, "Bytes of a member up to which a sorted set is packed.").alias(&["zset-max-ziplist-value"]),
 
     // Memory.
     inert("active-defrag-cycle-max", "25", PERCENT, "Most CPU of defragmentation."),

@@ -28,14 +28,14 @@ impl Garbage {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let values = self.values.iter().map(|value| value.held().memory());
+        let values = self.values.iter().map(|value| value.stored().memory());
         let databases = self.databases.iter().map(Database::total_memory);
         values.chain(databases).sum()
     }
 
     /// Takes a value, or frees it if it is small.
     pub fn add(&mut self, value: Value) {
-        if value.held().pieces() > FREED_AT_ONCE {
+        if value.stored().pieces() > FREED_AT_ONCE {
             self.values.push(value);
         }
     }
@@ -52,7 +52,7 @@ impl Garbage {
     pub fn free_some(&mut self, mut budget: usize) -> bool {
         while budget > 0 {
             if let Some(value) = self.values.last_mut() {
-                if value.held_mut().free_some(&mut budget) {
+                if value.stored_mut().free_some(&mut budget) {
                     self.values.pop();
                 }
             } else if let Some(database) = self.databases.last_mut() {

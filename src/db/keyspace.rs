@@ -46,6 +46,48 @@ pub struct Limits {
     pub string: usize,
     /// `list-max-listpack-size`
     pub list_chunk: ChunkLimit,
+    /// How large a hash may be that is packed.
+    pub hash: PackLimits,
+    /// How many members a set of integers may have that is packed.
+    pub set_ints: usize,
+    /// How large a set may be that is packed.
+    pub set: PackLimits,
+    /// How large a sorted set may be that is packed.
+    pub zset: PackLimits,
+}
+
+/// How large a collection may be that is packed: `*-max-listpack-*`.
+#[derive(Clone, Copy, Debug)]
+pub struct PackLimits {
+    /// Fields or members.
+    pub entries: usize,
+    /// Bytes of the longest string in it.
+    pub value: usize,
+}
+
+impl PackLimits {
+    /// From the settings.
+    pub fn new(entries: u64, value: u64) -> PackLimits {
+        let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        PackLimits {
+            entries: saturated(entries),
+            value: saturated(value),
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Those of Redis 7.2.
+    fn default() -> Limits {
+        Limits {
+            string: 512 << 20,
+            list_chunk: ChunkLimit::default(),
+            hash: PackLimits::new(512, 64),
+            set_ints: 512,
+            set: PackLimits::new(128, 64),
+            zset: PackLimits::new(128, 64),
+        }
+    }
 }
 
 /// Figures that INFO shows.
@@ -198,7 +240,7 @@ pub(super) mod tests {
     pub fn keyspace() -> Keyspace {
         let limits = Limits {
             string: 1 << 20,
-            list_chunk: ChunkLimit::default(),
+            ..Limits::default()
         };
         let mut keyspace = Keyspace::new(4, limits, 1);
         keyspace.journal.notify = KeyspaceEvents::all();

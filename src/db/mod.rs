@@ -4,21 +4,22 @@
 //! comes in. What follows from a change (watched keys, blocked clients,
 //! notifications) is not drawn here; [`journal`] notes what happened.
 //!
-//! [`value`] is what a key can hold, [`store`] where it stands, [`view`] what
-//! a handler sees of both.
+//! [`value`] is what a key can hold, [`store`] where it stands, [`memory`] what
+//! both are made of, and [`view`] what a handler sees of them.
 
 mod agenda;
 mod digest;
 mod garbage;
 mod journal;
 mod keyspace;
+mod memory;
 mod store;
 pub mod value;
 mod view;
 
 pub use digest::Digest;
 pub use journal::{Change, Event};
-pub use keyspace::{Keyspace, Limits, Stats};
+pub use keyspace::{Keyspace, Limits, PackLimits, Stats};
 pub use store::{Database, Handle};
 pub use value::{ChunkLimit, Encoding, Kind, Str};
 pub use view::{Db, Edited, Expiry};

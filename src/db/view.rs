@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::keyspace::{Keyspace, Limits};
-use super::store::{Database, Full, Handle, SLOT_MAX};
-use super::value::{self, Encoding, OfKind, STRING, Str, Value};
+use super::memory::slots::{Full, SLOT_MAX};
+use super::store::{Database, Handle};
+use super::value::{self, Encoding, OfKind, STRING, Str, Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
 
@@ -76,8 +77,13 @@ impl Db<'_> {
 
     /// Settings that handlers need.
     #[inline]
-    pub fn limits(&self) -> Limits {
-        self.keyspace.limits
+    pub fn limits(&self) -> &Limits {
+        &self.keyspace.limits
+    }
+
+    /// Random numbers, for commands whose answer is one.
+    pub fn rng(&mut self) -> &mut fastrand::Rng {
+        &mut self.keyspace.rng
     }
 
     /// The database itself.
@@ -228,15 +234,17 @@ impl Db<'_> {
 
     /// The value that `handle` stands for, or WRONGTYPE if it is of another
     /// kind. Of strings, only [`string`](Self::string) knows all.
-    pub fn value<K: OfKind>(&self, handle: Handle) -> Result<&K> {
+    #[inline]
+    pub fn value<K: OfKind>(&self, handle: Handle) -> Result<K::View<'_>> {
         let value = self.database().value(handle);
-        value.of_kind().ok_or(Error::WRONG_TYPE)
+        value.of_kind::<K>().ok_or(Error::WRONG_TYPE)
     }
 
     /// The value under `key`, asked for by a read command.
-    pub fn read_value<K: OfKind>(&mut self, key: &[u8]) -> Result<Option<&K>> {
+    #[inline]
+    pub fn read_value<K: OfKind>(&mut self, key: &[u8]) -> Result<Option<K::View<'_>>> {
         match self.read(key) {
-            Some(handle) => self.value(handle).map(Some),
+            Some(handle) => self.value::<K>(handle).map(Some),
             None => Ok(None),
         }
     }
@@ -251,8 +259,10 @@ impl Db<'_> {
         handle: Handle,
         edit: impl FnOnce(&mut K) -> Result<Edited<R>>,
     ) -> Result<R> {
-        let value = self.database_mut().value_mut(handle).and_then(K::of_mut);
-        let value = value.ok_or(Error::WRONG_TYPE)?;
+        let Some(value) = self.database_mut().value_mut(handle) else {
+            return self.edit_inline(key, handle, edit);
+        };
+        let value = K::of_mut(value).ok_or(Error::WRONG_TYPE)?;
         let edited = edit(value)?;
         let (events, is_used_up) = (value.kind().events, value.is_used_up());
         match edited {
@@ -264,6 +274,39 @@ impl Db<'_> {
                 } else {
                     self.changed(key, changes);
                 }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// [`edit`](Self::edit) where the value stands in the slot of the key: it
+    /// is taken out and put back.
+    fn edit_inline<K: OfKind, R>(
+        &mut self,
+        key: &[u8],
+        handle: Handle,
+        edit: impl FnOnce(&mut K) -> Result<Edited<R>>,
+    ) -> Result<R> {
+        let value = match self.database().value(handle) {
+            ValueRef::Inline(bytes, form) => K::from_inline(bytes, form),
+            ValueRef::Value(_) => None,
+        };
+        let mut value = value.ok_or(Error::WRONG_TYPE)?;
+        match edit(&mut value)? {
+            Edited::Unchanged(answer) => Ok(answer),
+            Edited::Changed(event, changes, answer) if value.is_used_up() => {
+                self.event(value.kind().events, event, key);
+                self.remove(key, handle, changes);
+                Ok(answer)
+            }
+            Edited::Changed(event, changes, answer) => {
+                let events = value.kind().events;
+                let expires_at = self.database().expires_at(handle);
+                let (found, value) = (Some(handle), value.into());
+                let stored = self.store_value(key, found, value, Encoding::Natural, expires_at);
+                stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+                self.event(events, event, key);
+                self.changed(key, changes);
                 Ok(answer)
             }
         }
@@ -386,9 +429,9 @@ impl Db<'_> {
     ) -> std::result::Result<(), Value> {
         let now = self.now;
         let database = self.database_mut();
-        let old = match Bytes::of(&value) {
-            Some(string) if Database::in_slot(key, string.len(), expires_at) => {
-                let set = database.set_string(found, key, string, encoding, expires_at, now);
+        let old = match value.stored().inline(encoding) {
+            Some((bytes, form)) if Database::in_slot(key, bytes.len(), expires_at) => {
+                let set = database.set_inline(found, key, bytes, form, expires_at, now);
                 set.map_err(|Full| value)?
             }
             _ => database.set_value(found, key, value, expires_at, now)?,

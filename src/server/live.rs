@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use crate::acl::Password;
 use crate::config::{Config, OutputBufferLimit};
-use crate::db::{ChunkLimit, Limits};
+use crate::db::{ChunkLimit, Limits, PackLimits};
 use crate::session::ClientFlags;
 use crate::session::outbox::OutputLimit;
 
@@ -87,5 +87,18 @@ pub fn data_limits(config: &Config) -> Limits {
     Limits {
         string: longest_string(config),
         list_chunk: ChunkLimit::from_setting(i64::from(config.list_max_listpack_size)),
+        hash: PackLimits::new(
+            config.hash_max_listpack_entries,
+            config.hash_max_listpack_value,
+        ),
+        set_ints: usize::try_from(config.set_max_intset_entries).unwrap_or(usize::MAX),
+        set: PackLimits::new(
+            config.set_max_listpack_entries,
+            config.set_max_listpack_value,
+        ),
+        zset: PackLimits::new(
+            config.zset_max_listpack_entries,
+            config.zset_max_listpack_value,
+        ),
     }
 }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
-use super::index::Index;
-use super::places::Places;
-use super::slots::{self, Full, SLOT_MAX, Slots};
-use crate::db::value::{Encoding, PIECE, Value, ValueRef};
+use crate::db::memory::index::Index;
+use crate::db::memory::places::Places;
+use crate::db::memory::slots::{self, Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
+use crate::db::value::{Encoding, Form, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +37,6 @@ pub struct Database {
 /// filled and emptied in turn is not to build everything anew each time.
 const EMPTY_MAX: usize = 64 * 1024;
 
-/// To free a page takes as long as this many pieces.
-const PAGE_PIECES: usize = 8;
-
 /// An entry of up to so many bytes is fetched whole before it is used: GET of
 /// 1 KiB in a pipeline costs a tenth less. In a longer one the processor
 /// notices by itself that it is read line by line.
@@ -47,18 +44,8 @@ const WARM_WHOLE_MAX: usize = 1280;
 
 /// What an entry is to hold.
 enum Content<'a> {
-    Inline(&'a [u8], Encoding),
+    Inline(&'a [u8], Form),
     Value(Value),
-}
-
-impl Content<'_> {
-    /// How many bytes of the slot it takes.
-    fn len(&self) -> usize {
-        match self {
-            Content::Inline(string, _) => string.len(),
-            Content::Value(_) => entry::NUMBER_LEN,
-        }
-    }
 }
 
 /// How many bytes of its slot a key takes.
@@ -178,12 +165,12 @@ impl Database {
         if entry.flags().contains(EntryFlags::VALUE) {
             ValueRef::Value(&self.values[entry::number(entry.value())])
         } else {
-            let encoding = Encoding::from_bits(entry.flags().encoding());
-            ValueRef::Inline(entry.value(), encoding)
+            let form = Form::from_bits(entry.flags().form());
+            ValueRef::Inline(entry.value(), form)
         }
     }
 
-    /// The value, unless it is a string in a slot.
+    /// The value, unless it stands in the slot.
     pub(in crate::db) fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
@@ -202,7 +189,7 @@ impl Database {
         };
         let value = match self.value(handle) {
             ValueRef::Inline(..) => 0,
-            ValueRef::Value(value) => value.held().memory() + size_of::<Value>(),
+            ValueRef::Value(value) => value.stored().memory() + size_of::<Value>(),
         };
         let expiry = if entry.expires_at().is_some() {
             size_of::<u32>()
@@ -213,11 +200,12 @@ impl Database {
         self.slots.get(handle.slot).len() + 10 + long_key + value + expiry
     }
 
-    /// Bytes of memory that keys and values hold. Values beyond
-    /// [`SAMPLE`] are extrapolated, so that it never takes long to ask.
+    /// Bytes of memory that keys and values hold. It is
+    /// told from some values where they are very many, so that it never takes
+    /// long to ask.
     pub fn dataset(&self) -> usize {
-        let values = total(&self.values, |value| value.held().memory());
-        let long_keys = total(&self.long_keys, |key| key.len());
+        let values = self.values.sample(|value| value.stored().memory());
+        let long_keys = self.long_keys.sample(|key| key.len());
         self.slots.memory() + values + long_keys
     }
 
@@ -254,44 +242,54 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Option<Value>, Full> {
-        if let Some(handle) = found
-            && !self.entry(handle).flags().contains(EntryFlags::VALUE)
-        {
-            let head = Head {
-                flags: EntryFlags::of_string(encoding.bits()),
-                accessed: entry::access_clock(now),
-                expires_at,
-            };
-            if self.rewrite_in_place(handle, head, value, now) {
-                return Ok(None);
-            }
+        let form = Form::String(encoding);
+        if self.rewrite_in_place(found, value, form, expires_at, now) {
+            return Ok(None);
         }
-        self.put_string(found, key, value, encoding, expires_at, now)
+        if Database::in_slot(key, value.len(), expires_at) {
+            return self.put_inline(found, key, value, form, expires_at, now);
+        }
+        let value = Bytes::copy_from_slice(value).into();
+        let put = self.set_value(found, key, value, expires_at, now);
+        put.map_err(|_| Full)
     }
 
-    /// Whether a string of `len` bytes stands in the slot of its key.
-    pub fn in_slot(key: &[u8], len: usize, expires_at: Option<i64>) -> bool {
-        Entry::len(stored_len(key), len, expires_at.is_some()) <= SLOT_MAX
-    }
-
-    /// [`set_string`](Self::set_string) where the string that is there does
-    /// not just become another one.
-    fn put_string(
+    /// Stores a value that stands [in the slot](Self::in_slot) of `key`, whose
+    /// entry is `found`, as [`set_string`](Self::set_string) does.
+    pub(in crate::db) fn set_inline(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
         value: &[u8],
-        encoding: Encoding,
+        form: Form,
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Option<Value>, Full> {
-        let content = if Database::in_slot(key, value.len(), expires_at) {
-            Content::Inline(value, encoding)
-        } else {
-            Content::Value(Bytes::copy_from_slice(value).into())
-        };
-        let put = self.put(found, key, content, expires_at, now);
-        put.map_err(|_| Full)
+        if self.rewrite_in_place(found, value, form, expires_at, now) {
+            return Ok(None);
+        }
+        self.put_inline(found, key, value, form, expires_at, now)
+    }
+
+    /// Whether a value of `len` bytes stands in the slot of its key.
+    pub fn in_slot(key: &[u8], len: usize, expires_at: Option<i64>) -> bool {
+        Entry::len(stored_len(key), len, expires_at.is_some()) <= SLOT_MAX
+    }
+
+    /// [`set_inline`](Self::set_inline) where what is there does not just
+    /// become something else.
+    fn put_inline(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        value: &[u8],
+        form: Form,
+        expires_at: Option<i64>,
+        now: i64,
+    ) -> Result<Option<Value>, Full> {
+        let slot = self.room_for(found, key, value.len(), expires_at)?;
+        let content = Content::Inline(value, form);
+        Ok(self.put(found, key, slot, content, expires_at, now))
     }
 
     /// Stores a value under `key`, whose entry is `found`. Answers the one
@@ -305,11 +303,13 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<Option<Value>, Value> {
-        let put = self.put(found, key, Content::Value(value), expires_at, now);
-        put.map_err(|content| match content {
-            Content::Value(value) => value,
-            Content::Inline(string, _) => Bytes::copy_from_slice(string).into(),
-        })
+        match self.room_for(found, key, entry::NUMBER_LEN, expires_at) {
+            Ok(slot) => {
+                let content = Content::Value(value);
+                Ok(self.put(found, key, slot, content, expires_at, now))
+            }
+            Err(Full) => Err(value),
+        }
     }
 
     /// Whether strings of these keys and lengths can be stored without an
@@ -369,12 +369,12 @@ impl Database {
         let (old, key_len, value) = (entry.expiry(), entry.key().len(), entry.value());
         let needed = Entry::len(key_len, value.len(), expires_at.is_some());
         if needed > SLOT_MAX {
-            // The expiry pushes the string out of the slot.
-            let value = Value::from(Bytes::copy_from_slice(value));
+            // The expiry pushes the value out of the slot.
+            let (value, _) = self.value(handle).copied();
             let needed = Entry::len(key_len, entry::NUMBER_LEN, true);
             let slot = self.place_for(handle, needed)?;
             let number = self.values.insert(value).to_le_bytes();
-            head.flags = head.flags.difference(EntryFlags::ENCODING) | EntryFlags::VALUE;
+            head.flags = head.flags.difference(EntryFlags::FORM) | EntryFlags::VALUE;
             self.rewrite(handle, slot, head, &number, now);
             return Ok(());
         }
@@ -476,7 +476,7 @@ impl Database {
         if pieces > few {
             return pieces;
         }
-        let values = self.values.iter().map(|value| value.held().pieces());
+        let values = self.values.iter().map(|value| value.stored().pieces());
         pieces + values.sum::<usize>()
     }
 
@@ -487,7 +487,7 @@ impl Database {
         while *budget > 0 {
             *budget -= 1;
             if let Some(value) = self.values.pop() {
-                let more = value.held().pieces().saturating_sub(1);
+                let more = value.stored().pieces().saturating_sub(1);
                 if more > *budget {
                     return Some(value);
                 }
@@ -580,25 +580,38 @@ impl Database {
         }
     }
 
-    /// Stores `content` under `key`, whose entry is `found`. If there is no
-    /// room, nothing has changed, and it comes back.
-    fn put<'v>(
+    /// A slot for what is to be stored under `key`, whose entry is `found`:
+    /// `len` bytes besides the key and the expiry.
+    fn room_for(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
-        content: Content<'v>,
+        len: usize,
+        expires_at: Option<i64>,
+    ) -> Result<u32, Full> {
+        let needed = Entry::len(stored_len(key), len, expires_at.is_some());
+        match found {
+            Some(handle) => self.place_for(handle, needed),
+            None => self.slots.allocate(needed),
+        }
+    }
+
+    /// Stores `content` under `key`, whose entry is `found`, in a slot that has
+    /// [room](Self::room_for) for it: there are more numbers for values and
+    /// long keys than slots that could hold one. Answers the value that was
+    /// there, unless it stood in the slot.
+    fn put(
+        &mut self,
+        found: Option<Handle>,
+        key: &[u8],
+        slot: u32,
+        content: Content<'_>,
         expires_at: Option<i64>,
         now: i64,
-    ) -> Result<Option<Value>, Content<'v>> {
+    ) -> Option<Value> {
         if let Some(handle) = found {
-            return self.overwrite(handle, content, expires_at, now);
+            return self.overwrite(handle, slot, content, expires_at, now);
         }
-        let needed = Entry::len(stored_len(key), content.len(), expires_at.is_some());
-        let Ok(slot) = self.slots.allocate(needed) else {
-            return Err(content);
-        };
-        // Nothing fails from here on: there are more numbers for values and
-        // long keys than slots that could hold one.
         let hash = self.hash(key);
         let mut flags = EntryFlags::empty();
         let long_key;
@@ -611,8 +624,8 @@ impl Database {
         };
         let number;
         let value = match content {
-            Content::Inline(value, encoding) => {
-                flags |= EntryFlags::of_string(encoding.bits());
+            Content::Inline(value, form) => {
+                flags |= EntryFlags::of_form(form.bits());
                 value
             }
             Content::Value(value) => {
@@ -629,28 +642,25 @@ impl Database {
         entry::write(self.slots.get_mut(slot), head, key, value);
         self.index.insert(hash, slot);
         self.move_expiry((None, slot), (expires_at, slot), now);
-        Ok(None)
+        None
     }
 
-    fn overwrite<'v>(
+    fn overwrite(
         &mut self,
         handle: Handle,
-        content: Content<'v>,
+        slot: u32,
+        content: Content<'_>,
         expires_at: Option<i64>,
         now: i64,
-    ) -> Result<Option<Value>, Content<'v>> {
+    ) -> Option<Value> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
         let old_number = is_value.then(|| entry::number(entry.value()));
-        let needed = Entry::len(entry.key().len(), content.len(), expires_at.is_some());
-        let Ok(slot) = self.place_for(handle, needed) else {
-            return Err(content);
-        };
         let number;
         let (flags, value, old) = match (content, old_number) {
-            (Content::Inline(value, encoding), old) => {
+            (Content::Inline(value, form), old) => {
                 let old = old.map(|number| self.values.remove(number));
-                (EntryFlags::of_string(encoding.bits()), value, old)
+                (EntryFlags::of_form(form.bits()), value, old)
             }
             (Content::Value(value), Some(place)) => {
                 let old = std::mem::replace(&mut self.values[place], value);
@@ -668,7 +678,7 @@ impl Database {
             expires_at,
         };
         self.rewrite(handle, slot, head, value, now);
-        Ok(old)
+        old
     }
 
     /// A slot for an entry that is to take `needed` bytes: its own if the size
@@ -699,19 +709,36 @@ impl Database {
         self.move_expiry((old, handle.slot), (head.expires_at, slot), now);
     }
 
-    /// Writes all of an entry but the key, if its slot has the right size.
+    /// Writes all of an entry but the key, if it holds no value elsewhere and
+    /// its slot has the right size.
     #[inline(always)]
-    fn rewrite_in_place(&mut self, handle: Handle, head: Head, value: &[u8], now: i64) -> bool {
+    fn rewrite_in_place(
+        &mut self,
+        found: Option<Handle>,
+        value: &[u8],
+        form: Form,
+        expires_at: Option<i64>,
+        now: i64,
+    ) -> bool {
+        let Some(handle) = found else {
+            return false;
+        };
         let slot = self.slots.get_mut(handle.slot);
         let entry = Entry(slot);
         let old = entry.expiry();
-        let needed = Entry::len(entry.key().len(), value.len(), head.expires_at.is_some());
+        let needed = Entry::len(entry.key().len(), value.len(), expires_at.is_some());
         let fits = slot.len() == slots::size(needed);
-        if fits {
-            entry::overwrite(slot, head, value);
-            self.move_expiry((old, handle.slot), (head.expires_at, handle.slot), now);
+        if !fits || entry.flags().contains(EntryFlags::VALUE) {
+            return false;
         }
-        fits
+        let head = Head {
+            flags: EntryFlags::of_form(form.bits()),
+            accessed: entry::access_clock(now),
+            expires_at,
+        };
+        entry::overwrite(slot, head, value);
+        self.move_expiry((old, handle.slot), (expires_at, handle.slot), now);
+        true
     }
 
     /// Moves an entry to another slot, into which `write` writes it.
@@ -747,23 +774,6 @@ impl Database {
     }
 }
 
-/// How many values are looked at to tell what all of them hold.
-const SAMPLE: usize = 1_000;
-
-/// The sum over all things; of very many, every so many is looked at.
-fn total<T>(places: &Places<T>, memory: impl Fn(&T) -> usize) -> usize {
-    if places.len() <= SAMPLE {
-        return places.iter().map(memory).sum();
-    }
-    let numbers = (0..places.end()).step_by(places.end() / SAMPLE);
-    let looked_at = numbers.filter_map(|number| places.get(number));
-    let (count, sum) = looked_at.fold((0, 0), |(count, sum), thing| {
-        (count + 1, sum + memory(thing))
-    });
-    let all = (sum as u128 * places.len() as u128).checked_div(count);
-    all.unwrap_or_default() as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -779,10 +789,10 @@ mod tests {
     fn what_very_many_values_hold_is_told_from_some() {
         let mut database = Database::default();
         let value = [b'x'; 5000];
-        for index in 0..3 * SAMPLE {
+        for index in 0..3_000 {
             set(&mut database, &index.to_string(), &value, None);
         }
-        let expected = 3 * SAMPLE * value.len() + database.slots.memory();
+        let expected = 3_000 * value.len() + database.slots.memory();
         assert_eq!(database.dataset(), expected);
     }
 

@@ -1,6 +1,6 @@
 //! How a key, its expiry and its value stand in a slot.
 //!
-//! A small string stands in the slot whole; of anything larger the slot holds
+//! A small value stands in the slot whole; of anything larger the slot holds
 //! the number of a value. All offsets are known here and nowhere else. The
 //! key comes first and stays where it is, whatever becomes of the rest.
 
@@ -12,30 +12,30 @@ bitflags! {
     /// What the bytes of an entry are.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct EntryFlags: u8 {
-        /// The value is a number that stands for it, not a string.
+        /// The value is a number that stands for it.
         const VALUE = 1;
         /// There is an expiry behind the key.
         const EXPIRES = 1 << 1;
         /// The key is the number of a long key.
         const LONG_KEY = 1 << 2;
-        /// Two bits of which the string knows what they mean.
-        const ENCODING = 0b11 << ENCODING_SHIFT;
+        /// Three bits of which the value knows what they mean.
+        const FORM = 0b111 << FORM_SHIFT;
     }
 }
 
-const ENCODING_SHIFT: u32 = 3;
+const FORM_SHIFT: u32 = 3;
 
 impl EntryFlags {
-    /// The flags of a string that is here with these two bits.
+    /// The flags of a value that is here with these three bits.
     #[inline]
-    pub fn of_string(encoding: u8) -> EntryFlags {
-        EntryFlags::from_bits_truncate(encoding << ENCODING_SHIFT)
+    pub fn of_form(form: u8) -> EntryFlags {
+        EntryFlags::from_bits_truncate(form << FORM_SHIFT)
     }
 
-    /// The two bits.
+    /// The three bits.
     #[inline]
-    pub fn encoding(self) -> u8 {
-        (self & EntryFlags::ENCODING).bits() >> ENCODING_SHIFT
+    pub fn form(self) -> u8 {
+        (self & EntryFlags::FORM).bits() >> FORM_SHIFT
     }
 }
 
@@ -100,7 +100,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The string, or the number of the value.
+    /// The value, or its number.
     #[inline]
     pub fn value(self) -> &'a [u8] {
         &self.0[self.value_range()]

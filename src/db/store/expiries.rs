@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::entry::{self, Entry};
-use super::slots::Slots;
+use crate::db::memory::slots::Slots;
 
 /// A bag holds 256 of the next smaller ones.
 const DIGIT_BITS: u32 = 8;

@@ -1,10 +1,8 @@
 //! What every kind of value tells of itself.
 
+use super::form::{Encoding, Form};
 use crate::db::Digest;
 use crate::events::KeyspaceEvents;
-
-/// Allocators take about as long for a piece of this size as for a small one.
-pub const PIECE: usize = 8 * 1024;
 
 /// A kind of value, of which a key has one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +13,7 @@ pub struct Kind {
     pub events: KeyspaceEvents,
 }
 
-/// What a key can hold, whatever its kind.
+/// What a value tells of itself, wherever it stands.
 pub trait Held {
     /// Its kind.
     fn kind(&self) -> Kind;
@@ -23,6 +21,17 @@ pub trait Held {
     /// The name that OBJECT ENCODING answers.
     fn encoding_name(&self) -> &'static str;
 
+    /// About the bytes that it takes in Redis's file format, without
+    /// compression.
+    fn serialized_len(&self) -> usize;
+
+    /// Adds to the digest what DEBUG DIGEST takes of it: the number by which
+    /// Redis knows the kind, and what is held.
+    fn digest(&self, digest: &mut Digest);
+}
+
+/// What a value that does not stand in a slot tells besides.
+pub trait Stored: Held {
     /// Whether nothing is left of it, so that its key goes. A string is never
     /// so, however short.
     fn is_used_up(&self) -> bool;
@@ -30,7 +39,7 @@ pub trait Held {
     /// Bytes of memory held, told from [some](sample) of very many parts.
     fn memory(&self) -> usize;
 
-    /// In how many pieces of about [`PIECE`] bytes or less it is held: that is
+    /// In how many pieces of about [`PIECE`](crate::db::memory::slots::PIECE) bytes or less it is held: that is
     /// what it takes to free it.
     fn pieces(&self) -> usize;
 
@@ -42,13 +51,32 @@ pub trait Held {
         true
     }
 
-    /// About the bytes that it takes in Redis's file format, without
-    /// compression.
-    fn serialized_len(&self) -> usize;
+    /// Its bytes as they stand in the slot of its key, if it is so small.
+    /// `encoding` is how it is to be named if it is a string.
+    fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
+        None
+    }
+}
 
-    /// Adds to the digest what DEBUG DIGEST takes of it: the number by which
-    /// Redis knows the kind, and what is held.
-    fn digest(&self, digest: &mut Digest);
+/// What readers see of a kind of value, wherever one stands.
+pub trait Viewed: Sized {
+    /// That: a reference, or something as small.
+    type View<'a>
+    where
+        Self: 'a;
+
+    /// Of one that does not stand in a slot.
+    fn view(&self) -> Self::View<'_>;
+
+    /// Of one in a slot; `None` if the bytes are of another kind.
+    fn view_inline(_bytes: &[u8], _form: Form) -> Option<Self::View<'_>> {
+        None
+    }
+
+    /// One in a slot, taken out to be changed.
+    fn from_inline(_bytes: &[u8], _form: Form) -> Option<Self> {
+        None
+    }
 }
 
 /// The sum over all parts, of which some are looked at if they are many, so

@@ -11,8 +11,9 @@ use memchr::memmem::Finder;
 pub use packed::End;
 use packed::{CHUNK, Packed};
 
-use super::kind::{Held, Kind, PIECE, sample, serialized_string_len};
+use super::kind::{Held, Kind, Stored, Viewed, sample, serialized_string_len};
 use crate::db::Digest;
+use crate::db::memory::slots::PIECE;
 use crate::events::KeyspaceEvents;
 
 /// How large a chunk may grow: `list-max-listpack-size`.
@@ -115,6 +116,21 @@ impl Held for List {
         }
     }
 
+    fn serialized_len(&self) -> usize {
+        let elements = self.iter();
+        elements
+            .map(|element| serialized_string_len(element.len()))
+            .sum()
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        const LIST: u32 = 1;
+        digest.append(&LIST.to_be_bytes());
+        self.iter().for_each(|element| digest.append(element));
+    }
+}
+
+impl Stored for List {
     fn is_used_up(&self) -> bool {
         self.is_empty()
     }
@@ -146,18 +162,13 @@ impl Held for List {
         }
         true
     }
+}
 
-    fn serialized_len(&self) -> usize {
-        let elements = self.iter();
-        elements
-            .map(|element| serialized_string_len(element.len()))
-            .sum()
-    }
+impl Viewed for List {
+    type View<'a> = &'a List;
 
-    fn digest(&self, digest: &mut Digest) {
-        const LIST: u32 = 1;
-        digest.append(&LIST.to_be_bytes());
-        self.iter().for_each(|element| digest.append(element));
+    fn view(&self) -> &List {
+        self
     }
 }
 

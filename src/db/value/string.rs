@@ -3,19 +3,17 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::kind::{Held, Kind, PIECE, digest_string, serialized_string_len};
+use super::form::{Encoding, Form};
+use super::kind::{Held, Kind, Stored, Viewed, digest_string, serialized_string_len};
 use crate::db::Digest;
+use crate::db::memory::slots::PIECE;
 use crate::events::KeyspaceEvents;
-use crate::text::number;
 
 /// The kind of every string, wherever it stands.
 pub const STRING: Kind = Kind {
     name: "string",
     events: KeyspaceEvents::STRING,
 };
-
-/// Redis's longest string that shares an allocation with its header.
-const EMBSTR_MAX: usize = 44;
 
 /// A string as it is stored.
 #[derive(Clone, Copy, Debug)]
@@ -37,73 +35,24 @@ impl std::ops::Deref for Str<'_> {
     }
 }
 
-/// How OBJECT ENCODING is to name a string that stands in a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Encoding {
-    /// By what it looks like: `int`, `embstr`, `raw`.
-    Natural,
-    /// `raw`: it was modified in place.
-    Raw,
-    /// `embstr` or `raw`, never `int`.
-    Text,
-    /// As [`Natural`](Encoding::Natural), but Redis would keep a small integer
-    /// for this key alone.
-    Own,
-}
+/// A string in a slot, and how it is to be named.
+pub struct Short<'a>(pub &'a [u8], pub Encoding);
 
-impl Encoding {
-    /// Two bits that tell it, to be kept beside the string.
-    #[inline]
-    pub fn bits(self) -> u8 {
-        self as u8
+impl Held for Short<'_> {
+    fn kind(&self) -> Kind {
+        STRING
     }
 
-    /// What [`bits`](Self::bits) tell.
-    pub fn from_bits(bits: u8) -> Encoding {
-        match bits {
-            0 => Encoding::Natural,
-            1 => Encoding::Raw,
-            2 => Encoding::Text,
-            _ => Encoding::Own,
-        }
+    fn encoding_name(&self) -> &'static str {
+        self.1.name(self.0)
     }
 
-    /// How a copy is to be named.
-    pub fn of_copy(self) -> Encoding {
-        match self {
-            Encoding::Natural => Encoding::Own,
-            encoding => encoding,
-        }
+    fn serialized_len(&self) -> usize {
+        serialized_string_len(self.0.len())
     }
 
-    /// The name that OBJECT ENCODING answers for `string`.
-    pub fn name(self, string: &[u8]) -> &'static str {
-        if self.integer(string).is_some() {
-            return "int";
-        }
-        if self != Encoding::Raw && string.len() <= EMBSTR_MAX {
-            "embstr"
-        } else {
-            "raw"
-        }
-    }
-
-    /// What OBJECT REFCOUNT answers for `string`.
-    pub fn refcount(self, string: &[u8]) -> i32 {
-        // Redis has one object for each of these numbers, which all keys
-        // share but those that are copies, and which is never freed.
-        match self.integer(string) {
-            Some(0..10_000) if self == Encoding::Natural => i32::MAX,
-            _ => 1,
-        }
-    }
-
-    /// The integer that Redis would keep instead of the string.
-    fn integer(self, string: &[u8]) -> Option<i64> {
-        match self {
-            Encoding::Natural | Encoding::Own => number::parse_i64(string),
-            Encoding::Raw | Encoding::Text => None,
-        }
+    fn digest(&self, digest: &mut Digest) {
+        digest_string(self.0, digest);
     }
 }
 
@@ -118,6 +67,16 @@ impl Held for Bytes {
         "raw"
     }
 
+    fn serialized_len(&self) -> usize {
+        serialized_string_len(self.len())
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest_string(self, digest);
+    }
+}
+
+impl Stored for Bytes {
     fn is_used_up(&self) -> bool {
         false
     }
@@ -130,12 +89,16 @@ impl Held for Bytes {
         1 + self.len() / PIECE
     }
 
-    fn serialized_len(&self) -> usize {
-        serialized_string_len(self.len())
+    fn inline(&self, encoding: Encoding) -> Option<(&[u8], Form)> {
+        Some((self, Form::String(encoding)))
     }
+}
 
-    fn digest(&self, digest: &mut Digest) {
-        digest_string(self, digest);
+impl Viewed for Bytes {
+    type View<'a> = &'a Bytes;
+
+    fn view(&self) -> &Bytes {
+        self
     }
 }
 

@@ -31,12 +31,18 @@ const SIZE_MIN: usize = 16;
 /// No slot: the end of a list of free slots.
 const NONE: u16 = u16::MAX;
 
+/// Allocators take about as long for a piece of this size as for a small one.
+pub const PIECE: usize = 8 * 1024;
+
+/// To free a page takes as long as this many pieces.
+pub const PAGE_PIECES: usize = 8;
+
 /// There is no room for another slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
 
 /// Slots of many sizes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Slots {
     pages: Vec<Page>,
     /// Numbers of pages that were given back and can be used again.
@@ -71,7 +77,7 @@ impl Default for Slots {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Page {
     bytes: Box<[u8]>,
     slot_len: u16,
@@ -279,11 +285,11 @@ impl Slots {
         self.pages[page].slot_mut(slot)
     }
 
-    /// The bytes of two slots of different sizes, the second one to write to.
+    /// The bytes of two slots of different pages, the second one to write to.
     pub fn get_pair(&mut self, from: u32, to: u32) -> (&[u8], &mut [u8]) {
         let ((from_page, from), (to_page, to)) = (split(from), split(to));
         let pages = self.pages.get_disjoint_mut([from_page, to_page]);
-        let [from_page, to_page] = pages.expect("slots of two sizes are in two pages");
+        let [from_page, to_page] = pages.expect("the slots are in two pages");
         (from_page.slot(from), to_page.slot_mut(to))
     }
 

@@ -14,7 +14,7 @@ const WORDS: usize = 4;
 const CHUNK: usize = WORD * WORDS;
 
 /// Things by number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Places<T> {
     chunks: Vec<Chunk<T>>,
     /// Those that have a free place.
@@ -22,7 +22,7 @@ pub struct Places<T> {
     len: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Chunk<T> {
     /// A bit for each place that is taken.
     taken: [u64; WORDS],
@@ -156,6 +156,21 @@ impl<T> Places<T> {
             let thing = self.remove(number);
             self.insert(thing)
         })
+    }
+
+    /// The sum over all things; of very many, every so many is looked at.
+    pub fn sample(&self, memory: impl Fn(&T) -> usize) -> usize {
+        const SAMPLE: usize = 1_000;
+        if self.len <= SAMPLE {
+            return self.iter().map(memory).sum();
+        }
+        let numbers = (0..self.end()).step_by(self.end() / SAMPLE);
+        let looked_at = numbers.filter_map(|number| self.get(number));
+        let (count, sum) = looked_at.fold((0, 0), |(count, sum), thing| {
+            (count + 1, sum + memory(thing))
+        });
+        let all = (sum as u128 * self.len as u128).checked_div(count);
+        all.unwrap_or_default() as usize
     }
 
     /// Takes out any thing. Nothing else is done with the places from then on.

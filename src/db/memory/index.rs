@@ -31,7 +31,7 @@ const FULL_EIGHTHS: usize = 7;
 const NONE: u32 = u32::MAX;
 
 /// Hashes to handles. Several handles may share a hash.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Index {
     /// For each prefix of `depth` bits the segment that holds it.
     directory: Vec<u32>,
@@ -45,7 +45,7 @@ pub struct Index {
 /// The entries whose hashes share their first bits. A hash has a bucket at
 /// which it is looked for; when that is full, it is in the next one, or the
 /// one after that, and every bucket before its own is full.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Segment {
     buckets: Box<[Bucket]>,
     len: u32,

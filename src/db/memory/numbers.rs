@@ -3,7 +3,7 @@
 const WORD: usize = u64::BITS as usize;
 
 /// Numbers, a bit each.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Numbers {
     words: Vec<u64>,
     /// The words before this one are 0.

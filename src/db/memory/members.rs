@@ -1,0 +1,362 @@
+//! A large collection of records, each a name and what goes with it: the
+//! members of a set, the fields of a hash with their values, the members of a
+//! sorted set with their scores.
+//!
+//! A record stands in a slot, and a table leads from the hash of the name to
+//! it, so that with short names and values a record takes some ten bytes more
+//! than they have. Neither grows by more than a page or a segment at a time.
+
+use std::hash::{BuildHasher, Hasher};
+
+use super::index::Index;
+use super::pack;
+use super::places::Places;
+use super::slots::{Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
+
+/// Records by name.
+#[derive(Clone, Default, Debug)]
+pub struct Members {
+    index: Index,
+    slots: Slots,
+    /// Records too long for a slot.
+    long: Places<Box<[u8]>>,
+    /// How far [`gather`](Self::gather) has come, where it has begun.
+    gathering: Option<u64>,
+    /// How many records have been removed since it went on.
+    removed: usize,
+    /// Keyed at random, so that nobody can choose names that collide.
+    hasher: foldhash::fast::RandomState,
+}
+
+/// Begins a slot that holds the number of a long record. No length is written
+/// like this: it would be 0, with a digit too many.
+const LONG: [u8; 2] = [0x80, 0];
+
+/// So many removals are worth a look at how scattered the records are.
+const GATHER_AFTER: usize = 64;
+/// How many records are looked at then: all of them, long before the next
+/// quarter has been removed.
+const GATHERED: usize = 256;
+
+/// How many bytes of a slot the number of a long record takes.
+const LONG_LEN: usize = LONG.len() + size_of::<u32>();
+
+/// Takes a record apart: its name, and what goes with it.
+fn split(record: &[u8]) -> (&[u8], &[u8]) {
+    let parts = pack::split_number(record).and_then(|(name_len, record)| {
+        let (rest_len, record) = pack::split_number(record)?;
+        let (name, record) = record.split_at_checked(name_len as usize)?;
+        Some((name, record.get(..rest_len as usize)?))
+    });
+    parts.unwrap_or_default()
+}
+
+/// How many bytes a record takes.
+fn len_of(name: &[u8], rest: &[u8]) -> usize {
+    pack::len_of(name.len()) + pack::len_of(rest.len())
+}
+
+/// Writes a record into `out`, which has room for it, and answers what is left.
+fn write(out: &mut [u8], name: &[u8], rest: &[u8]) {
+    let out = pack::write_number(out, name.len() as u64);
+    let out = pack::write_number(out, rest.len() as u64);
+    let (for_name, out) = out.split_at_mut(name.len());
+    for_name.copy_from_slice(name);
+    out[..rest.len()].copy_from_slice(rest);
+}
+
+impl Members {
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The record of a name. It is found under this number until it is changed
+    /// or removed.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<u32> {
+        self.index.find(self.hash(name), |at| self.name(at) == name)
+    }
+
+    /// The name of a record.
+    #[inline]
+    pub fn name(&self, at: u32) -> &[u8] {
+        self.record(at).0
+    }
+
+    /// What goes with the name.
+    #[inline]
+    pub fn rest(&self, at: u32) -> &[u8] {
+        self.record(at).1
+    }
+
+    /// The name of a record, and what goes with it.
+    #[inline]
+    pub fn record(&self, at: u32) -> (&[u8], &[u8]) {
+        let slot = self.slots.get(at);
+        match self.long_number(at) {
+            Some(number) => split(&self.long[number]),
+            None => split(slot),
+        }
+    }
+
+    /// What goes with the name, to be overwritten by as many bytes.
+    pub fn rest_mut(&mut self, at: u32) -> &mut [u8] {
+        let (name, rest) = self.record(at);
+        let start = len_of(name, rest) - rest.len();
+        let end = start + rest.len();
+        match self.long_number(at) {
+            Some(number) => &mut self.long[number][start..end],
+            None => &mut self.slots.get_mut(at)[start..end],
+        }
+    }
+
+    /// Adds a record, whose name is not here yet.
+    ///
+    /// # Errors
+    ///
+    /// There is no room; then nothing has changed.
+    pub fn insert(&mut self, name: &[u8], rest: &[u8]) -> Result<u32, Full> {
+        let at = self.store(name, rest)?;
+        self.index.insert(self.hash(name), at);
+        Ok(at)
+    }
+
+    /// Has something else go with a name, and answers where the record is from
+    /// now on.
+    ///
+    /// # Errors
+    ///
+    /// There is no room; then nothing has changed.
+    pub fn set_rest(&mut self, at: u32, rest: &[u8]) -> Result<u32, Full> {
+        if self.rest(at).len() == rest.len() {
+            self.rest_mut(at).copy_from_slice(rest);
+            return Ok(at);
+        }
+        let name: Box<[u8]> = self.name(at).into();
+        let new = self.store(&name, rest)?;
+        self.free(at);
+        self.index.replace(self.hash(&name), at, new);
+        Ok(new)
+    }
+
+    /// Takes a record out.
+    pub fn remove(&mut self, at: u32) {
+        self.index.remove(self.hash(self.name(at)), at);
+        self.free(at);
+        self.removed += 1;
+        if self.is_empty() {
+            *self = Members::default();
+        }
+    }
+
+    /// After removals: moves some records into slots in front of theirs if
+    /// little of the pages is in use, so that those behind become empty and go
+    /// back to the system. Tells `moved` where a record was and where it is.
+    #[inline]
+    pub fn gather(&mut self, moved: impl FnMut(&Members, u32, u32)) {
+        if self.removed >= GATHER_AFTER {
+            self.gather_some(moved);
+        }
+    }
+
+    fn gather_some(&mut self, mut moved: impl FnMut(&Members, u32, u32)) {
+        self.removed = 0;
+        if self.gathering.is_none() && !self.slots.are_scattered() {
+            return;
+        }
+        let mut found = Vec::with_capacity(GATHERED);
+        let cursor = self.gathering.unwrap_or(0);
+        let next = self.scan(cursor, GATHERED, |at| found.push(at));
+        self.gathering = Some(next).filter(|&next| next != 0);
+        for at in found {
+            if let Some(new) = self.slots.allocate_before(at) {
+                let hash = self.hash(self.name(at));
+                let (from, to) = self.slots.get_pair(at, new);
+                to.copy_from_slice(from);
+                self.slots.free(at);
+                self.index.replace(hash, at, new);
+                moved(self, at, new);
+            }
+        }
+    }
+
+    /// Writes a record into a slot of its own.
+    fn store(&mut self, name: &[u8], rest: &[u8]) -> Result<u32, Full> {
+        let len = len_of(name, rest);
+        if len <= SLOT_MAX {
+            let at = self.slots.allocate(len)?;
+            write(self.slots.get_mut(at), name, rest);
+            return Ok(at);
+        }
+        let at = self.slots.allocate(LONG_LEN)?;
+        let mut record = vec![0; len].into_boxed_slice();
+        write(&mut record, name, rest);
+        let number = self.long.insert(record);
+        let slot = self.slots.get_mut(at);
+        slot[..LONG.len()].copy_from_slice(&LONG);
+        slot[LONG.len()..LONG_LEN].copy_from_slice(&number.to_le_bytes());
+        Ok(at)
+    }
+
+    fn free(&mut self, at: u32) {
+        if let Some(number) = self.long_number(at) {
+            self.long.remove(number);
+        }
+        self.slots.free(at);
+    }
+
+    /// The number of the record, if it is a long one.
+    #[inline]
+    fn long_number(&self, at: u32) -> Option<usize> {
+        match *self.slots.get(at) {
+            [0x80, 0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d]) as usize),
+            _ => None,
+        }
+    }
+
+    /// Records from `cursor` on, at least `count` if there are so many, and
+    /// the cursor to go on with, 0 at the end. Each record that is here all
+    /// the time is found exactly once.
+    pub fn scan(&self, cursor: u64, count: usize, each: impl FnMut(u32)) -> u64 {
+        self.index.scan(cursor, count, each)
+    }
+
+    /// A record, each with the same probability. `random(n)` answers a number
+    /// below `n`.
+    pub fn random(&self, random: impl FnMut(usize) -> usize) -> Option<u32> {
+        self.index.random(random)
+    }
+
+    /// All records, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.index.iter()
+    }
+
+    /// Bytes of memory held; the long records are told from some.
+    pub fn memory(&self) -> usize {
+        let long = self.long.sample(|record| record.len());
+        self.index.memory() + self.slots.memory() + self.long.memory() + long
+    }
+
+    /// In how many pieces it is held: that is what it takes to free it.
+    pub fn pieces(&self) -> usize {
+        (self.index.memory() + self.slots.memory()) / PIECE + self.long.len() + 1
+    }
+
+    /// Frees some of the pieces, as many as `budget` has left; answers whether
+    /// the rest goes at once. Nothing else is done with it from then on.
+    pub fn free_some(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0 {
+            let freed = self.long.pop().is_some();
+            if freed {
+                *budget -= 1;
+            } else if self.slots.free_page() || self.index.free_segment() {
+                *budget = budget.saturating_sub(PAGE_PIECES);
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline]
+    fn hash(&self, name: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(name);
+        (hasher.finish() >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn it_is_a_map_of_names_of_any_length() {
+        let mut rng = fastrand::Rng::with_seed(4);
+        let (mut members, mut model) = (Members::default(), HashMap::new());
+        for round in 0..60_000 {
+            let len = if rng.u8(..50) == 0 { 5_000 } else { 6 };
+            let name = format!("{:0len$}", rng.u32(..2_000)).into_bytes();
+            let rest = vec![round as u8; [0, 8, 130, 4_090, 9_000][rng.usize(..5)]];
+            let found = members.find(&name);
+            assert_eq!(found.is_some(), model.contains_key(&name));
+            let grows = rng.u32(..100) < if round % 20_000 < 12_000 { 70 } else { 20 };
+            match found {
+                Some(at) if grows => {
+                    let at = members.set_rest(at, &rest).unwrap();
+                    assert_eq!(members.record(at), (&name[..], &rest[..]));
+                    model.insert(name, rest);
+                }
+                None if grows => {
+                    members.insert(&name, &rest).unwrap();
+                    model.insert(name, rest);
+                }
+                Some(at) => {
+                    assert_eq!(members.rest(at), model.remove(&name).unwrap());
+                    members.remove(at);
+                    members.gather(|_, _, _| {});
+                }
+                None => {}
+            }
+            assert_eq!(members.len(), model.len());
+        }
+        assert!(members.len() > 100, "{} are left", members.len());
+        for at in members.iter() {
+            let (name, rest) = members.record(at);
+            assert_eq!(model.remove(name).as_deref(), Some(rest));
+        }
+        assert!(model.is_empty());
+    }
+
+    #[test]
+    fn what_a_burst_has_taken_is_given_back_while_others_stay() {
+        let mut members = Members::default();
+        let names: Vec<String> = (0..200_000).map(|n| format!("member:{n}")).collect();
+        for name in &names {
+            members.insert(name.as_bytes(), b"").unwrap();
+        }
+        let full = members.memory();
+        assert!(full / names.len() < 40, "{full} bytes");
+        let mut places = HashMap::new();
+        for (n, name) in names.iter().enumerate() {
+            let at = members.find(name.as_bytes()).unwrap();
+            if n % 50 == 0 {
+                places.insert(at, name.as_bytes());
+            } else {
+                members.remove(at);
+                members.gather(|members, old, new| {
+                    if let Some(name) = places.remove(&old) {
+                        assert_eq!(members.name(new), name);
+                        places.insert(new, name);
+                    }
+                });
+            }
+        }
+        assert!(places.iter().all(|(&at, name)| members.name(at) == *name));
+        let memory = members.memory();
+        assert!(memory < full / 15, "{memory} of {full}");
+    }
+
+    #[test]
+    fn it_is_freed_in_steps() {
+        let mut members = Members::default();
+        for n in 0..100_000u32 {
+            members.insert(&n.to_le_bytes(), b"12345678").unwrap();
+        }
+        let (mut steps, pieces) = (1, members.pieces());
+        while !members.free_some(&mut 20) {
+            steps += 1;
+        }
+        assert!((20..100).contains(&steps), "{steps} steps");
+        assert!(pieces > 300, "{pieces}");
+    }
+}
