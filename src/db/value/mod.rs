@@ -7,8 +7,9 @@
 //!    `Default` (empty), with its [`Kind`] as the constant `KIND`, what it
 //!    tells of itself (`impl Held`, `impl Stored`), and what readers see of it
 //!    (`impl Viewed`).
-//! 2. Here: the file, and a line among the [`kinds!`]. If small ones stand in
-//!    the slot of their key: a [`Form`], and arms in [`ValueRef`] that read it.
+//! 2. Here: the file, a variant of [`Value`], an arm in [`Value::stored`] and
+//!    its twin, and which variant it is. If small ones stand in the slot of
+//!    their key: a [`Form`], and arms in [`ValueRef`] that read it.
 //!
 //! That is all. TYPE, OBJECT ENCODING, SCAN, COPY, RENAME, MEMORY USAGE, DEBUG
 //! OBJECT, expiry and DEL know it then, because they ask. Its commands are a
@@ -32,63 +33,62 @@ pub use string::{STRING, Str, modify};
 
 use string::Short;
 
-/// The kinds, by the names of their variants.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident($kind:ty),)*) => {
-        /// A value that does not stand in a slot.
-        #[derive(Clone, Debug)]
-        pub enum Value {
-            $($(#[$doc])* $variant($kind),)*
-        }
-
-        impl Value {
-            /// What it tells of itself.
-            pub fn stored(&self) -> &dyn Stored {
-                match self {
-                    $(Value::$variant(value) => value,)*
-                }
-            }
-
-            /// [`stored`](Self::stored), to be changed.
-            pub fn stored_mut(&mut self) -> &mut dyn Stored {
-                match self {
-                    $(Value::$variant(value) => value,)*
-                }
-            }
-        }
-
-        $(
-            impl From<$kind> for Value {
-                fn from(value: $kind) -> Value {
-                    Value::$variant(value)
-                }
-            }
-
-            impl OfKind for $kind {
-                fn of(value: &Value) -> Option<&Self> {
-                    match value {
-                        Value::$variant(value) => Some(value),
-                        _ => None,
-                    }
-                }
-
-                fn of_mut(value: &mut Value) -> Option<&mut Self> {
-                    match value {
-                        Value::$variant(value) => Some(value),
-                        _ => None,
-                    }
-                }
-            }
-        )*
-    };
-}
-
-kinds! {
+/// A value that does not stand in a slot.
+#[derive(Clone, Debug)]
+pub enum Value {
     /// A string too long for a slot.
     String(Bytes),
     /// A list, never empty.
     List(List),
 }
+
+impl Value {
+    /// What it tells of itself.
+    pub fn stored(&self) -> &dyn Stored {
+        match self {
+            Value::String(string) => string,
+            Value::List(list) => list,
+        }
+    }
+
+    /// [`stored`](Self::stored), to be changed.
+    pub fn stored_mut(&mut self) -> &mut dyn Stored {
+        match self {
+            Value::String(string) => string,
+            Value::List(list) => list,
+        }
+    }
+}
+
+/// Says which variant of [`Value`] a type is.
+macro_rules! is_variant {
+    ($kind:ty, $variant:path) => {
+        impl From<$kind> for Value {
+            fn from(value: $kind) -> Value {
+                $variant(value)
+            }
+        }
+
+        impl OfKind for $kind {
+            fn of(value: &Value) -> Option<&Self> {
+                match value {
+                    $variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                match value {
+                    $variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+is_variant!(Bytes, Value::String);
+is_variant!(List, Value::List);
 
 /// A kind of value that does not stand in a slot, for who reads or writes it.
 pub trait OfKind: Stored + Viewed + Default + Into<Value> {
