@@ -7,13 +7,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::db::value::{List, Stored};
-use crate::db::{Database, Db, Digest, Handle};
+use crate::db::{Database, Db, Digest, Encoding, Expiry, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::server::Server;
 use crate::table::vocabulary::{ADMIN, SERVER};
 use crate::table::{Args, Context, Flags, Handler, Row};
+use crate::text::glob;
 use crate::text::long_double::LongDouble;
 use crate::text::number;
 
@@ -36,20 +36,22 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         (b"digest", 0) => return digest(context, reply),
         (b"digest-value", _) => return digest_value(context, args, reply),
         (b"htstats", 1..) => return htstats(context, args, reply),
-        (b"htstats-key", 1..) => {
-            peek(&mut context.db(), args.next()?)?;
-            // So far no value is one.
-            return Err(Error::NO_HASH_TABLE);
-        }
+        (b"htstats-key", 1..) => return htstats_key(context, args, reply),
         (b"listpack", 1) => return listpack(context, args, reply),
         (b"object", 1 | 2) => return object(context, args, reply),
         (b"protocol", 1) => return protocol(args, reply),
+        (b"populate", 1..=3) => populate(context, args)?,
         (b"reload", _) => return Err(reload(args)),
         (b"loadaof", _) => return Err(Error::NO_AOF_TO_LOAD),
         (b"error", 1) => return Err(Error::quoting("", args.next()?, "")),
         (b"help", 0) => {
             reply.array(HELP.len());
             HELP.iter().for_each(|line| reply.simple(line));
+            return Ok(());
+        }
+        (b"stringmatch-len" | b"stringmatch-test", 0) => {
+            try_patterns();
+            reply.simple("Apparently Redis did not crash: test passed");
             return Ok(());
         }
         (b"sleep", 1) => sleep(context, args)?,
@@ -96,15 +98,17 @@ const HELP: &[&str] = &[
     "HTSTATS <db>",
     "    How many keys a database has, and how many of them expire.",
     "HTSTATS-KEY <key>",
-    "    Answers an error: no value is a hash table.",
+    "    How many entries the hash table has that holds a value.",
     "LISTPACK <key>",
-    "    Writes to the log how much a packed list holds.",
+    "    Writes to the log how much a packed value holds.",
     "LOADAOF",
     "    Answers an error: there is no append-only file.",
     "LOG <message>",
     "    Writes a line to the log.",
     "OBJECT <key>",
     "    Shows how a value is stored.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Sets as many keys, key:0 and so on or <prefix>:0 and so on, that are not there yet.",
     "PROTOCOL <type>",
     "    Answers a value of this type: string, integer, double, bignum, null, array, set, map,",
     "    attrib, push, verbatim, true, false.",
@@ -119,6 +123,9 @@ const HELP: &[&str] = &[
     "    Whether keys that have expired are removed before anybody asks for them.",
     "SLEEP <seconds>",
     "    Stops everything for a time, which may have decimals.",
+    "STRINGMATCH-LEN",
+    "STRINGMATCH-TEST",
+    "    Matches patterns that are made up with texts that are.",
     "HELP",
     "    Prints this help.",
 ];
@@ -185,33 +192,87 @@ fn htstats(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>)
     let number = usize::try_from(args.int()?).map_err(|_| Error::NO_DATABASE)?;
     let databases = &context.turn.state().keyspace.databases;
     let database = databases.get(number).ok_or(Error::NO_DATABASE)?;
-    let stats = |count| match count {
-        0 => "No stats available for empty dictionaries\n".to_owned(),
-        count => format!(" number of elements: {count}\n"),
-    };
-    const TABLE: &str = "Hash table 0 stats (main hash table):\n";
     let text = format!(
-        "[Dictionary HT]\n{TABLE}{}[Expires HT]\n{TABLE}{}",
-        stats(database.len()),
-        stats(database.expiring())
+        "[Dictionary HT]\n{}[Expires HT]\n{}",
+        table_stats(database.len()),
+        table_stats(database.expiring())
     );
     reply.verbatim("txt", text.as_bytes());
     Ok(())
+}
+
+fn htstats_key(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mut db = context.db();
+    let handle = peek(&mut db, args.next()?)?;
+    let len = db.database().value(handle).table_len();
+    let text = table_stats(len.ok_or(Error::NO_HASH_TABLE)?);
+    reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+fn table_stats(len: usize) -> String {
+    let stats = match len {
+        0 => "No stats available for empty dictionaries\n".to_owned(),
+        len => format!(" number of elements: {len}\n"),
+    };
+    format!("Hash table 0 stats (main hash table):\n{stats}")
+}
+
+/// Sets keys that are not there yet: `key:0` holds `value:0`, with NULs behind
+/// it up to a size.
+fn populate(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
+    let count = args.int_in(0..=i64::MAX, Error::NOT_POSITIVE)?;
+    let prefix = args.next_if_any().unwrap_or(b"key");
+    let mut db = context.db();
+    let longest = db.limits().string as i64;
+    let size = match args.remaining() {
+        0 => None,
+        _ => Some(args.int_in(0..=longest, Error::NOT_POSITIVE)? as usize),
+    };
+    for n in 0..count {
+        let mut digits = itoa::Buffer::new();
+        let n = digits.format(n).as_bytes();
+        let key = [prefix, b":", n].concat();
+        if db.lookup(&key).is_some() {
+            continue;
+        }
+        let mut value = [b"value:", n].concat();
+        if let Some(size) = size {
+            value.resize(size, 0);
+        }
+        db.set_string(&key, None, &value, Encoding::Natural, Expiry::Clear, "set")?;
+    }
+    Ok(())
+}
+
+/// Matches made-up patterns with made-up texts, as many as take some
+/// milliseconds.
+fn try_patterns() {
+    const TRIALS: usize = 20_000;
+    let mut rng = fastrand::Rng::with_seed(0);
+    let mut make_up = |letters: &[u8]| -> Vec<u8> {
+        let len = rng.usize(..32);
+        (0..len)
+            .map(|_| letters[rng.usize(..letters.len())])
+            .collect()
+    };
+    for _ in 0..TRIALS {
+        let (pattern, text) = (make_up(b"ab*?[]^-\\"), make_up(b"ab-\\"));
+        std::hint::black_box(glob::matches(&pattern, &text, false));
+    }
 }
 
 /// Redis prints to standard output, which may be an embedder's here.
 fn listpack(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut db = context.db();
     let handle = peek(&mut db, args.next()?)?;
-    if db.database().value(handle).encoding_name() != "listpack" {
+    let value = db.database().value(handle);
+    if value.encoding_name() != "listpack" {
         return Err(Error::NO_LISTPACK);
     }
-    let list = db.value::<List>(handle)?;
-    tracing::info!(
-        "DEBUG LISTPACK: {} elements, {} bytes",
-        list.len(),
-        list.memory()
-    );
+    let kind = value.kind().name;
+    let bytes = db.database().memory(handle);
+    tracing::info!("DEBUG LISTPACK: a {kind} of {bytes} bytes, its key included");
     reply.simple("Listpack structure written to the log");
     Ok(())
 }

@@ -21,6 +21,11 @@ pub trait Held {
     /// The name that OBJECT ENCODING answers.
     fn encoding_name(&self) -> &'static str;
 
+    /// How many entries the hash table has that holds it, if one does.
+    fn table_len(&self) -> Option<usize> {
+        None
+    }
+
     /// About the bytes that it takes in Redis's file format, without
     /// compression.
     fn serialized_len(&self) -> usize;

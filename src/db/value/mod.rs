@@ -164,6 +164,11 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// How many entries the hash table has that holds it, if one does.
+    pub fn table_len(self) -> Option<usize> {
+        self.ask(|held| held.table_len())
+    }
+
     /// About the bytes that it takes in Redis's file format.
     pub fn serialized_len(self) -> usize {
         self.ask(|held| held.serialized_len())
