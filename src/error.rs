@@ -32,6 +32,9 @@ texts! {
     OVERFLOW = "ERR increment or decrement would overflow";
     DECR_OVERFLOW = "ERR decrement would overflow";
     NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
+    HASH_NOT_AN_INTEGER = "ERR hash value is not an integer";
+    HASH_NOT_A_FLOAT = "ERR hash value is not a float";
+    NOT_FINITE = "ERR value is NaN or Infinity";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
     OUT_OF_RANGE = "ERR value is out of range";
     NOT_POSITIVE = "ERR value is out of range, must be positive";
@@ -47,10 +50,12 @@ texts! {
     TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range";
     NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
     COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
+    TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
+    LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
     COUNT_NEGATIVE = "ERR COUNT can't be negative";
     MAXLEN_NEGATIVE = "ERR MAXLEN can't be negative";
     RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
-    RANK_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    MIN_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     INVALID_FIRST_DB = "ERR invalid first DB index";
     INVALID_SECOND_DB = "ERR invalid second DB index";

@@ -51,7 +51,7 @@ pub const DRAWN_SCORED_MEMBERS: Collection = Collection {
 
 /// Another number below two to the 20th, for each below that.
 fn scattered(n: usize) -> usize {
-    n * 0x9_e377 & 0xf_ffff
+    (n * 0x9_e377) & 0xf_ffff
 }
 
 impl Collection {

@@ -473,7 +473,7 @@ impl Search {
                 rank = args.int()?;
                 match rank {
                     0 => return Err(Error::RANK_ZERO),
-                    i64::MIN => return Err(Error::RANK_OUT_OF_RANGE),
+                    i64::MIN => return Err(Error::MIN_OUT_OF_RANGE),
                     _ => {}
                 }
             } else if has_value && args.keyword("count") {

@@ -8,7 +8,9 @@ mod client;
 mod config;
 mod connection;
 mod debug;
+mod draws;
 mod expire;
+mod hash;
 mod info;
 mod introspect;
 mod keys;
@@ -20,6 +22,8 @@ mod memory;
 mod pubsub;
 mod scan;
 mod server;
+mod set;
+mod set_combine;
 mod slowlog;
 mod string;
 mod transaction;
@@ -38,8 +42,11 @@ const FAMILIES: &[&[Row]] = &[
     pubsub::COMMANDS,
     scan::COMMANDS,
     transaction::COMMANDS,
+    hash::COMMANDS,
     list::COMMANDS,
     blocking_list::COMMANDS,
+    set::COMMANDS,
+    set_combine::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
     client::COMMANDS,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::agenda::Agenda;
 use super::garbage::Garbage;
 use super::journal::Journal;
+use super::memory::pack::PackLimits;
 use super::store::{Database, Handle};
 use super::value::{ChunkLimit, Value};
 use crate::events::KeyspaceEvents;
@@ -54,26 +55,6 @@ pub struct Limits {
     pub set: PackLimits,
     /// How large a sorted set may be that is packed.
     pub zset: PackLimits,
-}
-
-/// How large a collection may be that is packed: `*-max-listpack-*`.
-#[derive(Clone, Copy, Debug)]
-pub struct PackLimits {
-    /// Fields or members.
-    pub entries: usize,
-    /// Bytes of the longest string in it.
-    pub value: usize,
-}
-
-impl PackLimits {
-    /// From the settings.
-    pub fn new(entries: u64, value: u64) -> PackLimits {
-        let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
-        PackLimits {
-            entries: saturated(entries),
-            value: saturated(value),
-        }
-    }
 }
 
 impl Default for Limits {

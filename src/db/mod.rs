@@ -19,7 +19,8 @@ mod view;
 
 pub use digest::Digest;
 pub use journal::{Change, Event};
-pub use keyspace::{Keyspace, Limits, PackLimits, Stats};
+pub use keyspace::{Keyspace, Limits, Stats};
+pub use memory::pack::PackLimits;
 pub use store::{Database, Handle};
 pub use value::{ChunkLimit, Encoding, Kind, Str};
 pub use view::{Db, Edited, Expiry};

@@ -26,6 +26,12 @@ pub enum Expiry {
     At(i64),
 }
 
+impl From<Full> for Error {
+    fn from(_: Full) -> Error {
+        Error::OUT_OF_MEMORY
+    }
+}
+
 /// How an edit of a value has ended, with what whoever asked for it wants to
 /// know.
 pub enum Edited<R> {
@@ -293,7 +299,13 @@ impl Db<'_> {
         };
         let mut value = value.ok_or(Error::WRONG_TYPE)?;
         match edit(&mut value)? {
-            Edited::Unchanged(answer) => Ok(answer),
+            Edited::Unchanged(answer) => {
+                // It may have been made ready for more than has come.
+                if value.inline(Encoding::Natural).is_none() {
+                    self.put_back(key, handle, value)?;
+                }
+                Ok(answer)
+            }
             Edited::Changed(event, changes, answer) if value.is_used_up() => {
                 self.event(value.kind().events, event, key);
                 self.remove(key, handle, changes);
@@ -301,15 +313,41 @@ impl Db<'_> {
             }
             Edited::Changed(event, changes, answer) => {
                 let events = value.kind().events;
-                let expires_at = self.database().expires_at(handle);
-                let (found, value) = (Some(handle), value.into());
-                let stored = self.store_value(key, found, value, Encoding::Natural, expires_at);
-                stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+                self.put_back(key, handle, value)?;
                 self.event(events, event, key);
                 self.changed(key, changes);
                 Ok(answer)
             }
         }
+    }
+
+    /// Stores a value that was taken out of the slot of its key to be edited.
+    fn put_back(&mut self, key: &[u8], handle: Handle, value: impl OfKind) -> Result<()> {
+        let expires_at = self.database().expires_at(handle);
+        let (found, value) = (Some(handle), value.into());
+        let stored = self.store_value(key, found, value, Encoding::Natural, expires_at);
+        stored.map_err(|_| Error::OUT_OF_MEMORY)
+    }
+
+    /// Stores a collection under `key` instead of whatever was there, without
+    /// an expiry; removes the key if it is empty. `event` tells of it.
+    pub fn replace(&mut self, key: &[u8], value: impl OfKind, event: &'static str) -> Result<()> {
+        let found = self.peek(key);
+        if value.is_used_up() {
+            if let Some(handle) = found {
+                self.delete(key, handle);
+            }
+            return Ok(());
+        }
+        let events = value.kind().events;
+        let stored = self.store_value(key, found, value.into(), Encoding::Natural, None);
+        stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+        self.changed(key, 1);
+        if found.is_none() {
+            self.event(KeyspaceEvents::NEW, "new", key);
+        }
+        self.event(events, event, key);
+        Ok(())
     }
 
     /// [`edit`](Self::edit) where a key that is not there counts as an empty
@@ -356,7 +394,7 @@ impl Db<'_> {
         let now = self.now;
         let database = self.database_mut();
         let stored = database.set_string(found, key, value, encoding, expires_at, now);
-        let old = stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        let old = stored?;
         self.keyspace.discard(old);
         self.string_changed(key, found, event);
         if let Expiry::At(_) = expiry {
@@ -462,7 +500,7 @@ impl Db<'_> {
         }
         let now = self.now;
         let set = self.database_mut().set_expiry(handle, Some(at), now);
-        set.map_err(|Full| Error::OUT_OF_MEMORY)?;
+        set?;
         self.keyspace.expires(self.index, at);
         self.changed(key, 1);
         self.event(KeyspaceEvents::GENERIC, "expire", key);

@@ -79,6 +79,10 @@ pub enum Group {
     String,
     /// `list`
     List,
+    /// `set`
+    Set,
+    /// `hash`
+    Hash,
     /// `pubsub`
     Pubsub,
     /// `transactions`
@@ -96,6 +100,8 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::List => "list",
+            Group::Set => "set",
+            Group::Hash => "hash",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
@@ -109,6 +115,8 @@ impl Group {
             Group::Generic => Acl::KEYSPACE,
             Group::String => Acl::STRING,
             Group::List => Acl::LIST,
+            Group::Set => Acl::SET,
+            Group::Hash => Acl::HASH,
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,
             Group::Pubsub | Group::Server => Acl::empty(),

@@ -12,10 +12,14 @@ use super::row::Row;
 pub const CONNECTION: Row = Row::of(Group::Connection);
 /// A command on keys of any type.
 pub const GENERIC: Row = Row::of(Group::Generic);
+/// A command on hashes.
+pub const HASH: Row = Row::of(Group::Hash);
 /// A command on lists.
 pub const LIST: Row = Row::of(Group::List);
 /// A command on channels.
 pub const PUBSUB: Row = Row::of(Group::Pubsub);
+/// A command on sets.
+pub const SET: Row = Row::of(Group::Set);
 /// A command on the server as a whole.
 pub const SERVER: Row = Row::of(Group::Server);
 /// A command on strings.

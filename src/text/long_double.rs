@@ -44,6 +44,11 @@ impl LongDouble {
         Some(LongDouble(if negative { -value } else { value }))
     }
 
+    /// Whether it is no infinity.
+    pub fn is_finite(self) -> bool {
+        self.0.is_finite()
+    }
+
     /// The sum, unless it is infinite or no number.
     pub fn add(self, other: LongDouble) -> Option<LongDouble> {
         let sum = (self.0 + other.0).value;

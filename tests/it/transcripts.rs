@@ -45,6 +45,7 @@ transcripts! {
     debug
     exec_order
     expire
+    hash
     increments
     keys
     lcs
@@ -56,6 +57,8 @@ transcripts! {
     resp3
     scan
     server
+    set
+    set_combine
     strings
     transactions
     watch

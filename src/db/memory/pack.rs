@@ -4,6 +4,26 @@
 //! A length is a variable-length number: seven bits a byte, the lowest first,
 //! the high bit set on all but the last. Up to 127 bytes it takes one.
 
+/// How large a collection may be that is packed: `*-max-listpack-*`.
+#[derive(Clone, Copy, Debug)]
+pub struct PackLimits {
+    /// Fields or members.
+    pub entries: usize,
+    /// Bytes of the longest string in it.
+    pub value: usize,
+}
+
+impl PackLimits {
+    /// From the settings.
+    pub fn new(entries: u64, value: u64) -> PackLimits {
+        let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        PackLimits {
+            entries: saturated(entries),
+            value: saturated(value),
+        }
+    }
+}
+
 /// How many bytes a string of `len` takes.
 pub fn len_of(len: usize) -> usize {
     let digits = (len | 1).ilog2() as usize / 7 + 1;

@@ -13,7 +13,7 @@ use crate::db::memory::slots::{self, Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
 use crate::db::value::{Encoding, Form, Value, ValueRef};
 
 /// Stands for a key until the next change of its entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Handle {
     hash: u32,
     slot: u32,

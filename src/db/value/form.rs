@@ -84,7 +84,18 @@ pub const INLINE_MAX: usize = 1024;
 pub enum Form {
     /// A string.
     String(Encoding),
+    /// A hash: fields and values in turn, [packed](crate::db::memory::pack).
+    Hash,
+    /// A set of integers.
+    Ints,
+    /// A set of strings.
+    Set,
 }
+
+/// The bits of a form; those of strings are below.
+const HASH: u8 = 4;
+const INTS: u8 = 5;
+const SET: u8 = 6;
 
 impl Form {
     /// Three bits that tell it, to be kept beside the bytes.
@@ -92,12 +103,20 @@ impl Form {
     pub fn bits(self) -> u8 {
         match self {
             Form::String(encoding) => encoding.bits(),
+            Form::Hash => HASH,
+            Form::Ints => INTS,
+            Form::Set => SET,
         }
     }
 
     /// What [`bits`](Self::bits) tell.
     #[inline]
     pub fn from_bits(bits: u8) -> Form {
-        Form::String(Encoding::from_bits(bits))
+        match bits {
+            HASH => Form::Hash,
+            INTS => Form::Ints,
+            SET => Form::Set,
+            _ => Form::String(Encoding::from_bits(bits)),
+        }
     }
 }

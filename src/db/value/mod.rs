@@ -18,8 +18,10 @@
 //! the kind, and removes what is used up.
 
 mod form;
+mod hash;
 mod kind;
 mod list;
+mod set;
 mod string;
 
 use bytes::Bytes;
@@ -27,8 +29,10 @@ use bytes::Bytes;
 use super::digest::Digest;
 
 pub use form::{Encoding, Form};
+pub use hash::{Hash, HashRef, Pair};
 pub use kind::{Held, Kind, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
+pub use set::{Digits, Member, Set, SetLimits, SetRef};
 pub use string::{STRING, Str, modify};
 
 use string::Short;
@@ -40,6 +44,10 @@ pub enum Value {
     String(Bytes),
     /// A list, never empty.
     List(List),
+    /// A hash that does not stand in a slot, never empty.
+    Hash(Hash),
+    /// A set that does not stand in a slot, never empty.
+    Set(Set),
 }
 
 impl Value {
@@ -48,6 +56,8 @@ impl Value {
         match self {
             Value::String(string) => string,
             Value::List(list) => list,
+            Value::Hash(hash) => hash,
+            Value::Set(set) => set,
         }
     }
 
@@ -56,6 +66,8 @@ impl Value {
         match self {
             Value::String(string) => string,
             Value::List(list) => list,
+            Value::Hash(hash) => hash,
+            Value::Set(set) => set,
         }
     }
 }
@@ -89,6 +101,8 @@ macro_rules! is_variant {
 
 is_variant!(Bytes, Value::String);
 is_variant!(List, Value::List);
+is_variant!(Hash, Value::Hash);
+is_variant!(Set, Value::Set);
 
 /// A kind of value that does not stand in a slot, for who reads or writes it.
 pub trait OfKind: Stored + Viewed + Default + Into<Value> {
@@ -123,6 +137,7 @@ impl<'a> ValueRef<'a> {
     pub fn string(self) -> Option<Str<'a>> {
         match self {
             ValueRef::Inline(string, Form::String(_)) => Some(Str::Inline(string)),
+            ValueRef::Inline(..) => None,
             ValueRef::Value(value) => Bytes::of(value).map(Str::Shared),
         }
     }
@@ -134,6 +149,12 @@ impl<'a> ValueRef<'a> {
             ValueRef::Inline(string, Form::String(encoding)) => {
                 (Bytes::copy_from_slice(string).into(), encoding)
             }
+            ValueRef::Inline(bytes, form @ Form::Hash) => {
+                (own::<Hash>(bytes, form).into(), Encoding::Natural)
+            }
+            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
+                (own::<Set>(bytes, form).into(), Encoding::Natural)
+            }
             ValueRef::Value(value) => (value.clone(), Encoding::Natural),
         }
     }
@@ -142,6 +163,10 @@ impl<'a> ValueRef<'a> {
     fn ask<R>(self, ask: impl FnOnce(&dyn Held) -> R) -> R {
         match self {
             ValueRef::Inline(string, Form::String(encoding)) => ask(&Short(string, encoding)),
+            ValueRef::Inline(bytes, Form::Hash) => ask(&view::<Hash>(bytes, Form::Hash)),
+            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
+                ask(&view::<Set>(bytes, form))
+            }
             ValueRef::Value(value) => ask(value.stored()),
         }
     }
@@ -160,7 +185,7 @@ impl<'a> ValueRef<'a> {
     pub fn refcount(self) -> i32 {
         match self {
             ValueRef::Inline(string, Form::String(encoding)) => encoding.refcount(string),
-            ValueRef::Value(_) => 1,
+            ValueRef::Inline(..) | ValueRef::Value(_) => 1,
         }
     }
 
@@ -178,4 +203,17 @@ impl<'a> ValueRef<'a> {
     pub fn digest(self, digest: &mut Digest) {
         self.ask(|held| held.digest(digest));
     }
+}
+
+/// Why a form that is told belongs to a kind.
+const OF_KIND: &str = "the form is one of the kind's";
+
+/// What stands in a slot in a form of this kind.
+fn view<K: Viewed>(bytes: &[u8], form: Form) -> K::View<'_> {
+    K::view_inline(bytes, form).expect(OF_KIND)
+}
+
+/// The same, taken out.
+fn own<K: Viewed>(bytes: &[u8], form: Form) -> K {
+    K::from_inline(bytes, form).expect(OF_KIND)
 }

@@ -1,0 +1,252 @@
+//! Fields of a hash with their values: side by side while they are few and
+//! short, a table from then on.
+
+use crate::db::memory::members::Members;
+use crate::db::memory::pack::{self, PackLimits};
+use crate::db::memory::slots::Full;
+
+/// Fields, each once, with a value of any length.
+#[derive(Clone, Debug)]
+pub enum Fields {
+    /// Fields and values in turn, in the order in which they came.
+    Packed(Vec<u8>),
+    /// Too many for that, or too long.
+    Table(Box<Members>),
+}
+
+/// The same, wherever they stand.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldsRef<'a> {
+    /// Fields and values in turn.
+    Packed(&'a [u8]),
+    /// A table of them.
+    Table(&'a Members),
+}
+
+/// More bytes are never packed, whatever the settings say: it is where Redis
+/// draws the line.
+const PACKED_MAX: usize = 1 << 30;
+
+impl Default for Fields {
+    fn default() -> Fields {
+        Fields::Packed(Vec::new())
+    }
+}
+
+/// Fields and values that stand in turn.
+#[derive(Clone, Copy)]
+struct Pairs<'a>(&'a [u8]);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (field, behind) = pack::split_first(self.0)?;
+        let (value, behind) = pack::split_first(behind)?;
+        self.0 = behind;
+        Some((field, value))
+    }
+}
+
+/// Where a field and its value stand among those that are packed.
+struct Place {
+    /// Where the field begins, with its length.
+    start: usize,
+    /// How long the value is.
+    value: usize,
+    /// Where the next field begins.
+    end: usize,
+}
+
+impl Place {
+    /// The place of a field, or how many other fields there are.
+    #[inline]
+    fn of(field: &[u8], bytes: &[u8]) -> Result<Place, usize> {
+        let (mut pairs, mut passed) = (Pairs(bytes), 0);
+        loop {
+            let start = bytes.len() - pairs.0.len();
+            match pairs.next() {
+                Some((other, value)) if other == field => {
+                    return Ok(Place {
+                        start,
+                        value: value.len(),
+                        end: bytes.len() - pairs.0.len(),
+                    });
+                }
+                Some(_) => passed += 1,
+                None => return Err(passed),
+            }
+        }
+    }
+}
+
+impl Fields {
+    /// What readers see of it.
+    #[inline]
+    pub fn view(&self) -> FieldsRef<'_> {
+        match self {
+            Fields::Packed(bytes) => FieldsRef::Packed(bytes),
+            Fields::Table(members) => FieldsRef::Table(members),
+        }
+    }
+
+    /// Gives a field a value; answers whether it is new. If there is no room,
+    /// nothing has changed.
+    pub fn set(&mut self, field: &[u8], value: &[u8], limits: PackLimits) -> Result<bool, Full> {
+        self.unpack_for(1, [field, value].into_iter(), limits)?;
+        match self {
+            Fields::Packed(bytes) => {
+                let found = Place::of(field, bytes);
+                let count = match &found {
+                    Ok(place) => {
+                        replace(bytes, place, value);
+                        // Pairs take two bytes at least.
+                        match bytes.len() / 2 > limits.entries {
+                            true => Pairs(bytes).count(),
+                            false => 0,
+                        }
+                    }
+                    Err(others) => {
+                        push(bytes, field, value);
+                        others + 1
+                    }
+                };
+                let is_new = found.is_err();
+                if count > limits.entries {
+                    // Without room for a table it just stays packed.
+                    _ = self.unpack();
+                }
+                Ok(is_new)
+            }
+            Fields::Table(members) => match members.find(field) {
+                Some(at) => members.set_rest(at, value).map(|_| false),
+                None => members.insert(field, value).map(|_| true),
+            },
+        }
+    }
+
+    /// Becomes a table if so many fields are to be added, or if one of the
+    /// strings is too long to be packed. Redis decides that for a whole request,
+    /// whether or not the fields are there already.
+    pub fn unpack_for<'s>(
+        &mut self,
+        fields: usize,
+        strings: impl Iterator<Item = &'s [u8]> + Clone,
+        limits: PackLimits,
+    ) -> Result<(), Full> {
+        let Fields::Packed(bytes) = self else {
+            return Ok(());
+        };
+        let mut lens = strings.map(<[u8]>::len);
+        if fields > limits.entries
+            || lens.clone().any(|len| len > limits.value)
+            || lens
+                .try_fold(bytes.len(), usize::checked_add)
+                .is_none_or(|len| len > PACKED_MAX)
+        {
+            self.unpack()?;
+        }
+        Ok(())
+    }
+
+    /// Becomes a table, if it is none. If there is no room, nothing has changed.
+    fn unpack(&mut self) -> Result<(), Full> {
+        if let Fields::Packed(bytes) = self {
+            let mut members = Members::default();
+            for (field, value) in Pairs(bytes) {
+                members.insert(field, value)?;
+            }
+            *self = Fields::Table(members.into());
+        }
+        Ok(())
+    }
+
+    /// Removes a field; false if it was not there.
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        match self {
+            Fields::Packed(bytes) => {
+                let found = Place::of(field, bytes);
+                let place = found.as_ref().ok();
+                place.map(|place| bytes.drain(place.start..place.end));
+                found.is_ok()
+            }
+            Fields::Table(members) => {
+                let found = members.find(field);
+                if let Some(at) = found {
+                    members.remove(at);
+                    members.gather(|_, _, _| {});
+                }
+                found.is_some()
+            }
+        }
+    }
+}
+
+fn push(bytes: &mut Vec<u8>, field: &[u8], value: &[u8]) {
+    pack::push(bytes, field);
+    pack::push(bytes, value);
+}
+
+fn replace(bytes: &mut Vec<u8>, place: &Place, value: &[u8]) {
+    if place.value == value.len() {
+        bytes[place.end - value.len()..place.end].copy_from_slice(value);
+        return;
+    }
+    let mut packed = Vec::new();
+    pack::push(&mut packed, value);
+    let old = place.end - pack::len_of(place.value)..place.end;
+    bytes.splice(old, packed);
+}
+
+impl<'a> FieldsRef<'a> {
+    /// How many fields there are.
+    pub fn len(self) -> usize {
+        match self {
+            FieldsRef::Packed(bytes) => Pairs(bytes).count(),
+            FieldsRef::Table(members) => members.len(),
+        }
+    }
+
+    /// The value of a field.
+    #[inline]
+    pub fn get(self, field: &[u8]) -> Option<&'a [u8]> {
+        match self {
+            FieldsRef::Packed(bytes) => {
+                let mut pairs = Pairs(bytes);
+                pairs
+                    .find(|(other, _)| *other == field)
+                    .map(|(_, value)| value)
+            }
+            FieldsRef::Table(members) => Some(members.rest(members.find(field)?)),
+        }
+    }
+
+    /// All fields, each with its value.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let (packed, table) = match self {
+            FieldsRef::Packed(bytes) => (bytes, None),
+            FieldsRef::Table(members) => (&[][..], Some(members)),
+        };
+        let in_table = table
+            .into_iter()
+            .flat_map(|members| members.iter().map(|at| members.record(at)));
+        Pairs(packed).chain(in_table)
+    }
+
+    /// Fields from `cursor` on, each with its value: at least `count` if there
+    /// are so many. Answers the cursor to go on with, 0 at the end. What is
+    /// packed is told of at once.
+    pub fn scan(self, cursor: u64, count: usize, mut each: impl FnMut(&'a [u8], &'a [u8])) -> u64 {
+        match self {
+            FieldsRef::Packed(bytes) => {
+                Pairs(bytes).for_each(|(field, value)| each(field, value));
+                0
+            }
+            FieldsRef::Table(members) => members.scan(cursor, count, |at| {
+                let (field, value) = members.record(at);
+                each(field, value);
+            }),
+        }
+    }
+}
