@@ -52,6 +52,15 @@ texts! {
     COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
     TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
     LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
+    NX_WITH_XX = "ERR XX and NX options at the same time are not compatible";
+    NX_GT_LT = "ERR GT, LT, and/or NX options at the same time are not compatible";
+    INCR_OF_SEVERAL = "ERR INCR option supports a single increment-element pair";
+    SCORE_NAN = "ERR resulting score is not a number (NaN)";
+    BOUND_NOT_A_FLOAT = "ERR min or max is not a float";
+    BOUND_NOT_A_MEMBER = "ERR min or max not valid string range item";
+    LIMIT_BY_RANK = "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX";
+    SCORES_BY_LEX = "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
+    WEIGHT_NOT_A_FLOAT = "ERR weight value is not a float";
     COUNT_NEGATIVE = "ERR COUNT can't be negative";
     MAXLEN_NEGATIVE = "ERR MAXLEN can't be negative";
     RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
@@ -123,6 +132,13 @@ impl Error {
     pub fn wrong_arity(full_name: &str) -> Error {
         Error::new(format!(
             "ERR wrong number of arguments for '{full_name}' command"
+        ))
+    }
+
+    /// `ERR at least 1 input key is needed for 'zunion' command`
+    pub fn no_input_key(command: &str) -> Error {
+        Error::new(format!(
+            "ERR at least 1 input key is needed for '{command}' command"
         ))
     }
 

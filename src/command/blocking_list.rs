@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::list::{self, PopFirst};
+use super::list;
+use super::pop_first::{self, PopFirst};
 use crate::db::Db;
 use crate::db::value::{End, List};
 use crate::engine::{Null, Wait};
@@ -85,7 +86,7 @@ fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Resu
     let mut args = Args::new(argv, 1);
     let keys = args.take(args.remaining() - 1)?;
     let timeout = args.timeout(db.now)?;
-    let Some((key, handle)) = list::first_list(db, keys)? else {
+    let Some((key, handle)) = pop_first::find::<List>(db, keys)? else {
         return Ok(Some(wait(timeout, Null::Array)));
     };
     reply.array(2);
@@ -127,7 +128,7 @@ fn move_one(
     let timeout = args.timeout(db.now)?;
     let mut keys = Args::new(keys, 0);
     let source = keys.take(1)?;
-    let Some((from, handle)) = list::first_list(db, source)? else {
+    let Some((from, handle)) = pop_first::find::<List>(db, source)? else {
         return Ok(Some(wait(timeout, Null::Bulk)));
     };
     list::move_one(db, (from, handle), keys.next()?, ends, reply)?;
@@ -138,9 +139,9 @@ fn blmpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Opti
     let mut args = Args::new(argv, 1);
     let timeout = args.take(1)?;
     // What is wrong with the keys is told before what is wrong with the timeout.
-    let pop = PopFirst::parse(&mut args)?;
+    let pop = PopFirst::parse(&mut args, list::end)?;
     let timeout = Args::new(timeout, 0).timeout(db.now)?;
-    Ok(match pop.run(db, reply)? {
+    Ok(match list::take_first(db, &pop, reply)? {
         true => None,
         false => Some(wait(timeout, Null::Array)),
     })

@@ -2,10 +2,11 @@
 //!
 //! Commands that wait for an element are in [`super::blocking_list`].
 
+use super::pop_first::{self, PopFirst};
 use crate::db::value::{End, List};
 use crate::db::{Db, Edited, Handle};
 use crate::error::{Error, Result};
-use crate::resp::{Argv, Reply};
+use crate::resp::Reply;
 use crate::table::vocabulary::{
     GROW, GROW_FAST, INSERT_KEY, LIST, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY, TAKE_KEY,
     UPDATE_KEY, WRITE, WRITE_FAST,
@@ -335,8 +336,8 @@ fn write(list: &List, range: std::ops::Range<usize>, reply: &mut Reply<'_>) {
 }
 
 /// The indexes from `start` to `stop`, both included; negative ones count
-/// from the end, and what is not in the list is left out.
-fn range(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> {
+/// from the end, and what is not among so many elements is left out.
+pub fn range(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> {
     let len = len as i64;
     let from_left = |index: i64| if index < 0 { index + len } else { index };
     let start = from_left(start).max(0);
@@ -604,62 +605,21 @@ pub fn move_one(
     Ok(())
 }
 
-/// What LMPOP and BLMPOP take: elements of the first list that there is.
-pub struct PopFirst<'a> {
-    /// Where to look, in this order.
-    pub keys: Argv<'a>,
-    /// Where to take.
-    pub end: End,
-    /// How many, at most.
-    pub count: usize,
-}
-
-impl<'a> PopFirst<'a> {
-    /// Reads `numkeys key… LEFT|RIGHT [COUNT count]`.
-    pub fn parse(args: &mut Args<'a>) -> Result<PopFirst<'a>> {
-        let numkeys = args.int_in(1..=i64::MAX, Error::NUMKEYS_NOT_POSITIVE)?;
-        let keys = args.take(numkeys as usize)?;
-        let end = end(args)?;
-        let mut count = 1;
-        if args.remaining() > 1 && args.keyword("count") {
-            count = args.int_in(1..=i64::MAX, Error::COUNT_NOT_POSITIVE)?;
-        }
-        args.end()?;
-        Ok(PopFirst {
-            keys,
-            end,
-            count: count as usize,
-        })
-    }
-
-    /// Takes from the first list that there is, and writes the key and the
-    /// elements. False if there is none.
-    pub fn run(&self, db: &mut Db<'_>, reply: &mut Reply<'_>) -> Result<bool> {
-        let Some((key, handle)) = first_list(db, self.keys)? else {
-            return Ok(false);
-        };
-        reply.array(2);
-        reply.bulk(key);
-        take(db, key, handle, self.end, self.count, reply)?;
-        Ok(true)
-    }
-}
-
-/// The first of the keys that is there. A key of another type before it is an
-/// error.
-pub fn first_list<'a>(db: &mut Db<'_>, keys: Argv<'a>) -> Result<Option<(&'a [u8], Handle)>> {
-    for key in keys.iter() {
-        if let Some(handle) = db.lookup(key) {
-            db.value::<List>(handle)?;
-            return Ok(Some((key, handle)));
-        }
-    }
-    Ok(None)
+/// Takes from the first list that there is, and writes the key and the
+/// elements. False if there is none.
+pub fn take_first(db: &mut Db<'_>, pop: &PopFirst<'_, End>, reply: &mut Reply<'_>) -> Result<bool> {
+    let Some((key, handle)) = pop_first::find::<List>(db, pop.keys)? else {
+        return Ok(false);
+    };
+    reply.array(2);
+    reply.bulk(key);
+    take(db, key, handle, pop.end, pop.count, reply)?;
+    Ok(true)
 }
 
 fn lmpop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let pop = PopFirst::parse(&mut args)?;
-    if !pop.run(db, reply)? {
+    let pop = PopFirst::parse(&mut args, end)?;
+    if !take_first(db, &pop, reply)? {
         reply.null_array();
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! How to add a command stands in `table/row.rs`.
 
 mod blocking_list;
+mod blocking_zset;
 mod client;
 mod config;
 mod connection;
@@ -19,6 +20,7 @@ mod latency;
 mod lcs;
 mod list;
 mod memory;
+mod pop_first;
 mod pubsub;
 mod scan;
 mod server;
@@ -27,6 +29,9 @@ mod set_combine;
 mod slowlog;
 mod string;
 mod transaction;
+mod zset;
+mod zset_combine;
+mod zset_range;
 
 use std::sync::LazyLock;
 
@@ -47,6 +52,10 @@ const FAMILIES: &[&[Row]] = &[
     blocking_list::COMMANDS,
     set::COMMANDS,
     set_combine::COMMANDS,
+    zset::COMMANDS,
+    zset_range::COMMANDS,
+    zset_combine::COMMANDS,
+    blocking_zset::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
     client::COMMANDS,

@@ -9,8 +9,8 @@ use crate::db::{Db, Edited, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{
-    GROW_FAST, INSERT_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, SET, STAT_KEY, TAKE_KEY,
-    WRITE_FAST,
+    ELEMENTS, GROW_FAST, INSERT_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, SET, STAT_KEY,
+    TAKE_KEY, WRITE_FAST,
 };
 use crate::table::{Args, Handler, Row};
 
@@ -18,7 +18,7 @@ use crate::table::{Args, Handler, Row};
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "sadd", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY],
+        name: "sadd", arity: -3, flags: GROW_FAST, keys: &[INSERT_KEY], elements: ELEMENTS,
         usage: "key:key member...", since: "1.0.0",
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is \
             called with multiple arguments.",
@@ -28,7 +28,7 @@ pub const COMMANDS: &[Row] = &[
         ..SET
     },
     Row {
-        name: "srem", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY],
+        name: "srem", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY], elements: ELEMENTS,
         usage: "key:key member...", since: "1.0.0",
         complexity: "O(N) where N is the number of members to be removed.",
         history: &[("2.4.0", "Accepts multiple `member` arguments.")],
@@ -43,13 +43,13 @@ pub const COMMANDS: &[Row] = &[
         ..SET
     },
     Row {
-        name: "sismember", arity: 3, flags: READ_FAST, keys: &[STAT_KEY],
+        name: "sismember", arity: 3, flags: READ_FAST, keys: &[STAT_KEY], elements: ELEMENTS,
         usage: "key:key member", since: "1.0.0",
         summary: "Whether a set has a member.", handler: Handler::Data(sismember),
         ..SET
     },
     Row {
-        name: "smismember", arity: -3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "smismember", arity: -3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key member...", since: "6.2.0",
         complexity: "O(N) where N is the number of elements being checked for membership",
         summary: "Which of several members a set has.", handler: Handler::Data(smismember),

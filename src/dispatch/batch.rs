@@ -20,6 +20,8 @@ pub struct Requests {
     commands: Vec<Planned>,
     /// Where in the buffer keys are.
     keys: Vec<Range<u32>>,
+    /// Where keys of collections are, and elements that are looked up in them.
+    elements: Vec<(Range<u32>, Range<u32>)>,
     /// The command that was looked up last. In a pipeline, and among clients
     /// that all do the same, the next one is often the same.
     last: Option<&'static Command>,
@@ -71,6 +73,9 @@ const TIMED_TOGETHER_MAX: usize = 16;
 const TIMED_TOGETHER_US: u64 = 1000;
 /// A request with more words takes time, whatever the command.
 const CONSTANT_TIME_WORDS: usize = 8;
+/// Of more elements the first ones would be out of the cache again before they
+/// are looked for.
+const ELEMENTS_MAX: usize = 1024;
 /// Plans keep room for so many requests and keys.
 const KEPT: usize = 4096;
 
@@ -92,12 +97,14 @@ impl Requests {
             batch,
             commands,
             keys,
+            elements,
             last,
         } = self;
         commands.clear();
         commands.shrink_to(KEPT);
         keys.clear();
         keys.shrink_to(KEPT);
+        elements.clear();
         let seek_keys = batch.word_count() >= 2 * WARM_MIN;
         let together_max = match context.server.live.slow_us.load(Relaxed) {
             ..TIMED_TOGETHER_US => 1,
@@ -129,15 +136,20 @@ impl Requests {
                     let words = batch.words_in_buffer(index);
                     let places = command.first_keys.places(words.len());
                     keys.extend(places.map(|place| words[place].clone()));
+                    let left = ELEMENTS_MAX - elements.len();
+                    let places = command.row.elements.places(words.len());
+                    let named = places.map(|place| (words[1].clone(), words[place].clone()));
+                    elements.extend(named.take(left));
                 }
             }
         }
+        let word = |at: &Range<u32>| &buffer[at.start as usize..at.end as usize];
         if keys.len() >= WARM_MIN {
-            let db = context.db();
-            let keys = keys
-                .iter()
-                .map(|key| &buffer[key.start as usize..key.end as usize]);
-            db.database().warm(keys);
+            context.db().database().warm(keys.iter().map(word));
+        }
+        if elements.len() >= WARM_MIN {
+            let elements = elements.iter().map(|(key, name)| (word(key), word(name)));
+            context.db().database().warm_elements(elements);
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Output;
 use crate::error::Error;
+use crate::text::double;
 
 /// The version of the protocol that a client has chosen with HELLO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,11 +82,12 @@ impl<'a> Reply<'a> {
 
     /// A floating point number, in the fewest digits that tell it.
     pub fn double(&mut self, value: f64) {
-        let text = value.to_string();
+        let mut buffer = double::Buffer::default();
+        let text = buffer.format(value);
         if self.is_resp3() {
-            self.line(b',', text.as_bytes());
+            self.line(b',', text);
         } else {
-            self.bulk(text.as_bytes());
+            self.bulk(text);
         }
     }
 
@@ -369,8 +371,14 @@ mod tests {
     #[test]
     fn each_kind_has_its_form_in_both_protocols() {
         type Write = fn(&mut Reply<'_>);
-        let cases: [(Write, &str, &str); 14] = [
+        let cases: [(Write, &str, &str); 16] = [
             (|r| r.double(99.5), "$4\r\n99.5\r\n", ",99.5\r\n"),
+            (|r| r.double(1e21), "$5\r\n1e+21\r\n", ",1e+21\r\n"),
+            (
+                |r| r.double(f64::NEG_INFINITY),
+                "$4\r\n-inf\r\n",
+                ",-inf\r\n",
+            ),
             (|r| r.int(-12), ":-12\r\n", ":-12\r\n"),
             (|r| r.int(9), ":9\r\n", ":9\r\n"),
             (

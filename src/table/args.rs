@@ -47,6 +47,11 @@ impl<'a> Args<'a> {
         Error::subcommand_syntax(&self.command(), written)
     }
 
+    /// What a command answers that is to combine no keys.
+    pub fn no_input_key(&self) -> Error {
+        Error::no_input_key(&self.command())
+    }
+
     /// What a command answers to a time to live that does not exist.
     pub fn invalid_expire(&self) -> Error {
         Error::invalid_expire(&self.command())

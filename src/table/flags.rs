@@ -81,6 +81,8 @@ pub enum Group {
     List,
     /// `set`
     Set,
+    /// `sorted-set`
+    SortedSet,
     /// `hash`
     Hash,
     /// `pubsub`
@@ -101,6 +103,7 @@ impl Group {
             Group::String => "string",
             Group::List => "list",
             Group::Set => "set",
+            Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
@@ -116,6 +119,7 @@ impl Group {
             Group::String => Acl::STRING,
             Group::List => Acl::LIST,
             Group::Set => Acl::SET,
+            Group::SortedSet => Acl::SORTEDSET,
             Group::Hash => Acl::HASH,
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,

@@ -294,6 +294,32 @@ pub fn keys_of(specs: &[KeySpec], argv: Argv<'_>) -> Result<Vec<(usize, KeyFlags
     Ok(keys)
 }
 
+/// Where a command names elements of the collection under its first key: the
+/// members that it looks for, or the fields. Memory fetches them early, so that
+/// nothing is wrong if these are other words at times.
+#[derive(Clone, Copy, Debug)]
+pub struct Elements {
+    /// The first one; 0 if there is none.
+    first: usize,
+    step: usize,
+}
+
+impl Elements {
+    /// It names none.
+    pub const NONE: Elements = Elements { first: 0, step: 1 };
+
+    /// All arguments from this one on, each `step`.
+    pub const fn from(first: usize, step: usize) -> Elements {
+        Elements { first, step }
+    }
+
+    /// The places of the elements in a request of `argc` words.
+    pub fn places(self, argc: usize) -> impl Iterator<Item = usize> {
+        let end = if self.first == 0 { 0 } else { argc };
+        (self.first..end).step_by(self.step)
+    }
+}
+
 /// Those keys of a request that are told by their place alone, so that they
 /// can be found while it is being planned.
 #[derive(Clone, Copy, Default, Debug)]

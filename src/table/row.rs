@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::args::Args;
 use super::context::Context;
 use super::flags::{Acl, Flags, Group};
-use super::keys::{FirstKeys, KeySpec};
+use super::keys::{Elements, FirstKeys, KeySpec};
 use super::secrets::IsSecret;
 use crate::db::Db;
 use crate::engine::Attempt;
@@ -59,6 +59,8 @@ pub struct Row {
     /// Where the keys are among the arguments, and what becomes of them. A
     /// blocking command waits for those of the first specification.
     pub keys: &'static [KeySpec],
+    /// Which arguments are looked up in the collection under the first key.
+    pub elements: Elements,
     /// Hints for proxies and clients, as COMMAND INFO lists them.
     pub tips: &'static [&'static str],
     /// The family in the documentation.
@@ -95,6 +97,7 @@ impl Row {
             flags: Flags::empty(),
             acl: Acl::empty(),
             keys: &[],
+            elements: Elements::NONE,
             tips: &[],
             group,
             usage: "",

@@ -5,7 +5,7 @@
 //! combination that only one command has is spelled out in its row.
 
 use super::flags::{Flags, Group};
-use super::keys::{KeyFlags, KeySpec, key};
+use super::keys::{Elements, KeyFlags, KeySpec, key};
 use super::row::Row;
 
 /// A command on the client's own connection.
@@ -22,6 +22,8 @@ pub const PUBSUB: Row = Row::of(Group::Pubsub);
 pub const SET: Row = Row::of(Group::Set);
 /// A command on the server as a whole.
 pub const SERVER: Row = Row::of(Group::Server);
+/// A command on sorted sets.
+pub const SORTED_SET: Row = Row::of(Group::SortedSet);
 /// A command on strings.
 pub const STRING: Row = Row::of(Group::String);
 /// A command on transactions.
@@ -94,3 +96,6 @@ pub const CREATE_KEY: KeySpec = key(KeyFlags::OW.union(KeyFlags::INSERT));
 pub const DELETE_KEY: KeySpec = key(KeyFlags::RM.union(KeyFlags::DELETE));
 /// Not a key but a shard channel, which a cluster places as it places keys.
 pub const CHANNEL: KeySpec = key(KeyFlags::NOT_KEY);
+
+/// The members or fields that are looked up follow the key.
+pub const ELEMENTS: Elements = Elements::from(2, 1);

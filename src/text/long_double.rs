@@ -32,7 +32,7 @@ impl LongDouble {
             [b'+', rest @ ..] | rest => (false, rest),
         };
         let value = match magnitude {
-            [b'0', b'x' | b'X', digits @ ..] => parse_hexadecimal(digits)?,
+            [b'0', b'x' | b'X', digits @ ..] => parse_hexadecimal(digits)?.in_range()?,
             infinity
                 if infinity.eq_ignore_ascii_case(b"inf")
                     || infinity.eq_ignore_ascii_case(b"infinity") =>
@@ -71,14 +71,17 @@ fn parse_decimal(text: &[u8]) -> Option<X87DoubleExtended> {
     if number.exponent.is_some_and(|digits| digits.is_empty()) {
         return None;
     }
-    round(std::str::from_utf8(text).ok()?)
+    round(std::str::from_utf8(text).ok()?)?.in_range()
 }
 
 /// Hexadecimal digits with a point and a binary exponent, behind the `0x`.
-fn parse_hexadecimal(text: &[u8]) -> Option<X87DoubleExtended> {
+pub(super) fn parse_hexadecimal<F: Float>(text: &[u8]) -> Option<Rounded<F>> {
     // Beyond this exponent, no digits that a text has room for can bring the
     // number back into range.
     const EXPONENT_MAX: i32 = 1_000_000;
+    if text.len() > TEXT_MAX {
+        return None;
+    }
     let number = Parts::split(text, u8::is_ascii_hexdigit, b'p')?;
     let exponent = match number.exponent {
         Some([]) => return None,
@@ -92,12 +95,27 @@ fn parse_hexadecimal(text: &[u8]) -> Option<X87DoubleExtended> {
     round(&format!("0x{significand}p{sign}{exponent}"))
 }
 
+/// The number nearest to what a text says.
+pub(super) struct Rounded<F> {
+    /// The number.
+    pub value: F,
+    /// What the text says is too large or too small to be anything but
+    /// infinity or 0.
+    pub is_lost: bool,
+}
+
+impl<F> Rounded<F> {
+    fn in_range(self) -> Option<F> {
+        (!self.is_lost).then_some(self.value)
+    }
+}
+
 /// The number nearest to a text of correct form.
-fn round(text: &str) -> Option<X87DoubleExtended> {
-    let rounded = X87DoubleExtended::from_str_r(text, Round::NearestTiesToEven).ok()?;
+fn round<F: Float>(text: &str) -> Option<Rounded<F>> {
+    let rounded = F::from_str_r(text, Round::NearestTiesToEven).ok()?;
     let value = rounded.value;
-    let lost = value.is_infinite() || (value.is_zero() && rounded.status != Status::OK);
-    (!lost).then_some(value)
+    let is_lost = value.is_infinite() || (value.is_zero() && rounded.status != Status::OK);
+    Some(Rounded { value, is_lost })
 }
 
 /// A text of correct form, taken apart.

@@ -1,5 +1,6 @@
 //! Text and numbers as Redis reads and writes them.
 
+pub mod double;
 pub mod glob;
 pub mod long_double;
 pub mod number;

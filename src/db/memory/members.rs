@@ -83,6 +83,18 @@ impl Members {
         self.index.find(self.hash(name), |at| self.name(at) == name)
     }
 
+    /// A place in the cache line in which [`find`](Self::find) begins to look
+    /// for a name of this hash.
+    pub fn first_line(&self, hash: u32) -> Option<&u32> {
+        self.index.first_line(hash)
+    }
+
+    /// The slot of a record whose name has this hash.
+    pub fn slot(&self, hash: u32) -> Option<&[u8]> {
+        let at = self.index.find(hash, |_| true)?;
+        Some(self.slots.get(at))
+    }
+
     /// The name of a record.
     #[inline]
     pub fn name(&self, at: u32) -> &[u8] {
@@ -265,8 +277,9 @@ impl Members {
         false
     }
 
+    /// The hash by which a name is looked for.
     #[inline]
-    fn hash(&self, name: &[u8]) -> u32 {
+    pub fn hash(&self, name: &[u8]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name);
         (hasher.finish() >> 32) as u32

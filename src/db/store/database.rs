@@ -1,6 +1,8 @@
 //! One database: keys, values and expiries, and nothing that follows from a
 //! change. It has no clock; who asks says what time it is.
 
+mod warm;
+
 use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
@@ -36,11 +38,6 @@ pub struct Database {
 /// What a database without keys may hold on to, in bytes: a queue that is
 /// filled and emptied in turn is not to build everything anew each time.
 const EMPTY_MAX: usize = 64 * 1024;
-
-/// An entry of up to so many bytes is fetched whole before it is used: GET of
-/// 1 KiB in a pipeline costs a tenth less. In a longer one the processor
-/// notices by itself that it is read line by line.
-const WARM_WHOLE_MAX: usize = 1280;
 
 /// What an entry is to hold.
 enum Content<'a> {
@@ -88,45 +85,6 @@ impl Database {
             self.key_of(entry) == key
         })?;
         Some((Handle { hash, slot }, due))
-    }
-
-    /// Fetches into the cache what [`find`](Self::find) is going to read.
-    ///
-    /// The processor waits for many lines of memory at once, but looks ahead
-    /// for a few hundred instructions only. So the two loops that read do
-    /// nothing else; the others prepare what is read.
-    pub fn warm<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
-        const AT_ONCE: usize = 32;
-        const LINE: usize = 64;
-        loop {
-            let mut hashes = [0; AT_ONCE];
-            let mut lines = [&0; AT_ONCE];
-            let mut count = 0;
-            // Where there are no more keys, none is taken.
-            for (hash, key) in hashes.iter_mut().zip(keys.by_ref()) {
-                *hash = self.hash(key);
-                lines[count] = self.index.first_line(*hash).unwrap_or(&0);
-                count += 1;
-            }
-            let read = lines[..count].iter().fold(0, |read, &line| read ^ line);
-            std::hint::black_box(read);
-            let mut entries = [&[0][..]; AT_ONCE];
-            for (entry, &hash) in entries.iter_mut().zip(&hashes[..count]) {
-                if let Some(slot) = self.index.find(hash, |_| true) {
-                    *entry = self.slots.get(slot);
-                }
-            }
-            let mut read = 0;
-            for entry in &entries[..count] {
-                let whole = entry.len() <= WARM_WHOLE_MAX;
-                let lines = entry.chunks(if whole { LINE } else { entry.len() });
-                read = lines.fold(read ^ entry[entry.len() - 1], |read, line| read ^ line[0]);
-            }
-            std::hint::black_box(read);
-            if count < AT_ONCE {
-                return;
-            }
-        }
     }
 
     /// The key.

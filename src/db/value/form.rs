@@ -90,12 +90,15 @@ pub enum Form {
     Ints,
     /// A set of strings.
     Set,
+    /// A sorted set.
+    Zset,
 }
 
 /// The bits of a form; those of strings are below.
 const HASH: u8 = 4;
 const INTS: u8 = 5;
 const SET: u8 = 6;
+const ZSET: u8 = 7;
 
 impl Form {
     /// Three bits that tell it, to be kept beside the bytes.
@@ -106,6 +109,7 @@ impl Form {
             Form::Hash => HASH,
             Form::Ints => INTS,
             Form::Set => SET,
+            Form::Zset => ZSET,
         }
     }
 
@@ -116,6 +120,7 @@ impl Form {
             HASH => Form::Hash,
             INTS => Form::Ints,
             SET => Form::Set,
+            ZSET => Form::Zset,
             _ => Form::String(Encoding::from_bits(bits)),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::form::{Encoding, Form};
 use crate::db::Digest;
+use crate::db::memory::members::Members;
 use crate::events::KeyspaceEvents;
 
 /// A kind of value, of which a key has one at a time.
@@ -54,6 +55,11 @@ pub trait Stored: Held {
         // What is not in pieces goes at once.
         *budget = budget.saturating_sub(self.pieces());
         true
+    }
+
+    /// The table of what is looked up by name in it, if there is one.
+    fn members(&self) -> Option<&Members> {
+        None
     }
 
     /// Its bytes as they stand in the slot of its key, if it is so small.

@@ -23,6 +23,7 @@ mod kind;
 mod list;
 mod set;
 mod string;
+mod zset;
 
 use bytes::Bytes;
 
@@ -34,6 +35,7 @@ pub use kind::{Held, Kind, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
 pub use set::{Digits, Member, Set, SetLimits, SetRef};
 pub use string::{STRING, Str, modify};
+pub use zset::{Direction, Entries, LexBound, ScoreBound, Update, Zset, ZsetRef};
 
 use string::Short;
 
@@ -48,6 +50,8 @@ pub enum Value {
     Hash(Hash),
     /// A set that does not stand in a slot, never empty.
     Set(Set),
+    /// A sorted set that does not stand in a slot, never empty.
+    Zset(Zset),
 }
 
 impl Value {
@@ -58,6 +62,7 @@ impl Value {
             Value::List(list) => list,
             Value::Hash(hash) => hash,
             Value::Set(set) => set,
+            Value::Zset(zset) => zset,
         }
     }
 
@@ -68,6 +73,7 @@ impl Value {
             Value::List(list) => list,
             Value::Hash(hash) => hash,
             Value::Set(set) => set,
+            Value::Zset(zset) => zset,
         }
     }
 }
@@ -103,6 +109,7 @@ is_variant!(Bytes, Value::String);
 is_variant!(List, Value::List);
 is_variant!(Hash, Value::Hash);
 is_variant!(Set, Value::Set);
+is_variant!(Zset, Value::Zset);
 
 /// A kind of value that does not stand in a slot, for who reads or writes it.
 pub trait OfKind: Stored + Viewed + Default + Into<Value> {
@@ -155,6 +162,9 @@ impl<'a> ValueRef<'a> {
             ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
                 (own::<Set>(bytes, form).into(), Encoding::Natural)
             }
+            ValueRef::Inline(bytes, form @ Form::Zset) => {
+                (own::<Zset>(bytes, form).into(), Encoding::Natural)
+            }
             ValueRef::Value(value) => (value.clone(), Encoding::Natural),
         }
     }
@@ -167,6 +177,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
                 ask(&view::<Set>(bytes, form))
             }
+            ValueRef::Inline(bytes, form @ Form::Zset) => ask(&view::<Zset>(bytes, form)),
             ValueRef::Value(value) => ask(value.stored()),
         }
     }

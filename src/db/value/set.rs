@@ -618,6 +618,13 @@ impl Stored for Set {
         }
     }
 
+    fn members(&self) -> Option<&Members> {
+        match self {
+            Set::Table(members) => Some(members),
+            _ => None,
+        }
+    }
+
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
         match self {
             Set::Ints(bytes) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Ints)),
