@@ -40,6 +40,17 @@ texts! {
     NOT_POSITIVE = "ERR value is out of range, must be positive";
     OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
     STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    BIT_OFFSET = "ERR bit offset is not an integer or out of range";
+    BIT_VALUE = "ERR bit is not an integer or out of range";
+    BIT_NOT_0_OR_1 = "ERR The bit argument must be 1 or 0.";
+    BITOP_NOT_KEYS = "ERR BITOP NOT must be called with a single source key.";
+    BITFIELD_TYPE = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
+    BITFIELD_OVERFLOW = "ERR Invalid OVERFLOW type specified";
+    BITFIELD_READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand";
+    NO_HYPERLOGLOG = "WRONGTYPE Key is not a valid HyperLogLog string value.";
+    CORRUPTED_HYPERLOGLOG = "INVALIDOBJ Corrupted HLL object detected";
+    PFDEBUG_NO_KEY = "ERR The specified key does not exist";
+    PFDEBUG_NOT_SPARSE = "ERR HLL encoding is not sparse";
     LCS_WRONG_TYPE = "ERR The specified keys must contain string values";
     LCS_LEN_AND_IDX = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";

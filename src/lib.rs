@@ -35,6 +35,7 @@
 //! metrics                   counters, and the logs of what was slow
 //! acl config db resp        who may; settings; the data; the wire
 //! error events segmented    texts, classes of events, a map that grows in parts
+//! hyperloglog               the format in which Redis keeps one, and its estimate
 //! allocator clock process   memory; time; the operating system
 //! text                      numbers, patterns, words
 //! ```
@@ -61,6 +62,7 @@ mod dispatch;
 mod engine;
 mod error;
 mod events;
+mod hyperloglog;
 mod local;
 mod metrics;
 mod monitor;

@@ -8,8 +8,8 @@ use crate::db::{Db, Edited};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{
-    GROW_FAST, HASH, INSERT_KEY, MODIFY_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, STAT_KEY,
-    UPDATE_KEY, WRITE_FAST,
+    ELEMENT_PAIRS, ELEMENTS, GROW_FAST, HASH, INSERT_KEY, MODIFY_KEY, READ, READ_FAST, READ_KEY,
+    REMOVE_KEY, STAT_KEY, UPDATE_KEY, WRITE_FAST,
 };
 use crate::table::{Args, Handler, Row};
 use crate::text::long_double::LongDouble;
@@ -19,7 +19,7 @@ use crate::text::number;
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "hset", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY],
+        name: "hset", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY], elements: ELEMENT_PAIRS,
         usage: "key:key data(field value)...", since: "2.0.0",
         complexity: "O(1) for each field/value pair added, so O(N) to add N field/value pairs when \
             the command is called with multiple field/value pairs.",
@@ -29,7 +29,7 @@ pub const COMMANDS: &[Row] = &[
         ..HASH
     },
     Row {
-        name: "hmset", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY],
+        name: "hmset", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY], elements: ELEMENT_PAIRS,
         usage: "key:key data(field value)...", since: "2.0.0",
         complexity: "O(N) where N is the number of fields being set.",
         deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
@@ -38,19 +38,19 @@ pub const COMMANDS: &[Row] = &[
         ..HASH
     },
     Row {
-        name: "hsetnx", arity: 4, flags: GROW_FAST, keys: &[INSERT_KEY],
+        name: "hsetnx", arity: 4, flags: GROW_FAST, keys: &[INSERT_KEY], elements: ELEMENT_PAIRS,
         usage: "key:key field value", since: "2.0.0",
         summary: "Sets a field of a hash, unless it is there.", handler: Handler::Data(hsetnx),
         ..HASH
     },
     Row {
-        name: "hget", arity: 3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "hget", arity: 3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key field", since: "2.0.0",
         summary: "The value of a field of a hash.", handler: Handler::Data(hget),
         ..HASH
     },
     Row {
-        name: "hmget", arity: -3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "hmget", arity: -3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key field...", since: "2.0.0",
         complexity: "O(N) where N is the number of fields being requested.",
         summary: "The values of fields of a hash.", handler: Handler::Data(hmget),
@@ -84,19 +84,19 @@ pub const COMMANDS: &[Row] = &[
         ..HASH
     },
     Row {
-        name: "hstrlen", arity: 3, flags: READ_FAST, keys: &[STAT_KEY],
+        name: "hstrlen", arity: 3, flags: READ_FAST, keys: &[STAT_KEY], elements: ELEMENTS,
         usage: "key:key field", since: "3.2.0",
         summary: "The length of the value of a field of a hash.", handler: Handler::Data(hstrlen),
         ..HASH
     },
     Row {
-        name: "hexists", arity: 3, flags: READ_FAST, keys: &[STAT_KEY],
+        name: "hexists", arity: 3, flags: READ_FAST, keys: &[STAT_KEY], elements: ELEMENTS,
         usage: "key:key field", since: "2.0.0",
         summary: "Whether a hash has a field.", handler: Handler::Data(hexists),
         ..HASH
     },
     Row {
-        name: "hdel", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY],
+        name: "hdel", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY], elements: ELEMENTS,
         usage: "key:key field...", since: "2.0.0",
         complexity: "O(N) where N is the number of fields to be removed.",
         history: &[("2.4.0", "Accepts multiple `field` arguments.")],
@@ -104,14 +104,14 @@ pub const COMMANDS: &[Row] = &[
         ..HASH
     },
     Row {
-        name: "hincrby", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        name: "hincrby", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY], elements: ELEMENT_PAIRS,
         usage: "key:key field increment:integer", since: "2.0.0",
         summary: "Adds to the integer in a field of a hash; a missing one counts as 0.",
         handler: Handler::Data(hincrby),
         ..HASH
     },
     Row {
-        name: "hincrbyfloat", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        name: "hincrbyfloat", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY], elements: ELEMENT_PAIRS,
         usage: "key:key field increment:double", since: "2.6.0",
         summary: "Adds to the number in a field of a hash; a missing one counts as 0.",
         handler: Handler::Data(hincrbyfloat),

@@ -6,7 +6,7 @@
 //! "Bit-parallel LCS-length computation revisited", 2004), so what takes Redis
 //! 0.6 s and 512 MiB, its largest matrix, takes 10 ms and 16 MiB.
 
-use crate::db::{Db, Handle, Str};
+use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{READ, READ_KEY, STRING};
@@ -73,10 +73,8 @@ fn bytes<'a>(db: &'a Db<'_>, found: Option<Handle>) -> Result<&'a [u8]> {
     let Some(handle) = found else {
         return Ok(&[]);
     };
-    match db.string(handle).map_err(|_| Error::LCS_WRONG_TYPE)? {
-        Str::Inline(bytes) => Ok(bytes),
-        Str::Shared(bytes) => Ok(bytes),
-    }
+    let string = db.string(handle).map_err(|_| Error::LCS_WRONG_TYPE)?;
+    Ok(string.bytes())
 }
 
 /// What the client wants to know.

@@ -3,6 +3,8 @@
 //!
 //! How to add a command stands in `table/row.rs`.
 
+mod bitfield;
+mod bitmap;
 mod blocking_list;
 mod blocking_zset;
 mod client;
@@ -12,6 +14,7 @@ mod debug;
 mod draws;
 mod expire;
 mod hash;
+mod hyperloglog;
 mod info;
 mod introspect;
 mod keys;
@@ -58,6 +61,9 @@ const FAMILIES: &[&[Row]] = &[
     blocking_zset::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    hyperloglog::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
     config::COMMANDS,

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::db::{Db, Encoding, Expiry, Handle, Str};
+use crate::db::{Db, Edited, Encoding, Expiry, Handle, Str};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 use crate::table::keys::KeyFlags;
@@ -377,8 +377,9 @@ fn append(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     let len = old + value.len();
     if found.is_some() {
         check_len(db, old as u64, value.len())?;
-        db.modify_string(key, found, len, "append", |bytes| {
+        db.modify_string(key, found, len, |bytes| {
             bytes[old..].copy_from_slice(value);
+            Edited::Changed("append", 1, ())
         })?;
     } else {
         db.set_string(key, None, value, Encoding::Natural, Expiry::Clear, "append")?;
@@ -443,8 +444,9 @@ fn setrange(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Resul
         return Ok(());
     }
     let len = check_len(db, offset, value.len())?;
-    db.modify_string(key, found, len, "setrange", |bytes| {
+    db.modify_string(key, found, len, |bytes| {
         bytes[len - value.len()..len].copy_from_slice(value);
+        Edited::Changed("setrange", 1, ())
     })?;
     reply.len(old.max(len));
     Ok(())

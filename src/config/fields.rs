@@ -69,6 +69,8 @@ pub struct Config {
     pub zset_max_listpack_entries: u64,
     /// Bytes of a member up to which a sorted set is packed.
     pub zset_max_listpack_value: u64,
+    /// Bytes up to which a HyperLogLog is sparse.
+    pub hll_sparse_max_bytes: u64,
     /// Microseconds from which on a command is logged as slow; 0 logs all, -1 none.
     pub slowlog_log_slower_than: i64,
     /// Entries that the slow log keeps.
@@ -124,6 +126,7 @@ impl Default for Config {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            hll_sparse_max_bytes: 3000,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,

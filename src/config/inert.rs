@@ -20,7 +20,6 @@ const SIZE: Form = Memory(0, i64::MAX as u64);
 #[rustfmt::skip]
 pub(super) const ROWS: &[Setting] = &[
     // How values are stored.
-    inert("hll-sparse-max-bytes", "3000", SIZE, "Bytes up to which a HyperLogLog is sparse."),
     inert("list-compress-depth", "0", COUNT, "Nodes at the ends of a list that are not compressed."),
     inert("stream-node-max-bytes", "4096", SIZE, "Bytes of a node of a stream."),
     inert("stream-node-max-entries", "100", LONG, "Entries of a node of a stream."),

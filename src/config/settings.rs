@@ -219,6 +219,11 @@ const ROWS: &[Setting] = &[
     row("zset-max-listpack-value", "Bytes of a member up to which a sorted set is packed.", memory!(zset_max_listpack_value, 0, i64::MAX as u64))
     .alias(&["zset-max-ziplist-value"]),
     row(
+        "hll-sparse-max-bytes",
+        "Bytes up to which a HyperLogLog is sparse.",
+        memory!(hll_sparse_max_bytes, 0, i64::MAX as u64),
+    ),
+    row(
         "save",
         "Snapshots of the data set; respd writes none, so only \"\" is accepted.",
         one("", Form::Words(parse_save), NOT_PERSISTENT),

@@ -47,6 +47,8 @@ pub struct Limits {
     pub string: usize,
     /// `list-max-listpack-size`
     pub list_chunk: ChunkLimit,
+    /// Bytes up to which a HyperLogLog is sparse: `hll-sparse-max-bytes`.
+    pub hll_sparse: usize,
     /// How large a hash may be that is packed.
     pub hash: PackLimits,
     /// How many members a set of integers may have that is packed.
@@ -63,6 +65,7 @@ impl Default for Limits {
         Limits {
             string: 512 << 20,
             list_chunk: ChunkLimit::default(),
+            hll_sparse: 3000,
             hash: PackLimits::new(512, 64),
             set_ints: 512,
             set: PackLimits::new(128, 64),

@@ -100,5 +100,6 @@ pub fn data_limits(config: &Config) -> Limits {
             config.zset_max_listpack_entries,
             config.zset_max_listpack_value,
         ),
+        hll_sparse: usize::try_from(config.hll_sparse_max_bytes).unwrap_or(usize::MAX),
     }
 }

@@ -85,6 +85,10 @@ pub enum Group {
     SortedSet,
     /// `hash`
     Hash,
+    /// `bitmap`
+    Bitmap,
+    /// `hyperloglog`
+    Hyperloglog,
     /// `pubsub`
     Pubsub,
     /// `transactions`
@@ -105,6 +109,8 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
+            Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
@@ -121,6 +127,8 @@ impl Group {
             Group::Set => Acl::SET,
             Group::SortedSet => Acl::SORTEDSET,
             Group::Hash => Acl::HASH,
+            Group::Bitmap => Acl::BITMAP,
+            Group::Hyperloglog => Acl::HYPERLOGLOG,
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,
             Group::Pubsub | Group::Server => Acl::empty(),

@@ -8,12 +8,16 @@ use super::flags::{Flags, Group};
 use super::keys::{Elements, KeyFlags, KeySpec, key};
 use super::row::Row;
 
+/// A command on the bits of strings.
+pub const BITMAP: Row = Row::of(Group::Bitmap);
 /// A command on the client's own connection.
 pub const CONNECTION: Row = Row::of(Group::Connection);
 /// A command on keys of any type.
 pub const GENERIC: Row = Row::of(Group::Generic);
 /// A command on hashes.
 pub const HASH: Row = Row::of(Group::Hash);
+/// A command on HyperLogLogs.
+pub const HYPERLOGLOG: Row = Row::of(Group::Hyperloglog);
 /// A command on lists.
 pub const LIST: Row = Row::of(Group::List);
 /// A command on channels.
@@ -99,3 +103,5 @@ pub const CHANNEL: KeySpec = key(KeyFlags::NOT_KEY);
 
 /// The members or fields that are looked up follow the key.
 pub const ELEMENTS: Elements = Elements::from(2, 1);
+/// The fields that are looked up follow the key, each with a value behind it.
+pub const ELEMENT_PAIRS: Elements = Elements::from(2, 2);

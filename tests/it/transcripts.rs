@@ -36,6 +36,7 @@ macro_rules! transcripts {
 
 transcripts! {
     auth
+    bitmap
     blocking
     changes
     client
@@ -46,6 +47,7 @@ transcripts! {
     exec_order
     expire
     hash
+    hyperloglog
     increments
     keys
     lcs

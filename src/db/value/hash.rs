@@ -11,6 +11,7 @@ use fields::{Fields, FieldsRef};
 use super::form::{Encoding, Form, INLINE_MAX};
 use super::kind::{Held, Kind, Stored, Viewed, serialized_string_len};
 use crate::db::Digest;
+use crate::db::memory::members::Members;
 use crate::db::memory::pack::PackLimits;
 use crate::db::memory::slots::{Full, PIECE};
 use crate::events::KeyspaceEvents;
@@ -83,6 +84,13 @@ impl Stored for Hash {
         match &self.fields {
             Fields::Packed(bytes) => bytes.is_empty(),
             Fields::Table(members) => members.is_empty(),
+        }
+    }
+
+    fn members(&self) -> Option<&Members> {
+        match self.fields.view() {
+            FieldsRef::Table(members) => Some(members),
+            FieldsRef::Packed(_) => None,
         }
     }
 

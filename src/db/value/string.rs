@@ -24,14 +24,21 @@ pub enum Str<'a> {
     Shared(&'a Bytes),
 }
 
-impl std::ops::Deref for Str<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl<'a> Str<'a> {
+    /// Its bytes, for as long as it is stored.
+    pub fn bytes(self) -> &'a [u8] {
         match self {
             Str::Inline(bytes) => bytes,
             Str::Shared(bytes) => bytes,
         }
+    }
+}
+
+impl std::ops::Deref for Str<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 
@@ -106,7 +113,7 @@ impl Viewed for Bytes {
 /// change them, without a copy if nobody else reads it and there is room. One
 /// that grows gets an eighth more than it needs, which is not told of: by
 /// doubling, a byte that is appended would hold as much as all before it.
-pub fn modify(string: &mut Bytes, len: usize, write: impl FnOnce(&mut [u8])) {
+pub fn modify<R>(string: &mut Bytes, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
     let len = len.max(string.len());
     let copied = |old: &[u8]| {
         let room = if len > old.len() { len / 8 } else { 0 };
@@ -120,8 +127,9 @@ pub fn modify(string: &mut Bytes, len: usize, write: impl FnOnce(&mut [u8])) {
         Err(shared) => copied(&shared),
     };
     buffer.resize(len, 0);
-    write(&mut buffer);
+    let answer = write(&mut buffer);
     *string = buffer.freeze();
+    answer
 }
 
 #[cfg(test)]
