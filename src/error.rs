@@ -81,8 +81,29 @@ texts! {
     INVALID_SECOND_DB = "ERR invalid second DB index";
     SAME_OBJECT = "ERR source and destination objects are the same";
     INVALID_CURSOR = "ERR invalid cursor";
+    EXPIRE_NEGATIVE = "ERR invalid expire time, must be >= 0";
+    FIELDS_MISSING = "ERR Mandatory argument FIELDS is missing or not at the right position";
+    FIELDS_NOT_POSITIVE = "ERR Number of fields must be a positive integer";
+    NUMFIELDS_NOT_POSITIVE = "ERR Parameter `numFields` should be greater than 0";
+    NUMFIELDS_DIFFERS = "ERR The `numfields` parameter must match the number of arguments";
+    INVALID_FIELD_COUNT = "ERR invalid number of fields";
+    FXX_AND_FNX = "ERR Only one of FXX or FNX arguments can be specified";
+    TIME_TWICE = "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified";
     NX_INCOMPATIBLE = "ERR NX and XX, GT or LT options at the same time are not compatible";
     GT_LT_INCOMPATIBLE = "ERR GT and LT options at the same time are not compatible";
+    GEO_COUNT_NOT_POSITIVE = "ERR COUNT must be > 0";
+    NO_UNIT = "ERR unsupported unit provided. please use M, KM, FT, MI";
+    RADIUS_NOT_A_NUMBER = "ERR need numeric radius";
+    RADIUS_NEGATIVE = "ERR radius cannot be negative";
+    WIDTH_NOT_A_NUMBER = "ERR need numeric width";
+    HEIGHT_NOT_A_NUMBER = "ERR need numeric height";
+    BOX_NEGATIVE = "ERR height or width cannot be negative";
+    NO_GEO_MEMBER = "ERR could not decode requested zset member";
+    ANY_WITHOUT_COUNT = "ERR the ANY argument requires COUNT argument";
+    GEOSEARCHSTORE_WITH = "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+    GEORADIUS_STORE_WITH = "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+    NOT_ALL_NUMBERS = "ERR One or more scores can't be converted into double";
+    SORT_TOO_LARGE = "ERR the answer of SORT would be larger than 4 GB";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_AUTH = "NOAUTH Authentication required.";
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
@@ -156,6 +177,13 @@ impl Error {
     /// `ERR invalid expire time in 'set' command`
     pub fn invalid_expire(command: &str) -> Error {
         Error::new(format!("ERR invalid expire time in '{command}' command"))
+    }
+
+    /// `ERR invalid longitude,latitude pair 181.000000,0.000000`
+    pub fn no_place(longitude: f64, latitude: f64) -> Error {
+        Error::new(format!(
+            "ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
+        ))
     }
 
     /// What a subscriber that speaks RESP2 may not do.

@@ -38,6 +38,7 @@
 //! hyperloglog               the format in which Redis keeps one, and its estimate
 //! allocator clock process   memory; time; the operating system
 //! text                      numbers, patterns, words
+//! geohash partial_sort      places on earth; the first few of many
 //! ```
 //!
 //! The binary's `cli` stands on top and uses what an embedder can. Only `net`
@@ -62,11 +63,13 @@ mod dispatch;
 mod engine;
 mod error;
 mod events;
+mod geohash;
 mod hyperloglog;
 mod local;
 mod metrics;
 mod monitor;
 mod net;
+mod partial_sort;
 mod process;
 mod pubsub;
 pub mod resp;

@@ -96,7 +96,7 @@ fn pexpireat(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 
 /// When EXPIRE and its relatives leave the expiry alone.
 #[derive(Default)]
-struct Conditions {
+pub struct Conditions {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -107,14 +107,8 @@ impl Conditions {
     fn parse(args: Args<'_>) -> Result<Conditions> {
         let mut found = Conditions::default();
         for option in args.rest() {
-            let flag = match option.to_ascii_lowercase().as_slice() {
-                b"nx" => &mut found.nx,
-                b"xx" => &mut found.xx,
-                b"gt" => &mut found.gt,
-                b"lt" => &mut found.lt,
-                _ => return Err(Error::unsupported_option(option)),
-            };
-            *flag = true;
+            let flag = found.flag(option);
+            *flag.ok_or_else(|| Error::unsupported_option(option))? = true;
         }
         if found.nx && (found.xx || found.gt || found.lt) {
             Err(Error::NX_INCOMPATIBLE)
@@ -125,9 +119,30 @@ impl Conditions {
         }
     }
 
+    /// Takes the next word if it is a condition.
+    pub fn take_one(args: &mut Args<'_>) -> Conditions {
+        let mut found = Conditions::default();
+        let flag = args.peek().and_then(|word| found.flag(word));
+        if let Some(flag) = flag {
+            *flag = true;
+            args.next_if_any();
+        }
+        found
+    }
+
+    fn flag(&mut self, word: &[u8]) -> Option<&mut bool> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"nx" => Some(&mut self.nx),
+            b"xx" => Some(&mut self.xx),
+            b"gt" => Some(&mut self.gt),
+            b"lt" => Some(&mut self.lt),
+            _ => None,
+        }
+    }
+
     /// Whether an expiry may take the place of the `old` one. No expiry is
     /// later than any.
-    fn admit(&self, new: i64, old: Option<i64>) -> bool {
+    pub fn admit(&self, new: i64, old: Option<i64>) -> bool {
         !(self.nx && old.is_some()
             || self.xx && old.is_none()
             || self.gt && old.is_none_or(|old| new <= old)

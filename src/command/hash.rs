@@ -3,8 +3,8 @@
 //! Fields that expire are in [`super::hash_expire`].
 
 use super::scan::{ScanOptions, cursor};
-use crate::db::value::{Hash, HashRef, Pair};
-use crate::db::{Db, Edited};
+use crate::db::value::{Hash, OldTime, Pair};
+use crate::db::{Db, Edited, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{
@@ -140,30 +140,41 @@ pub const COMMANDS: &[Row] = &[
 ];
 
 fn hset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let new = set_all(db, args)?;
+    let new = set_pairs(db, args)?;
     reply.len(new);
     Ok(())
 }
 
 fn hmset(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    set_all(db, args)?;
+    set_pairs(db, args)?;
     reply.ok();
     Ok(())
 }
 
-/// Sets fields, each of which is followed by its value; answers how many of
-/// them are new.
-fn set_all(db: &mut Db<'_>, mut args: Args<'_>) -> Result<usize> {
+fn set_pairs(db: &mut Db<'_>, mut args: Args<'_>) -> Result<usize> {
     let key = args.next()?;
     if !args.remaining().is_multiple_of(2) {
         return Err(args.wrong_arity());
     }
-    let (limits, found) = (db.limits().hash, db.lookup(key));
+    let found = db.lookup(key);
+    set_all(db, key, found, args, OldTime::Clear)
+}
+
+/// Sets fields, each of which is followed by its value, of the hash under
+/// `key`, whose entry is `found`; answers how many of them are new.
+pub fn set_all(
+    db: &mut Db<'_>,
+    key: &[u8],
+    found: Option<Handle>,
+    mut pairs: Args<'_>,
+    old: OldTime,
+) -> Result<usize> {
+    let (limits, now) = (db.limits().hash, db.now);
     let (new, result) = db.edit_or_create(key, found, |hash: &mut Hash| {
-        hash.unpack_for(args.rest(), limits)?;
+        hash.unpack_for(pairs.rest(), limits)?;
         let (mut new, mut set) = (0, 0);
-        while let (Some(field), Some(value)) = (args.next_if_any(), args.next_if_any()) {
-            match hash.set(field, value, limits) {
+        while let (Some(field), Some(value)) = (pairs.next_if_any(), pairs.next_if_any()) {
+            match hash.set(field, value, old, now, limits) {
                 Ok(is_new) => new += usize::from(is_new),
                 // Those before it stay as they have been set.
                 Err(full) if set > 0 => {
@@ -181,13 +192,13 @@ fn set_all(db: &mut Db<'_>, mut args: Args<'_>) -> Result<usize> {
 fn hsetnx(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, pair) = (args.next()?, args);
     let (field, value) = (args.next()?, args.next()?);
-    let (limits, found) = (db.limits().hash, db.lookup(key));
+    let (limits, now, found) = (db.limits().hash, db.now, db.lookup(key));
     let set = db.edit_or_create(key, found, |hash: &mut Hash| {
-        if hash.get(field).is_some() {
+        if hash.get(field, now).is_some() {
             return Ok(Edited::Unchanged(false));
         }
         hash.unpack_for(pair.rest(), limits)?;
-        hash.set(field, value, limits)?;
+        hash.set(field, value, OldTime::Clear, now, limits)?;
         Ok(Edited::Changed("hset", 1, true))
     })?;
     reply.int(i64::from(set));
@@ -195,25 +206,27 @@ fn hsetnx(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
 }
 
 fn hget(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let (key, field) = (args.next()?, args.next()?);
+    let (key, field, now) = (args.next()?, args.next()?, db.now);
     let hash = db.read_value::<Hash>(key)?;
-    reply.bulk_or_null(hash.and_then(|hash| hash.get(field)));
+    reply.bulk_or_null(hash.and_then(|hash| hash.get(field, now)));
     Ok(())
 }
 
 fn hmget(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let now = db.now;
     let hash = db.read_value::<Hash>(args.next()?)?;
     reply.array(args.remaining());
     for field in args.rest() {
-        reply.bulk_or_null(hash.and_then(|hash| hash.get(field)));
+        reply.bulk_or_null(hash.and_then(|hash| hash.get(field, now)));
     }
     Ok(())
 }
 
 fn hgetall(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let now = db.now;
     let hash = db.read_value::<Hash>(args.next()?)?;
-    reply.map(hash.map_or(0, HashRef::len));
-    let pairs = hash.into_iter().flat_map(HashRef::iter);
+    reply.map(hash.map_or(0, |hash| hash.len(now)));
+    let pairs = hash.into_iter().flat_map(|hash| hash.iter(now));
     pairs.for_each(|(field, value)| {
         reply.bulk(field);
         reply.bulk(value);
@@ -236,43 +249,45 @@ fn list(
     reply: &mut Reply<'_>,
     part: impl for<'a> Fn(Pair<'a>) -> &'a [u8],
 ) -> Result<()> {
+    let now = db.now;
     let hash = db.read_value::<Hash>(args.next()?)?;
-    reply.array(hash.map_or(0, HashRef::len));
-    let pairs = hash.into_iter().flat_map(HashRef::iter);
+    reply.array(hash.map_or(0, |hash| hash.len(now)));
+    let pairs = hash.into_iter().flat_map(|hash| hash.iter(now));
     pairs.for_each(|pair| reply.bulk(part(pair)));
     Ok(())
 }
 
 fn hlen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let now = db.now;
     let hash = db.read_value::<Hash>(args.next()?)?;
-    reply.len(hash.map_or(0, HashRef::len));
+    reply.len(hash.map_or(0, |hash| hash.len(now)));
     Ok(())
 }
 
 fn hstrlen(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let (key, field) = (args.next()?, args.next()?);
+    let (key, field, now) = (args.next()?, args.next()?, db.now);
     let hash = db.read_value::<Hash>(key)?;
-    let value = hash.and_then(|hash| hash.get(field));
+    let value = hash.and_then(|hash| hash.get(field, now));
     reply.len(value.map_or(0, <[u8]>::len));
     Ok(())
 }
 
 fn hexists(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let (key, field) = (args.next()?, args.next()?);
+    let (key, field, now) = (args.next()?, args.next()?, db.now);
     let hash = db.read_value::<Hash>(key)?;
-    let exists = hash.is_some_and(|hash| hash.get(field).is_some());
+    let exists = hash.is_some_and(|hash| hash.get(field, now).is_some());
     reply.int(i64::from(exists));
     Ok(())
 }
 
 fn hdel(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let key = args.next()?;
+    let (key, now) = (args.next()?, db.now);
     let Some(handle) = db.lookup(key) else {
         reply.int(0);
         return Ok(());
     };
     let removed = db.edit(key, handle, |hash: &mut Hash| {
-        match args.rest().filter(|field| hash.remove(field)).count() {
+        match args.rest().filter(|field| hash.remove(field, now)).count() {
             0 => Ok(Edited::Unchanged(0)),
             removed => Ok(Edited::Changed("hdel", removed, removed)),
         }
@@ -283,15 +298,21 @@ fn hdel(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
 
 fn hincrby(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, field, increment) = (args.next()?, args.next()?, args.int()?);
-    let (limits, found) = (db.limits().hash, db.lookup(key));
+    let (limits, now, found) = (db.limits().hash, db.now, db.lookup(key));
     let sum = db.edit_or_create(key, found, |hash: &mut Hash| {
-        let old = match hash.get(field) {
+        let old = match hash.get(field, now) {
             Some(value) => number::parse_i64(value).ok_or(Error::HASH_NOT_AN_INTEGER)?,
             None => 0,
         };
         let sum = old.checked_add(increment).ok_or(Error::OVERFLOW)?;
         let mut text = itoa::Buffer::new();
-        hash.set(field, text.format(sum).as_bytes(), limits)?;
+        hash.set(
+            field,
+            text.format(sum).as_bytes(),
+            OldTime::Keep,
+            now,
+            limits,
+        )?;
         Ok(Edited::Changed("hincrby", 1, sum))
     })?;
     reply.int(sum);
@@ -304,15 +325,15 @@ fn hincrbyfloat(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> R
     if !increment.is_finite() {
         return Err(Error::NOT_FINITE);
     }
-    let (limits, found) = (db.limits().hash, db.lookup(key));
+    let (limits, now, found) = (db.limits().hash, db.now, db.lookup(key));
     let sum = db.edit_or_create(key, found, |hash: &mut Hash| {
-        let old = match hash.get(field) {
+        let old = match hash.get(field, now) {
             Some(value) => LongDouble::parse(value).ok_or(Error::HASH_NOT_A_FLOAT)?,
             None => LongDouble::ZERO,
         };
         let sum = old.add(increment).ok_or(Error::NAN_OR_INFINITY)?;
         let text = sum.to_string();
-        hash.set(field, text.as_bytes(), limits)?;
+        hash.set(field, text.as_bytes(), OldTime::Keep, now, limits)?;
         Ok(Edited::Changed("hincrbyfloat", 1, text))
     })?;
     reply.bulk(sum.as_bytes());
@@ -328,9 +349,9 @@ fn hrandfield(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Res
     if args.remaining() > 0 {
         return draw_many(db, key, args, reply);
     }
-    let mut rng = db.rng().fork();
+    let (mut rng, now) = (db.rng().fork(), db.now);
     match db.read_value::<Hash>(key)? {
-        Some(hash) => hash.draw(1, &mut rng, |(field, _)| reply.bulk(field)),
+        Some(hash) => hash.draw(1, now, &mut rng, |(field, _)| reply.bulk(field)),
         None => reply.null(),
     }
     Ok(())
@@ -352,7 +373,7 @@ fn draw_many(db: &mut Db<'_>, key: &[u8], mut args: Args<'_>, reply: &mut Reply<
     if with_values && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(Error::OUT_OF_RANGE);
     }
-    let mut rng = db.rng().fork();
+    let (mut rng, now) = (db.rng().fork(), db.now);
     let hash = db.read_value::<Hash>(key)?;
     let Some(hash) = hash.filter(|_| count != 0) else {
         reply.array(0);
@@ -361,7 +382,7 @@ fn draw_many(db: &mut Db<'_>, key: &[u8], mut args: Args<'_>, reply: &mut Reply<
     if count < 0 && count.unsigned_abs() > DRAWN_MAX {
         return Err(Error::OUT_OF_RANGE);
     }
-    let len = hash.len();
+    let len = hash.len(now);
     let drawn = count.unsigned_abs() as usize;
     let drawn = if count < 0 { drawn } else { drawn.min(len) };
     let nested = with_values && reply.is_resp3();
@@ -380,15 +401,15 @@ fn draw_many(db: &mut Db<'_>, key: &[u8], mut args: Args<'_>, reply: &mut Reply<
         }
     };
     match count {
-        ..0 => hash.draw(drawn, &mut rng, each),
-        _ if drawn == len => hash.iter().for_each(each),
-        _ => hash.draw_distinct(drawn, &mut rng, each),
+        ..0 => hash.draw(drawn, now, &mut rng, each),
+        _ if drawn == len => hash.iter(now).for_each(each),
+        _ => hash.draw_distinct(drawn, now, &mut rng, each),
     }
     Ok(())
 }
 
 fn hscan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let key = args.next()?;
+    let (key, now) = (args.next()?, db.now);
     let cursor = cursor(args.next()?)?;
     let hash = db.read_value::<Hash>(key)?;
     let (mut options, mut with_values) = (ScanOptions::default(), true);
@@ -402,7 +423,7 @@ fn hscan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
                 false => options.take(&mut args)?,
             }
         }
-        next = hash.scan(cursor, options.count, |(field, value)| {
+        next = hash.scan(cursor, options.count, now, |(field, value)| {
             if options.matches(field) {
                 found.push(field);
                 if with_values {

@@ -380,6 +380,7 @@ mod tests {
         match spec.begin {
             Begin::Index(index) => write!(shown, " @{index}"),
             Begin::Keyword(keyword, from) => write!(shown, " {keyword}@{from}"),
+            Begin::Unknown(_) => write!(shown, " @?"),
         }
         .unwrap();
         match spec.find {
@@ -389,6 +390,7 @@ mod tests {
                 first,
                 step,
             } => write!(shown, " {keynum}#{first}/{step}"),
+            Find::Unknown => write!(shown, " ?"),
         }
         .unwrap();
         if !spec.notes.is_empty() {

@@ -13,7 +13,9 @@ mod connection;
 mod debug;
 mod draws;
 mod expire;
+mod geo;
 mod hash;
+mod hash_expire;
 mod hyperloglog;
 mod info;
 mod introspect;
@@ -30,6 +32,7 @@ mod server;
 mod set;
 mod set_combine;
 mod slowlog;
+mod sort;
 mod string;
 mod transaction;
 mod zset;
@@ -49,8 +52,10 @@ const FAMILIES: &[&[Row]] = &[
     keyspace::COMMANDS,
     pubsub::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
     transaction::COMMANDS,
     hash::COMMANDS,
+    hash_expire::COMMANDS,
     list::COMMANDS,
     blocking_list::COMMANDS,
     set::COMMANDS,
@@ -59,6 +64,7 @@ const FAMILIES: &[&[Row]] = &[
     zset_range::COMMANDS,
     zset_combine::COMMANDS,
     blocking_zset::COMMANDS,
+    geo::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
     bitmap::COMMANDS,

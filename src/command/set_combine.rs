@@ -110,7 +110,7 @@ fn store(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     reply.len(result.view().len());
-    db.replace(key, result, event)
+    db.replace(key, result, event, 1)
 }
 
 /// The sets whose common members are asked for, the smallest first; none if one

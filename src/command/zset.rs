@@ -143,17 +143,17 @@ pub const COMMANDS: &[Row] = &[
 
 /// What ZADD does with the members that it names.
 #[derive(Clone, Copy, Default)]
-struct AddOptions {
+pub struct AddOptions {
     /// NX: those that are there stay as they are.
-    only_new: bool,
+    pub only_new: bool,
     /// XX: those that are not there are not added.
-    only_known: bool,
+    pub only_known: bool,
     /// GT: scores only rise.
     only_greater: bool,
     /// LT: scores only fall.
     only_less: bool,
     /// CH: those that are changed are counted, too.
-    counts_changes: bool,
+    pub counts_changes: bool,
     /// INCR: the number is added to the score.
     increments: bool,
 }
@@ -237,7 +237,6 @@ fn add(
     mut options: AddOptions,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let limits = db.limits().zset;
     let key = args.next()?;
     while options.take(&mut args) {}
     let count = args.remaining() / 2;
@@ -250,11 +249,24 @@ fn add(
         let number = double::parse(args.next()?).ok_or(Error::NOT_A_FLOAT)?;
         members.push((args.next()?, number));
     }
+    add_members(db, key, options, &members, reply)
+}
+
+/// Adds members with their scores to the sorted set under `key`, and answers
+/// what has become of them.
+pub fn add_members(
+    db: &mut Db<'_>,
+    key: &[u8],
+    options: AddOptions,
+    members: &[(&[u8], f64)],
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let limits = db.limits().zset;
     let found = db.lookup(key);
     let added = db.edit_or_create(key, found, |zset: &mut Zset| {
-        zset.expect(count, limits)?;
+        zset.expect(members.len(), limits)?;
         let mut done = Added::default();
-        for (member, number) in members {
+        for &(member, number) in members {
             match done.add(zset, limits, member, |old| options.score(old, number)) {
                 Ok(()) => {}
                 // What has been added stays, and is told of.

@@ -425,7 +425,7 @@ fn store(
     let query = Query::parse(db, args, operation, Purpose::Store)?;
     let result = collect(&query.run(db)?, limits)?;
     reply.len(result.view().len());
-    db.replace(destination, result, event)
+    db.replace(destination, result, event, 1)
 }
 
 /// A sorted set of entries that are in order.

@@ -373,7 +373,7 @@ fn zrangestore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Re
         }
     }
     reply.len(result.view().len());
-    db.replace(to, result, "zrangestore")
+    db.replace(to, result, "zrangestore", 1)
 }
 
 fn zcount(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {

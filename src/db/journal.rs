@@ -36,6 +36,10 @@ pub enum Change {
         db: usize,
         /// Where [`Journal::key`] finds the key.
         key: Range<usize>,
+        /// Nothing else has happened than that parts of the value have gone
+        /// whose time had come: at this time, in milliseconds since 1970, that
+        /// of the last of them.
+        expired: Option<i64>,
     },
     /// All keys are gone; this is what was there.
     Flushed {
@@ -69,11 +73,23 @@ impl Journal {
     pub fn changed(&mut self, db: usize, key: &[u8], changes: usize) {
         self.dirty += changes as u64;
         if self.observed {
-            let start = self.keys.len();
-            self.keys.extend_from_slice(key);
-            let key = start..self.keys.len();
-            self.changes.push(Change::Key { db, key });
+            self.push(db, key, None);
         }
+    }
+
+    /// Notes that parts of a value have gone, the last of them at the time
+    /// `until`, which counts as no change in Redis.
+    pub fn parts_expired(&mut self, db: usize, key: &[u8], until: i64) {
+        if self.observed {
+            self.push(db, key, Some(until));
+        }
+    }
+
+    fn push(&mut self, db: usize, key: &[u8], expired: Option<i64>) {
+        let start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        let key = start..self.keys.len();
+        self.changes.push(Change::Key { db, key, expired });
     }
 
     /// The key that a change is of.

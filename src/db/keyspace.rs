@@ -124,8 +124,13 @@ impl Keyspace {
         {
             let database = &mut self.databases[index];
             if let Some(handle) = database.due(now, &mut budget) {
-                self.expire(index, handle);
+                self.expire(index, handle, now);
                 budget = budget.saturating_sub(REMOVAL);
+            } else if budget > 0
+                && let Some(handle) = database.due_parts(now)
+            {
+                let removed = self.expire_parts(index, handle, now, budget.div_ceil(REMOVAL));
+                budget = budget.saturating_sub(REMOVAL * removed);
             } else if budget > 0 {
                 let first = database.first_expiry();
                 self.agenda.set(index, first);
@@ -201,17 +206,55 @@ impl Keyspace {
         self.journal.swapped(a, b);
     }
 
-    /// Removes a key because its time has come.
+    /// Removes a key because its time has come, or that of all that is in it.
     #[cold]
-    pub(super) fn expire(&mut self, index: usize, handle: Handle) {
-        let database = &mut self.databases[index];
-        let key: Box<[u8]> = database.key(handle).into();
-        self.remove(index, handle);
-        self.stats.expired += 1;
-        self.journal
-            .event(index, KeyspaceEvents::EXPIRED, "expired", &key);
+    pub(super) fn expire(&mut self, index: usize, handle: Handle, now: i64) {
+        let (database, journal) = (&self.databases[index], &mut self.journal);
+        let (key, value) = (database.key(handle), database.value(handle));
+        match value.parts() {
+            Some(parts) if database.expires_at(handle).is_none_or(|at| at > now) => {
+                journal.event(index, value.kind().events, parts.event(), key);
+                journal.event(index, KeyspaceEvents::GENERIC, "del", key);
+            }
+            _ => {
+                self.stats.expired += 1;
+                journal.event(index, KeyspaceEvents::EXPIRED, "expired", key);
+            }
+        }
         // Redis does not count it.
-        self.journal.changed(index, &key, 0);
+        journal.changed(index, key, 0);
+        self.remove(index, handle);
+    }
+
+    /// Removes parts of a value whose time has come, at most `max`; all that is
+    /// in it goes with its key at once. Answers how many it has removed.
+    #[cold]
+    pub(super) fn expire_parts(
+        &mut self,
+        index: usize,
+        handle: Handle,
+        now: i64,
+        max: usize,
+    ) -> usize {
+        let database = &mut self.databases[index];
+        if database.is_due(handle, now) {
+            self.expire(index, handle, now);
+            return 1;
+        }
+        let value = database.value_mut(handle).map(Value::stored_mut);
+        let Some(parts) = value.and_then(|value| value.parts_mut()) else {
+            return 0;
+        };
+        let (old, event) = (parts.first_expiry(), parts.event());
+        let (count, until) = parts.expire(now, max);
+        let new = parts.first_expiry();
+        if count > 0 {
+            database.note_first_part(handle, old, new);
+            let (key, kind) = (database.key(handle), database.value(handle).kind());
+            self.journal.event(index, kind.events, event, key);
+            self.journal.parts_expired(index, key, until);
+        }
+        count
     }
 }
 

@@ -58,6 +58,10 @@ pub struct Db<'a> {
 /// A string in a slot that stays this short is modified without an allocation.
 const MODIFIED_IN_PLACE: usize = 512;
 
+/// So many parts of a value whose time has come are removed by whoever uses it,
+/// at most.
+const PARTS_AT_ONCE: usize = 64;
+
 impl<'a> Db<'a> {
     /// The database `index` at the time `now`.
     pub fn new(keyspace: &'a mut Keyspace, index: usize, now: i64, touch: bool) -> Db<'a> {
@@ -110,16 +114,27 @@ impl Db<'_> {
     pub fn peek(&mut self, key: &[u8]) -> Option<Handle> {
         let (handle, due) = self.database().find_at(key, self.now)?;
         if due {
-            self.keyspace.expire(self.index, handle);
+            self.keyspace.expire(self.index, handle, self.now);
             return None;
         }
+        self.expire_parts(handle);
         Some(handle)
     }
 
-    /// Whether the time of the entry has come.
+    /// Removes some parts of a value whose time has come, unless what has
+    /// expired is kept. Readers do not see the others either.
+    #[inline]
+    fn expire_parts(&mut self, handle: Handle) {
+        if self.database().has_due_parts(self.now) && !self.keyspace.keeps_expired {
+            let (index, now) = (self.index, self.now);
+            self.keyspace
+                .expire_parts(index, handle, now, PARTS_AT_ONCE);
+        }
+    }
+
+    /// Whether the time of the entry has come, or that of all that is in it.
     pub fn is_due(&self, handle: Handle) -> bool {
-        let at = self.database().expires_at(handle);
-        at.is_some_and(|at| at <= self.now)
+        self.database().is_due(handle, self.now)
     }
 
     /// Removes the entry if its time has come, unless what has expired is kept;
@@ -127,7 +142,7 @@ impl Db<'_> {
     pub fn expire_if_due(&mut self, handle: Handle) -> bool {
         let due = self.is_due(handle);
         if due && !self.keyspace.keeps_expired {
-            self.keyspace.expire(self.index, handle);
+            self.keyspace.expire(self.index, handle, self.now);
         }
         due
     }
@@ -140,6 +155,7 @@ impl Db<'_> {
             self.expire_if_due(handle);
             return None;
         }
+        self.expire_parts(handle);
         Some(handle)
     }
 
@@ -269,8 +285,15 @@ impl Db<'_> {
             return self.edit_inline(key, handle, edit);
         };
         let value = K::of_mut(value).ok_or(Error::WRONG_TYPE)?;
+        let first_part = |value: &K| value.parts().and_then(|parts| parts.first_expiry());
+        let old = first_part(value);
         let edited = edit(value)?;
         let (events, is_used_up) = (value.kind().events, value.is_used_up());
+        let new = first_part(value);
+        if old != new {
+            self.database_mut().note_first_part(handle, old, new);
+            self.note_expiry(new);
+        }
         match edited {
             Edited::Unchanged(answer) => Ok(answer),
             Edited::Changed(event, changes, answer) => {
@@ -330,8 +353,15 @@ impl Db<'_> {
     }
 
     /// Stores a collection under `key` instead of whatever was there, without
-    /// an expiry; removes the key if it is empty. `event` tells of it.
-    pub fn replace(&mut self, key: &[u8], value: impl OfKind, event: &'static str) -> Result<()> {
+    /// an expiry; removes the key if it is empty. `event` tells of it, which is
+    /// so many changes.
+    pub fn replace(
+        &mut self,
+        key: &[u8],
+        value: impl OfKind,
+        event: &'static str,
+        changes: usize,
+    ) -> Result<()> {
         let found = self.peek(key);
         if value.is_used_up() {
             if let Some(handle) = found {
@@ -342,7 +372,7 @@ impl Db<'_> {
         let events = value.kind().events;
         let stored = self.store_value(key, found, value.into(), Encoding::Natural, None);
         stored.map_err(|_| Error::OUT_OF_MEMORY)?;
-        self.changed(key, 1);
+        self.changed(key, changes);
         if found.is_none() {
             self.event(KeyspaceEvents::NEW, "new", key);
         }
@@ -540,6 +570,7 @@ impl Db<'_> {
         encoding: Encoding,
         expires_at: Option<i64>,
     ) -> std::result::Result<(), Value> {
+        self.note_expiry(value.first_part());
         let now = self.now;
         let database = self.database_mut();
         let old = match value.stored().inline(encoding) {
@@ -551,6 +582,14 @@ impl Db<'_> {
         };
         self.keyspace.discard(old);
         Ok(())
+    }
+
+    /// Notes that something in this database is to expire at a time.
+    #[inline]
+    fn note_expiry(&mut self, at: Option<i64>) {
+        if let Some(at) = at {
+            self.keyspace.expires(self.index, at);
+        }
     }
 
     /// The expiry that a key whose entry is `found` has from now on.

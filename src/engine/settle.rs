@@ -39,9 +39,13 @@ pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> b
     let known = keyspace.journal.changes.len();
     for change in &keyspace.journal.changes[*changes_told..] {
         match change {
-            &Change::Key { db, ref key } => {
+            &Change::Key {
+                db,
+                ref key,
+                expired,
+            } => {
                 let key = keyspace.journal.key(key);
-                watchers.changed(keyspace, db, key, now);
+                watchers.changed(keyspace, db, key, now, expired);
             }
             Change::Flushed { db, old } => watchers.flushed(*db, old),
             &Change::Swapped(a, b) => {
@@ -69,7 +73,9 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
         for change in settled..known {
             let journal = &state.keyspace.journal;
             match &journal.changes[change] {
-                &Change::Key { db, key: ref place } => {
+                &Change::Key {
+                    db, key: ref place, ..
+                } => {
                     key.clear();
                     key.extend_from_slice(journal.key(place));
                     reached |= serve(server, state, db, &key, now, uptime);

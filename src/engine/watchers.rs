@@ -2,7 +2,8 @@
 //!
 //! A key that had expired when it was watched is as good as missing: what
 //! happens to it is a change only once there is something under it, as in
-//! Redis.
+//! Redis. So it is with parts of a value, such as fields of a hash, whose time
+//! had come by then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ struct Watcher {
     watching: Arc<Watching>,
     /// The key had expired when it was watched, and is as it was.
     was_expired: bool,
+    /// When it was watched, in milliseconds since 1970.
+    since: i64,
 }
 
 /// Watches that have ended and are not taken down yet.
@@ -81,6 +84,7 @@ impl Watchers {
         let watcher = Watcher {
             watching: watch.watching.clone(),
             was_expired: Found::look(&keyspace.databases[db], key, now) == Found::Expired,
+            since: now,
         };
         if self.by_db.len() <= db {
             self.by_db.resize_with(db + 1, Watched::default);
@@ -148,14 +152,26 @@ impl Watchers {
         }
     }
 
-    /// A key has changed.
-    pub fn changed(&mut self, keyspace: &Keyspace, db: usize, key: &[u8], now: i64) {
+    /// A key has changed. If only parts of its value have gone whose time had
+    /// come, `expired` is the latest of these times.
+    pub fn changed(
+        &mut self,
+        keyspace: &Keyspace,
+        db: usize,
+        key: &[u8],
+        now: i64,
+        expired: Option<i64>,
+    ) {
         let watched = self.by_db.get_mut(db);
         let Some(watchers) = watched.and_then(|watched| watched.get_mut(key)) else {
             return;
         };
         let mut found = None;
         for watcher in watchers {
+            // What was not there when it began to watch is gone now: no change.
+            if expired.is_some_and(|at| at <= watcher.since) {
+                continue;
+            }
             let database = &keyspace.databases[db];
             let mut found = || *found.get_or_insert_with(|| Found::look(database, key, now));
             // What was as good as missing is gone now: no change.
@@ -218,15 +234,18 @@ impl Watchers {
         watched.for_each(|(_, watchers)| watchers.iter().for_each(Watcher::mark));
     }
 
-    /// Whether one of the client's keys has expired since it was watched.
+    /// Whether one of the client's keys has expired since it was watched, or a
+    /// part of what is under it.
     pub fn has_expired(&self, keyspace: &Keyspace, watch: &Watch, now: i64) -> bool {
-        let expiring = |db: usize| keyspace.databases[db].expiring() > 0;
-        let keys = watch.keys.iter().filter(|(db, _)| expiring(*db));
-        keys.into_iter().any(|(db, key)| {
+        let databases = &keyspace.databases;
+        let mut keys = watch.keys.iter();
+        keys.any(|(db, key)| {
+            if !databases[*db].has_expiring() {
+                return false;
+            }
             let watchers = self.by_db[*db].get(key).into_iter().flatten();
             let mut own = watchers.filter(|other| other.is_of(&watch.watching));
-            own.any(|watcher| !watcher.was_expired)
-                && Found::look(&keyspace.databases[*db], key, now) == Found::Expired
+            own.any(|watcher| !watcher.was_expired && watcher.lost(&databases[*db], key, now))
         })
     }
 
@@ -243,10 +262,111 @@ impl Watcher {
         Arc::ptr_eq(&self.watching, watching)
     }
 
+    /// Whether the key has expired since it was watched, or a part of what is
+    /// under it.
+    fn lost(&self, database: &Database, key: &[u8], now: i64) -> bool {
+        let Some((handle, due)) = database.find_at(key, now) else {
+            return false;
+        };
+        let next = || database.value(handle).parts()?.expiry_after(self.since);
+        due || next().is_some_and(|at| at <= now)
+    }
+
     fn mark(&self) {
         let Watching { client, ended } = &*self.watching;
         if !ended.load(Relaxed) {
             client.set_flags(ClientFlags::DIRTY, true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Change;
+    use crate::session::Session;
+    use crate::session::client::Peer;
+    use crate::testing::{Data, engine};
+
+    /// A client that watches `h` in the data, and what it is told of.
+    struct Watched {
+        data: Data,
+        watchers: Watchers,
+        session: Session,
+    }
+
+    impl Watched {
+        /// Of a hash with fields whose time comes after 10, 20 and 30 ms.
+        fn after(millis: i64) -> Watched {
+            let mut data = Data::new();
+            data.keyspace.journal.observed = true;
+            for (field, time) in [("a", 10), ("b", 20), ("c", 30)] {
+                data.run(&format!("HSETEX h PX {time} FIELDS 1 {field} v"));
+            }
+            data.keyspace.clear_changes();
+            data.now += millis;
+            let mut session = engine().server.connect(-1, Peer::Local);
+            let mut watchers = Watchers::default();
+            let (client, watch) = (&session.client, &mut session.watch);
+            watchers.watch(&data.keyspace, client, watch, (0, b"h"), data.now);
+            Watched {
+                data,
+                watchers,
+                session,
+            }
+        }
+
+        /// Whether EXEC would run after so many milliseconds more, once before
+        /// and once after what has expired is removed.
+        fn runs_after(mut self, millis: i64) -> [bool; 2] {
+            self.data.now += millis;
+            let now = self.data.now;
+            let keyspace = &mut self.data.keyspace;
+            let watch = self.session.watch.as_ref().expect("it watches");
+            let seen = self.watchers.has_expired(keyspace, watch, now);
+            while keyspace.expire_due(now, 1) {}
+            for change in &keyspace.journal.changes {
+                if let &Change::Key {
+                    db,
+                    ref key,
+                    expired,
+                } = change
+                {
+                    let key = keyspace.journal.key(key);
+                    self.watchers.changed(keyspace, db, key, now, expired);
+                }
+            }
+            let told = self.session.client.flags().contains(ClientFlags::DIRTY);
+            [!seen, !told]
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_field_is_a_change_for_who_has_seen_it() {
+        for (watched_at, millis, runs) in [
+            (0, 9, true),
+            (0, 10, false),
+            (0, 30, false),
+            (10, 0, true),
+            (10, 9, true),
+            (10, 10, false),
+            (25, 4, true),
+            (25, 5, false),
+            (30, 0, true),
+            (30, 50, true),
+        ] {
+            let result = Watched::after(watched_at).runs_after(millis);
+            assert_eq!(result, [runs; 2], "{watched_at} {millis}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_goes_with_others_hides_no_change() {
+        let mut watched = Watched::after(10);
+        assert_eq!(watched.data.run("HDEL h a missing"), ":0");
+        assert_eq!(watched.runs_after(0), [true; 2]);
+        let mut watched = Watched::after(10);
+        assert_eq!(watched.data.run("HDEL h b"), ":1");
+        assert_eq!(watched.runs_after(0), [true, false]);
     }
 }

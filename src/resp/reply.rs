@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Output;
 use crate::error::Error;
 use crate::text::double;
+use crate::text::long_double::LongDouble;
 
 /// The version of the protocol that a client has chosen with HELLO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,6 +89,17 @@ impl<'a> Reply<'a> {
             self.line(b',', text);
         } else {
             self.bulk(text);
+        }
+    }
+
+    /// A floating point number, with 17 digits behind the point less the zeros
+    /// at the end.
+    pub fn long_double(&mut self, value: LongDouble) {
+        let text = value.to_string();
+        if self.is_resp3() {
+            self.line(b',', text.as_bytes());
+        } else {
+            self.bulk(text.as_bytes());
         }
     }
 
@@ -371,7 +383,12 @@ mod tests {
     #[test]
     fn each_kind_has_its_form_in_both_protocols() {
         type Write = fn(&mut Reply<'_>);
-        let cases: [(Write, &str, &str); 16] = [
+        let cases: [(Write, &str, &str); 17] = [
+            (
+                |r| r.long_double(0.1.into()),
+                "$19\r\n0.10000000000000001\r\n",
+                ",0.10000000000000001\r\n",
+            ),
             (|r| r.double(99.5), "$4\r\n99.5\r\n", ",99.5\r\n"),
             (|r| r.double(1e21), "$5\r\n1e+21\r\n", ",1e+21\r\n"),
             (

@@ -83,6 +83,8 @@ pub enum Group {
     Set,
     /// `sorted-set`
     SortedSet,
+    /// `geo`
+    Geo,
     /// `hash`
     Hash,
     /// `bitmap`
@@ -108,6 +110,7 @@ impl Group {
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
+            Group::Geo => "geo",
             Group::Hash => "hash",
             Group::Bitmap => "bitmap",
             Group::Hyperloglog => "hyperloglog",
@@ -126,6 +129,7 @@ impl Group {
             Group::List => Acl::LIST,
             Group::Set => Acl::SET,
             Group::SortedSet => Acl::SORTEDSET,
+            Group::Geo => Acl::GEO,
             Group::Hash => Acl::HASH,
             Group::Bitmap => Acl::BITMAP,
             Group::Hyperloglog => Acl::HYPERLOGLOG,

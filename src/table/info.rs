@@ -61,6 +61,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             reply.bulk(b"startfrom");
             reply.int(i64::from(from));
         }
+        Begin::Unknown(_) => write_search(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");
     match spec.find {
@@ -86,6 +87,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
                 ("keystep", step.into()),
             ],
         ),
+        Find::Unknown => write_search(reply, "unknown", &[]),
     }
 }
 

@@ -51,6 +51,9 @@ pub enum Begin {
     Index(usize),
     /// After this word, which is looked for from an argument (negative: from the end).
     Keyword(&'static str, i32),
+    /// No rule tells it. The function finds the one key that there is, if it is
+    /// among the arguments.
+    Unknown(fn(Argv<'_>) -> Option<usize>),
 }
 
 /// How the keys follow from where the search begins.
@@ -75,6 +78,8 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
+    /// No rule tells it: there is one at the most.
+    Unknown,
 }
 
 /// One key, which is the first argument.
@@ -106,10 +111,6 @@ impl KeySpec {
     }
 
     /// The first key is behind this word, looked for from argument `from` on.
-    #[allow(
-        dead_code,
-        reason = "SORT, GEORADIUS and XREAD, which are not built yet, say it"
-    )]
     pub const fn after(self, word: &'static str, from: i32) -> KeySpec {
         KeySpec {
             begin: Begin::Keyword(word, from),
@@ -145,6 +146,15 @@ impl KeySpec {
     pub const fn two(self) -> KeySpec {
         KeySpec {
             find: range(1, 1),
+            ..self
+        }
+    }
+
+    /// No rule tells where the key is: `find` looks for it.
+    pub const fn unknown(self, find: fn(Argv<'_>) -> Option<usize>) -> KeySpec {
+        KeySpec {
+            begin: Begin::Unknown(find),
+            find: Find::Unknown,
             ..self
         }
     }
@@ -227,6 +237,7 @@ impl KeySpec {
         let (keyword, from) = match self.begin {
             Begin::Index(index) => return Some(index),
             Begin::Keyword(keyword, from) => (keyword.as_bytes(), from),
+            Begin::Unknown(find) => return find(argv),
         };
         let is_keyword = |index: &usize| {
             let word = argv.get(*index);
@@ -240,7 +251,8 @@ impl KeySpec {
                 (1..end).rev().find(is_keyword)
             }
         };
-        found.map(|index| index + 1)
+        // A word with nothing behind it names no key.
+        found.map(|index| index + 1).filter(|at| *at < argv.len())
     }
 
     fn range(&self, begin: usize, argv: Argv<'_>) -> Result<Places> {
@@ -253,6 +265,7 @@ impl KeySpec {
                 (begin, last, step)
             }
             Find::Range { last, step, .. } => (begin, len + i64::from(last), step),
+            Find::Unknown => (begin, begin, 1),
             Find::Keynum {
                 keynum,
                 first,

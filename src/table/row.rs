@@ -141,9 +141,12 @@ impl Row {
         ];
         let implied = implied.iter().filter(|(follows, _)| *follows);
         let acl = implied.fold(self.acl, |acl, (_, category)| acl | *category);
-        // A container by itself does nothing that a category could permit.
+        // A container by itself does nothing that a category could permit, and
+        // SORT is of the kinds of values that it sorts instead.
+        const SORTED: Acl = Acl::LIST.union(Acl::SET).union(Acl::SORTEDSET);
         match self.handler {
             Handler::Container => acl,
+            _ if self.acl.contains(SORTED) => acl,
             _ => acl | self.group.category(),
         }
     }

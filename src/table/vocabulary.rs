@@ -14,6 +14,8 @@ pub const BITMAP: Row = Row::of(Group::Bitmap);
 pub const CONNECTION: Row = Row::of(Group::Connection);
 /// A command on keys of any type.
 pub const GENERIC: Row = Row::of(Group::Generic);
+/// A command on places.
+pub const GEO: Row = Row::of(Group::Geo);
 /// A command on hashes.
 pub const HASH: Row = Row::of(Group::Hash);
 /// A command on HyperLogLogs.

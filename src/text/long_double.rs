@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round, Status};
+use rustc_apfloat::ieee::{Double, X87DoubleExtended};
+use rustc_apfloat::{Float, FloatConvert, Round, Status};
 
 /// A number with a significand of 64 bits. It is never NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +62,15 @@ impl LongDouble {
         millis
             .to_i128_r(64, Round::TowardPositive, &mut false)
             .value as i64
+    }
+}
+
+impl From<f64> for LongDouble {
+    /// The same number, which is not NaN.
+    fn from(value: f64) -> LongDouble {
+        debug_assert!(!value.is_nan());
+        let value = Double::from_bits(value.to_bits().into());
+        LongDouble(value.convert(&mut false).value)
     }
 }
 

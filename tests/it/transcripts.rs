@@ -46,7 +46,9 @@ transcripts! {
     debug
     exec_order
     expire
+    geo
     hash
+    hash_expire
     hyperloglog
     increments
     keys
@@ -61,6 +63,7 @@ transcripts! {
     server
     set
     set_combine
+    sort
     strings
     transactions
     watch

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
+use super::part_times::PartTimes;
 use crate::db::memory::index::Index;
 use crate::db::memory::places::Places;
 use crate::db::memory::slots::{self, Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
@@ -29,6 +30,7 @@ pub struct Database {
     values: Places<Value>,
     long_keys: Places<Box<[u8]>>,
     expiries: Expiries,
+    part_times: PartTimes,
     /// How far [`gather`](Self::gather) has come.
     gathering: Option<u64>,
     /// Keyed at random, so that nobody can choose keys that collide.
@@ -75,7 +77,13 @@ impl Database {
         self.find_at(key, i64::MIN).map(|(handle, _)| handle)
     }
 
-    /// The entry of a key, and whether its time has come `now`.
+    /// Whether a key has an expiry, or parts of a value have one.
+    pub fn has_expiring(&self) -> bool {
+        self.expiring() > 0 || self.part_times.len() > 0
+    }
+
+    /// The entry of a key, and whether its time has come `now`, or that of all
+    /// that is in it.
     pub fn find_at(&self, key: &[u8], now: i64) -> Option<(Handle, bool)> {
         let hash = self.hash(key);
         let mut due = false;
@@ -84,7 +92,28 @@ impl Database {
             due = entry.expires_at().is_some_and(|at| at <= now);
             self.key_of(entry) == key
         })?;
-        Some((Handle { hash, slot }, due))
+        let handle = Handle { hash, slot };
+        Some((handle, due || self.has_ended(handle, now)))
+    }
+
+    /// Whether the time of the entry has come `now`, or that of all that is in
+    /// it.
+    pub fn is_due(&self, handle: Handle, now: i64) -> bool {
+        let at = self.expires_at(handle);
+        at.is_some_and(|at| at <= now) || self.has_ended(handle, now)
+    }
+
+    /// Whether parts of any value have a time that has come.
+    #[inline]
+    pub fn has_due_parts(&self, now: i64) -> bool {
+        self.part_times.any_due(now)
+    }
+
+    /// Whether the time of all that is in the entry has come.
+    #[inline]
+    fn has_ended(&self, handle: Handle, now: i64) -> bool {
+        let end = || self.value(handle).parts()?.end();
+        self.has_due_parts(now) && end().is_some_and(|end| end <= now)
     }
 
     /// The key.
@@ -169,7 +198,7 @@ impl Database {
 
     /// Bytes of memory that expiries hold.
     pub fn expires_memory(&self) -> usize {
-        self.expiries.memory()
+        self.expiries.memory() + self.part_times.memory()
     }
 
     /// The average of the times at which keys expire, in milliseconds since 1970.
@@ -294,19 +323,33 @@ impl Database {
     /// Takes the value out, and how it is to be named; the key is to go, or
     /// [gets it back](Self::give_back). What stands in a slot is copied.
     pub(in crate::db) fn lend(&mut self, handle: Handle) -> (Value, Encoding) {
-        match self.value_mut(handle) {
-            Some(value) => {
-                let nothing = Bytes::new().into();
-                (std::mem::replace(value, nothing), Encoding::Natural)
-            }
-            None => self.value(handle).copied(),
-        }
+        let Some(value) = self.value_mut(handle) else {
+            return self.value(handle).copied();
+        };
+        let value = std::mem::replace(value, Bytes::new().into());
+        self.note_first_part(handle, value.first_part(), None);
+        (value, Encoding::Natural)
     }
 
     /// Puts a value that was [lent](Self::lend) back.
     pub(in crate::db) fn give_back(&mut self, handle: Handle, value: Value) {
+        let first_part = value.first_part();
         if let Some(place) = self.value_mut(handle) {
             *place = value;
+            self.note_first_part(handle, None, first_part);
+        }
+    }
+
+    /// Notes that the first of the parts of a value has another time.
+    pub(in crate::db) fn note_first_part(
+        &mut self,
+        handle: Handle,
+        old: Option<i64>,
+        new: Option<i64>,
+    ) {
+        if old != new {
+            let key: Box<[u8]> = self.key(handle).into();
+            self.part_times.change(&key, old, new);
         }
     }
 
@@ -350,6 +393,11 @@ impl Database {
 
     /// Takes the key out and answers its value, unless that stood in the slot.
     pub(in crate::db) fn remove(&mut self, handle: Handle) -> Option<Value> {
+        if self.part_times.len() > 0
+            && let Some(parts) = self.value(handle).parts()
+        {
+            self.note_first_part(handle, parts.first_expiry(), None);
+        }
         let entry = self.entry(handle);
         let flags = entry.flags();
         let long_key = flags
@@ -430,7 +478,8 @@ impl Database {
     /// than `few`: that is what it takes to free them.
     pub fn pieces(&self, few: usize) -> usize {
         let tables = self.slots.memory() + self.index.memory() + self.expiries.memory();
-        let pieces = tables / PIECE + self.long_keys.len() + self.values.len();
+        let keys = self.long_keys.len() + self.part_times.len();
+        let pieces = tables / PIECE + keys + self.values.len();
         if pieces > few {
             return pieces;
         }
@@ -454,7 +503,8 @@ impl Database {
                 *budget = budget.saturating_sub(PAGE_PIECES);
             } else if !(self.long_keys.pop().is_some()
                 || self.index.free_segment()
-                || self.expiries.free_block())
+                || self.expiries.free_block()
+                || self.part_times.free_one())
             {
                 *budget += 1;
                 return None;
@@ -463,9 +513,16 @@ impl Database {
         None
     }
 
-    /// When the first key is due, or earlier.
+    /// When the first key or part of a value is due, or earlier.
     pub fn first_expiry(&self) -> Option<i64> {
-        self.expiries.first()
+        let first = [self.expiries.first(), self.part_times.first()];
+        first.into_iter().flatten().min()
+    }
+
+    /// A key with parts that are due at `now`, the earliest first.
+    pub(in crate::db) fn due_parts(&self, now: i64) -> Option<Handle> {
+        let found = self.find(self.part_times.due(now)?);
+        Some(found.expect("a key that goes takes its time along"))
     }
 
     /// A key that is due at `now`, the earliest first. It is removed before
@@ -504,6 +561,18 @@ impl Database {
             hash: self.hash(self.key_in(slot)),
             slot,
         })
+    }
+
+    /// Whether all values with parts that expire have been noted, and no others.
+    #[cfg(test)]
+    pub fn part_times_are_right(&self) -> bool {
+        let noted = |handle| {
+            Some((
+                self.value(handle).parts()?.first_expiry()?,
+                self.key(handle),
+            ))
+        };
+        self.part_times.are(self.iter().filter_map(noted))
     }
 
     /// Has nothing fit in that would need another page.
@@ -567,9 +636,30 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Option<Value> {
-        if let Some(handle) = found {
-            return self.overwrite(handle, slot, content, expires_at, now);
-        }
+        let first_part = match &content {
+            Content::Value(value) => value.first_part(),
+            Content::Inline(..) => None,
+        };
+        let old = match found {
+            Some(handle) => self.overwrite(handle, slot, content, expires_at, now),
+            None => {
+                self.insert(key, slot, content, expires_at, now);
+                None
+            }
+        };
+        let old_first_part = old.as_ref().and_then(Value::first_part);
+        self.part_times.change(key, old_first_part, first_part);
+        old
+    }
+
+    fn insert(
+        &mut self,
+        key: &[u8],
+        slot: u32,
+        content: Content<'_>,
+        expires_at: Option<i64>,
+        now: i64,
+    ) {
         let hash = self.hash(key);
         let mut flags = EntryFlags::empty();
         let long_key;
@@ -600,7 +690,6 @@ impl Database {
         entry::write(self.slots.get_mut(slot), head, key, value);
         self.index.insert(hash, slot);
         self.move_expiry((None, slot), (expires_at, slot), now);
-        None
     }
 
     fn overwrite(

@@ -4,5 +4,6 @@
 mod database;
 mod entry;
 mod expiries;
+mod part_times;
 
 pub use database::{Database, Handle};

@@ -1,15 +1,17 @@
-//! Hashes: fields, each with a value.
+//! Hashes: fields, each with a value, and some with a time at which they go.
 
 mod fields;
+mod times;
 
 use std::collections::HashSet;
 
 use fastrand::Rng;
 
 use fields::{Fields, FieldsRef};
+use times::Times;
 
 use super::form::{Encoding, Form, INLINE_MAX};
-use super::kind::{Held, Kind, Stored, Viewed, serialized_string_len};
+use super::kind::{Held, Kind, Parts, Stored, Viewed, serialized_string_len};
 use crate::db::Digest;
 use crate::db::memory::members::Members;
 use crate::db::memory::pack::PackLimits;
@@ -20,16 +22,29 @@ use crate::events::KeyspaceEvents;
 #[derive(Clone, Debug, Default)]
 pub struct Hash {
     fields: Fields,
+    /// Once a field has had a time, which OBJECT ENCODING tells from then on.
+    times: Option<Box<Times>>,
 }
 
-/// What readers see of a hash.
+/// What readers see of a hash. Times are in milliseconds since 1970, and a field
+/// whose time has come `now` is not there.
 #[derive(Clone, Copy, Debug)]
 pub struct HashRef<'a> {
     fields: FieldsRef<'a>,
+    times: Option<&'a Times>,
 }
 
 /// A field and its value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// What becomes of the time of a field that is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OldTime {
+    /// It stays.
+    Keep,
+    /// There is none any more.
+    Clear,
+}
 
 impl Held for HashRef<'_> {
     fn kind(&self) -> Kind {
@@ -37,25 +52,29 @@ impl Held for HashRef<'_> {
     }
 
     fn encoding_name(&self) -> &'static str {
-        match self.fields {
-            FieldsRef::Packed(_) => "listpack",
-            FieldsRef::Table(_) => "hashtable",
+        match (self.fields, self.times) {
+            (FieldsRef::Packed(_), None) => "listpack",
+            (FieldsRef::Packed(_), Some(_)) => "listpackex",
+            (FieldsRef::Table(_), _) => "hashtable",
         }
     }
 
     fn serialized_len(&self) -> usize {
         let len = |string: &[u8]| serialized_string_len(string.len());
-        let pairs = self.iter().map(|(field, value)| len(field) + len(value));
-        pairs.sum()
+        let pairs = self.fields.iter();
+        pairs.map(|(field, value)| len(field) + len(value)).sum()
     }
 
     fn digest(&self, digest: &mut Digest) {
         const HASH: u32 = 4;
         digest.append(&HASH.to_be_bytes());
-        for (field, value) in self.iter() {
+        for (field, value) in self.fields.iter() {
             let mut one = Digest::default();
             one.append(field);
             one.append(value);
+            if self.times.is_some_and(|times| times.get(field).is_some()) {
+                one.add(b"!!hexpire!!");
+            }
             digest.add_digest(one);
         }
     }
@@ -95,20 +114,29 @@ impl Stored for Hash {
     }
 
     fn memory(&self) -> usize {
-        match &self.fields {
-            Fields::Packed(bytes) => bytes.capacity(),
-            Fields::Table(members) => members.memory(),
-        }
+        let times = self.times.as_ref().map_or(0, |times| times.memory());
+        times
+            + match &self.fields {
+                Fields::Packed(bytes) => bytes.capacity(),
+                Fields::Table(members) => members.memory(),
+            }
     }
 
     fn pieces(&self) -> usize {
-        match &self.fields {
-            Fields::Packed(bytes) => 1 + bytes.len() / PIECE,
-            Fields::Table(members) => members.pieces(),
-        }
+        let times = self.times.as_ref().map_or(0, |times| times.len());
+        times
+            + match &self.fields {
+                Fields::Packed(bytes) => 1 + bytes.len() / PIECE,
+                Fields::Table(members) => members.pieces(),
+            }
     }
 
     fn free_some(&mut self, budget: &mut usize) -> bool {
+        if let Some(times) = &mut self.times
+            && !times.free_some(budget)
+        {
+            return false;
+        }
         match &mut self.fields {
             Fields::Packed(bytes) => {
                 *budget = budget.saturating_sub(1 + bytes.len() / PIECE);
@@ -118,11 +146,52 @@ impl Stored for Hash {
         }
     }
 
+    fn parts(&self) -> Option<&dyn Parts> {
+        self.times.is_some().then_some(self)
+    }
+
+    fn parts_mut(&mut self) -> Option<&mut dyn Parts> {
+        self.times.is_some().then_some(self)
+    }
+
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
-        match &self.fields {
-            Fields::Packed(bytes) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Hash)),
+        match (&self.fields, &self.times) {
+            (Fields::Packed(bytes), None) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Hash)),
             _ => None,
         }
+    }
+}
+
+impl Parts for Hash {
+    fn first_expiry(&self) -> Option<i64> {
+        self.times.as_ref()?.first()
+    }
+
+    fn expiry_after(&self, time: i64) -> Option<i64> {
+        self.times.as_ref()?.after(time)
+    }
+
+    fn end(&self) -> Option<i64> {
+        let times = self.times.as_ref()?;
+        let all_expire = times.len() == self.fields.view().len();
+        times.last().filter(|_| all_expire)
+    }
+
+    fn expire(&mut self, now: i64, max: usize) -> (usize, i64) {
+        let (mut count, mut last) = (0, i64::MIN);
+        while count < max
+            && let Some(times) = &mut self.times
+            && let Some((at, field)) = times.pop_due(now)
+        {
+            self.fields.remove(&field);
+            count += 1;
+            last = at;
+        }
+        (count, last)
+    }
+
+    fn event(&self) -> &'static str {
+        "hexpired"
     }
 }
 
@@ -131,8 +200,10 @@ impl Viewed for Hash {
 
     #[inline]
     fn view(&self) -> HashRef<'_> {
-        let fields = self.fields.view();
-        HashRef { fields }
+        HashRef {
+            fields: self.fields.view(),
+            times: self.times.as_deref(),
+        }
     }
 
     #[inline]
@@ -154,19 +225,44 @@ impl Hash {
 
     /// The one that these bytes in a slot are.
     pub fn packed(bytes: &[u8]) -> Hash {
-        let fields = Fields::Packed(bytes.to_vec());
-        Hash { fields }
+        Hash {
+            fields: Fields::Packed(bytes.to_vec()),
+            times: None,
+        }
     }
 
     /// The value of a field.
-    pub fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        self.view().get(field)
+    #[inline]
+    pub fn get(&self, field: &[u8], now: i64) -> Option<&[u8]> {
+        self.view().get(field, now)
+    }
+
+    /// The time of a field, if it is there and has one.
+    pub fn time_of(&self, field: &[u8], now: i64) -> Option<Option<i64>> {
+        self.view().time_of(field, now)
     }
 
     /// Gives a field a value; answers whether it is new. If there is no room,
     /// nothing has changed.
-    pub fn set(&mut self, field: &[u8], value: &[u8], limits: PackLimits) -> Result<bool, Full> {
-        self.fields.set(field, value, limits)
+    #[inline]
+    pub fn set(
+        &mut self,
+        field: &[u8],
+        value: &[u8],
+        old: OldTime,
+        now: i64,
+        limits: PackLimits,
+    ) -> Result<bool, Full> {
+        let is_new = self.fields.set(field, value, limits)?;
+        let at = self.times.as_ref().and_then(|times| times.get(field));
+        let Some(at) = at else {
+            return Ok(is_new);
+        };
+        let was_there = at > now;
+        if !was_there || old == OldTime::Clear {
+            self.set_time(field, None);
+        }
+        Ok(!was_there)
     }
 
     /// Becomes a table if it is to do so for these fields and values, which
@@ -179,8 +275,25 @@ impl Hash {
         self.fields.unpack_for(pairs.len() / 2, pairs, limits)
     }
 
+    /// Has a field that is there go at a time, or stay.
+    pub fn set_time(&mut self, field: &[u8], at: Option<i64>) {
+        let times = self.times.get_or_insert_default();
+        times.set(field, at);
+        // As in Redis: by their times, and those behind that have none.
+        self.fields.move_to(field, || match at {
+            Some(at) => times.count_before(at),
+            None => usize::MAX,
+        });
+    }
+
     /// Removes a field; false if it was not there.
-    pub fn remove(&mut self, field: &[u8]) -> bool {
+    pub fn remove(&mut self, field: &[u8], now: i64) -> bool {
+        if self.view().is_due(field, now) {
+            return false;
+        }
+        if let Some(times) = &mut self.times {
+            times.set(field, None);
+        }
         self.fields.remove(field)
     }
 }
@@ -189,56 +302,88 @@ impl<'a> HashRef<'a> {
     /// The one that these bytes in a slot are.
     #[inline]
     pub fn packed(bytes: &'a [u8]) -> HashRef<'a> {
-        let fields = FieldsRef::Packed(bytes);
-        HashRef { fields }
+        HashRef {
+            fields: FieldsRef::Packed(bytes),
+            times: None,
+        }
+    }
+
+    /// The times, if any has come.
+    #[inline]
+    fn due(self, now: i64) -> Option<&'a Times> {
+        self.times.filter(|times| times.any_due(now))
+    }
+
+    fn is_due(self, field: &[u8], now: i64) -> bool {
+        let times = self.due(now);
+        times.is_some_and(|times| times.is_due(field, now))
     }
 
     /// How many fields there are.
-    pub fn len(self) -> usize {
-        self.fields.len()
+    pub fn len(self, now: i64) -> usize {
+        let due = self.due(now).map_or(0, |times| times.count_due(now));
+        self.fields.len() - due
     }
 
     /// The value of a field.
     #[inline]
-    pub fn get(self, field: &[u8]) -> Option<&'a [u8]> {
-        self.fields.get(field)
+    pub fn get(self, field: &[u8], now: i64) -> Option<&'a [u8]> {
+        let value = self.fields.get(field)?;
+        (!self.is_due(field, now)).then_some(value)
+    }
+
+    /// The time of a field, if it is there and has one.
+    pub fn time_of(self, field: &[u8], now: i64) -> Option<Option<i64>> {
+        let there = self.get(field, now);
+        there.map(|_| self.times.and_then(|times| times.get(field)))
     }
 
     /// All fields, each with its value.
-    pub fn iter(self) -> impl Iterator<Item = Pair<'a>> {
-        self.fields.iter()
+    pub fn iter(self, now: i64) -> impl Iterator<Item = Pair<'a>> {
+        let due = self.due(now);
+        let is_due = move |field: &[u8]| due.is_some_and(|times| times.is_due(field, now));
+        self.fields.iter().filter(move |(field, _)| !is_due(field))
     }
 
     /// Fields from `cursor` on, each with its value: at least `count` if there
     /// are so many, and the cursor to go on with, 0 at the end. Each field that
     /// is here all the time is told of exactly once.
-    pub fn scan(self, cursor: u64, count: usize, mut each: impl FnMut(Pair<'a>)) -> u64 {
-        self.fields
-            .scan(cursor, count, |field, value| each((field, value)))
+    pub fn scan(self, cursor: u64, count: usize, now: i64, mut each: impl FnMut(Pair<'a>)) -> u64 {
+        self.fields.scan(cursor, count, |field, value| {
+            if !self.is_due(field, now) {
+                each((field, value));
+            }
+        })
     }
 
     /// Draws so many times, each time one of all fields.
-    pub fn draw(self, count: usize, rng: &mut Rng, mut each: impl FnMut(Pair<'a>)) {
-        match self.fields {
-            FieldsRef::Packed(_) => {
-                let pairs: Vec<_> = self.iter().collect();
-                let draws = (0..count).filter_map(|_| rng.choice(&pairs));
-                draws.for_each(|&pair| each(pair));
-            }
-            FieldsRef::Table(members) => {
+    pub fn draw(self, count: usize, now: i64, rng: &mut Rng, mut each: impl FnMut(Pair<'a>)) {
+        match (self.fields, self.due(now)) {
+            (FieldsRef::Table(members), None) => {
                 let draws = (0..count).filter_map(|_| members.random(|n| rng.usize(..n)));
                 draws.for_each(|at| each(members.record(at)));
+            }
+            _ => {
+                let pairs: Vec<_> = self.iter(now).collect();
+                let draws = (0..count).filter_map(|_| rng.choice(&pairs));
+                draws.for_each(|&pair| each(pair));
             }
         }
     }
 
     /// Draws so many fields, none of them twice. There are more than that.
-    pub fn draw_distinct(self, count: usize, rng: &mut Rng, mut each: impl FnMut(Pair<'a>)) {
+    pub fn draw_distinct(
+        self,
+        count: usize,
+        now: i64,
+        rng: &mut Rng,
+        mut each: impl FnMut(Pair<'a>),
+    ) {
         // It is tried again for as long as fields come that have come before,
-        // which is not often if this part of them is wanted.
+        // which is not often if no more than this part of them is wanted.
         const FEW: usize = 3;
-        match self.fields {
-            FieldsRef::Table(members) if count * FEW < members.len() => {
+        match (self.fields, self.due(now)) {
+            (FieldsRef::Table(members), None) if count < members.len() / FEW => {
                 let mut drawn = HashSet::with_capacity(count);
                 while drawn.len() < count
                     && let Some(at) = members.random(|n| rng.usize(..n))
@@ -249,8 +394,8 @@ impl<'a> HashRef<'a> {
                 }
             }
             _ => {
-                let (mut left, mut wanted) = (self.len(), count);
-                for pair in self.iter() {
+                let (mut left, mut wanted) = (self.len(now), count);
+                for pair in self.iter(now) {
                     if rng.usize(..left) < wanted {
                         wanted -= 1;
                         each(pair);
@@ -289,30 +434,33 @@ mod tests {
                 let lens = [0, 1, 5, 10, if rng.u8(..50) == 0 { 200 } else { 3 }];
                 let value = vec![rng.u8(..); lens[rng.usize(..5)]];
                 let old = model.iter().position(|(name, _)| *name == field);
-                assert_eq!(hash.view().get(&field), old.map(|at| &model[at].1[..]));
+                assert_eq!(hash.get(&field, 0), old.map(|at| &model[at].1[..]));
                 match (rng.bool(), old) {
                     (true, _) => {
-                        assert_eq!(hash.set(&field, &value, LIMITS), Ok(old.is_none()));
+                        assert_eq!(
+                            hash.set(&field, &value, OldTime::Clear, 0, LIMITS),
+                            Ok(old.is_none())
+                        );
                         match old {
                             Some(at) => model[at].1 = value,
                             None => model.push((field, value)),
                         }
                     }
                     (false, Some(at)) => {
-                        assert!(hash.remove(&field));
+                        assert!(hash.remove(&field, 0));
                         model.remove(at);
                     }
-                    (false, None) => assert!(!hash.remove(&field)),
+                    (false, None) => assert!(!hash.remove(&field, 0)),
                 }
-                assert_eq!(hash.view().len(), model.len());
+                assert_eq!(hash.view().len(0), model.len());
                 assert_eq!(hash.is_used_up(), model.is_empty());
-                let shown = hash.view().iter();
+                let shown = hash.view().iter(0);
                 let shown: Vec<_> = shown.map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
                 if hash.encoding_name() == "listpack" {
                     assert_eq!(shown, model);
                 } else {
                     model.sort();
-                    assert_eq!(sorted(hash.view().iter()), model);
+                    assert_eq!(sorted(hash.view().iter(0)), model);
                 }
                 let (inline, encoding) = (hash.inline(Encoding::Natural), hash.encoding_name());
                 assert_eq!(inline.is_some(), encoding == "listpack");
@@ -327,7 +475,10 @@ mod tests {
         let full = || {
             let mut hash = Hash::default();
             for n in 0..LIMITS.entries {
-                assert_eq!(hash.set(&n.to_le_bytes(), b"0123456789", LIMITS), Ok(true));
+                assert_eq!(
+                    hash.set(&n.to_le_bytes(), b"0123456789", OldTime::Clear, 0, LIMITS),
+                    Ok(true)
+                );
             }
             assert_eq!(hash.encoding_name(), "listpack");
             hash
@@ -339,9 +490,9 @@ mod tests {
             (&long, b"v"),
         ] {
             let mut hash = full();
-            hash.set(field, value, LIMITS).unwrap();
+            hash.set(field, value, OldTime::Clear, 0, LIMITS).unwrap();
             assert_eq!(hash.encoding_name(), "hashtable");
-            assert_eq!(hash.view().get(field), Some(value));
+            assert_eq!(hash.get(field, 0), Some(value));
         }
         let mut hash = full();
         let pairs = [b"a".as_slice(); 18];
@@ -356,7 +507,7 @@ mod tests {
         let digest = |limits| {
             let mut hash = Hash::default();
             for n in 0..20u8 {
-                hash.set(&[n], &[n; 3], limits).unwrap();
+                hash.set(&[n], &[n; 3], OldTime::Clear, 0, limits).unwrap();
             }
             let mut digest = Digest::default();
             hash.digest(&mut digest);
@@ -369,24 +520,157 @@ mod tests {
         assert_eq!(digest(packed), digest(LIMITS));
     }
 
+    /// A field, its value and its time.
+    type Entry = (Vec<u8>, Vec<u8>, Option<i64>);
+
+    /// Fields in the order in which Redis keeps them while they are packed:
+    /// by their times, and those behind that have none.
+    #[derive(Default)]
+    struct Model(Vec<Entry>);
+
+    impl Model {
+        fn find(&self, field: &[u8]) -> Option<usize> {
+            self.0.iter().position(|entry| entry.0 == field)
+        }
+
+        fn is_there(&self, at: usize, now: i64) -> bool {
+            self.0[at].2.is_none_or(|time| time > now)
+        }
+
+        fn insert(&mut self, entry: Entry) {
+            let is_behind = |other: &Entry| match (other.2, entry.2) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(other), Some(time)) => other >= time,
+            };
+            let at = self.0.iter().position(is_behind);
+            self.0.insert(at.unwrap_or(self.0.len()), entry);
+        }
+
+        fn alive(&self, now: i64) -> Vec<(Vec<u8>, Vec<u8>)> {
+            let alive = (0..self.0.len()).filter(|&at| self.is_there(at, now));
+            let alive = alive.map(|at| (self.0[at].0.clone(), self.0[at].1.clone()));
+            alive.collect()
+        }
+
+        /// Removes the field with the earliest time, if that has come.
+        fn expire_one(&mut self, now: i64) -> bool {
+            let timed = self.0.iter().filter(|entry| entry.2.is_some());
+            let first = timed.map(|entry| (entry.2, entry.0.clone())).min();
+            let first = first.filter(|(time, _)| *time <= Some(now));
+            let at = first.and_then(|(_, field)| self.find(&field));
+            at.map(|at| self.0.remove(at)).is_some()
+        }
+    }
+
+    #[test]
+    fn fields_whose_time_has_come_are_not_there() {
+        let mut rng = Rng::with_seed(17);
+        let mut encodings = HashSet::new();
+        for _ in 0..500 {
+            let (mut hash, mut model, mut now) = (Hash::default(), Model::default(), 1_000);
+            let fields = [3, 8, 40][rng.usize(..3)];
+            for _ in 0..120 {
+                now += rng.i64(0..10);
+                let field = format!("f{}", rng.usize(..fields)).into_bytes();
+                let old = model.find(&field);
+                let there = old.filter(|&at| model.is_there(at, now));
+                let value = there.map(|at| &model.0[at].1[..]);
+                assert_eq!(hash.get(&field, now), value);
+                assert_eq!(hash.time_of(&field, now), there.map(|at| model.0[at].2));
+                match (rng.u8(..4), there) {
+                    (0, _) => {
+                        let keeps = [OldTime::Keep, OldTime::Clear][rng.usize(..2)];
+                        let value = vec![rng.u8(..); rng.usize(..8)];
+                        let is_new = hash.set(&field, &value, keeps, now, LIMITS);
+                        assert_eq!(is_new, Ok(there.is_none()));
+                        let kept = there.filter(|_| keeps == OldTime::Keep);
+                        let kept = kept.and_then(|at| model.0[at].2);
+                        match old {
+                            Some(at) if model.0[at].2 == kept => model.0[at].1 = value,
+                            _ => {
+                                old.map(|at| model.0.remove(at));
+                                model.0.push((field, value, None));
+                            }
+                        }
+                    }
+                    (1, _) => {
+                        assert_eq!(hash.remove(&field, now), there.is_some());
+                        there.map(|at| model.0.remove(at));
+                    }
+                    (_, Some(at)) => {
+                        let time = Some(now + 1 + rng.i64(0..60));
+                        let time = time.filter(|_| model.0[at].2.is_none() || rng.bool());
+                        hash.set_time(&field, time);
+                        let (field, value, _) = model.0.remove(at);
+                        model.insert((field, value, time));
+                    }
+                    _ => {}
+                }
+                if rng.u8(..8) == 0
+                    && let Some(parts) = hash.parts_mut()
+                {
+                    let max = rng.usize(1..4);
+                    let expired = (0..max).take_while(|_| model.expire_one(now)).count();
+                    assert_eq!(parts.expire(now, max).0, expired);
+                }
+                let times = || model.0.iter().filter_map(|entry| entry.2);
+                let parts = hash.parts();
+                assert_eq!(parts.and_then(Parts::first_expiry), times().min());
+                let end = times().max().filter(|_| times().count() == model.0.len());
+                assert_eq!(parts.and_then(Parts::end), end);
+                let next = times().filter(|&time| time > now).min();
+                assert_eq!(parts.and_then(|parts| parts.expiry_after(now)), next);
+                let mut alive = model.alive(now);
+                assert_eq!(hash.view().len(now), alive.len());
+                if hash.encoding_name() == "hashtable" {
+                    alive.sort();
+                    assert_eq!(sorted(hash.view().iter(now)), alive);
+                } else {
+                    let shown = hash.view().iter(now);
+                    let shown: Vec<_> = shown.map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+                    assert_eq!(shown, alive);
+                }
+                encodings.insert(hash.encoding_name());
+            }
+        }
+        assert_eq!(encodings.len(), 3, "{encodings:?}");
+    }
+
+    #[test]
+    fn a_large_hash_with_times_is_freed_in_steps() {
+        let mut hash = Hash::default();
+        for n in 0..50_000u32 {
+            let field = n.to_le_bytes();
+            hash.set(&field, b"v", OldTime::Clear, 0, LIMITS).unwrap();
+            hash.set_time(&field, Some(i64::from(n)));
+        }
+        assert!(hash.pieces() > 50_000 && hash.memory() > 4_000_000);
+        let mut steps = 1;
+        while !hash.free_some(&mut 1_000) {
+            steps += 1;
+        }
+        assert!((100..200).contains(&steps), "{steps} steps");
+    }
+
     #[test]
     fn each_field_is_drawn_as_often_as_any_other() {
         for entries in [100, 1] {
             let limits = PackLimits { entries, ..LIMITS };
             let mut hash = Hash::default();
             for n in 0..20u8 {
-                hash.set(&[n], &[n + 1], limits).unwrap();
+                hash.set(&[n], &[n + 1], OldTime::Clear, 0, limits).unwrap();
             }
             let (mut rng, hash) = (Rng::with_seed(3), hash.view());
             let mut drawn = [[0; 20]; 3];
-            hash.draw(20_000, &mut rng, |(field, value)| {
+            hash.draw(20_000, 0, &mut rng, |(field, value)| {
                 assert_eq!(value[0], field[0] + 1);
                 drawn[0][usize::from(field[0])] += 1;
             });
             for (count, times) in [(1, 20_000), (12, 2_000)] {
                 for _ in 0..times {
                     let mut seen = HashSet::new();
-                    hash.draw_distinct(count, &mut rng, |(field, _)| {
+                    hash.draw_distinct(count, 0, &mut rng, |(field, _)| {
                         assert!(seen.insert(field[0]));
                         drawn[1 + count / 10][usize::from(field[0])] += 1;
                     });

@@ -45,8 +45,9 @@ pub trait Stored: Held {
     /// Bytes of memory held, told from [some](sample) of very many parts.
     fn memory(&self) -> usize;
 
-    /// In how many pieces of about [`PIECE`](crate::db::memory::slots::PIECE) bytes or less it is held: that is
-    /// what it takes to free it.
+    /// In how many pieces it is held, of about
+    /// [`PIECE`](crate::db::memory::slots::PIECE) bytes or less: that is what
+    /// it takes to free it.
     fn pieces(&self) -> usize;
 
     /// Frees some of its pieces, as many as `budget` has left; answers whether
@@ -62,11 +63,41 @@ pub trait Stored: Held {
         None
     }
 
+    /// Its parts, if some may expire.
+    fn parts(&self) -> Option<&dyn Parts> {
+        None
+    }
+
+    /// [`parts`](Self::parts), to be removed.
+    fn parts_mut(&mut self) -> Option<&mut dyn Parts> {
+        None
+    }
+
     /// Its bytes as they stand in the slot of its key, if it is so small.
     /// `encoding` is how it is to be named if it is a string.
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
         None
     }
+}
+
+/// Parts of a value, each of which may expire at a time of its own, in
+/// milliseconds since 1970. One whose time has come is not there for readers.
+pub trait Parts {
+    /// When the first of them expires.
+    fn first_expiry(&self) -> Option<i64>;
+
+    /// When the first of those expires whose time is later than this one.
+    fn expiry_after(&self, time: i64) -> Option<i64>;
+
+    /// When the last one does, if all of them do: nothing is left then.
+    fn end(&self) -> Option<i64>;
+
+    /// Removes those whose time has come `now`, the earliest first, and so many
+    /// at most. Answers how many, and which time the last of them had.
+    fn expire(&mut self, now: i64, max: usize) -> (usize, i64);
+
+    /// The event that tells of it.
+    fn event(&self) -> &'static str;
 }
 
 /// What readers see of a kind of value, wherever one stands.

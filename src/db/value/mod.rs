@@ -30,8 +30,8 @@ use bytes::Bytes;
 use super::digest::Digest;
 
 pub use form::{Encoding, Form};
-pub use hash::{Hash, HashRef, Pair};
-pub use kind::{Held, Kind, Stored, Viewed};
+pub use hash::{Hash, HashRef, OldTime, Pair};
+pub use kind::{Held, Kind, Parts, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
 pub use set::{Digits, Member, Set, SetLimits, SetRef};
 pub use string::{STRING, Str, modify};
@@ -64,6 +64,11 @@ impl Value {
             Value::Set(set) => set,
             Value::Zset(zset) => zset,
         }
+    }
+
+    /// When the first of its parts expires.
+    pub fn first_part(&self) -> Option<i64> {
+        self.stored().parts()?.first_expiry()
     }
 
     /// [`stored`](Self::stored), to be changed.
@@ -146,6 +151,14 @@ impl<'a> ValueRef<'a> {
             ValueRef::Inline(string, Form::String(_)) => Some(Str::Inline(string)),
             ValueRef::Inline(..) => None,
             ValueRef::Value(value) => Bytes::of(value).map(Str::Shared),
+        }
+    }
+
+    /// Its parts, if some may expire. No value in a slot has such.
+    pub fn parts(self) -> Option<&'a dyn Parts> {
+        match self {
+            ValueRef::Value(value) => value.stored().parts(),
+            ValueRef::Inline(..) => None,
         }
     }
 

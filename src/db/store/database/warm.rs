@@ -106,3 +106,42 @@ fn read_whole(entries: &[&[u8]]) {
     }
     black_box(read);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Encoding;
+    use crate::db::value::{Set, SetLimits};
+
+    #[test]
+    fn any_key_and_any_name_can_be_fetched() {
+        let limits = SetLimits {
+            ints: 512,
+            entries: 128,
+            value: 64,
+        };
+        let mut database = Database::default();
+        let names: Vec<_> = (0..3_000).map(|n| format!("member:{n}")).collect();
+        for (key, len) in [(&b"few"[..], 3), (b"many", 1_000), (b"more", 3_000)] {
+            let mut set = Set::default();
+            for name in &names[..len] {
+                assert_eq!(set.add(name.as_bytes(), limits), Ok(true));
+            }
+            assert!(database.set_value(None, key, set.into(), None, 0).is_ok());
+        }
+        let string = database.set_string(None, b"string", b"v", Encoding::Natural, None, 0);
+        assert!(string.is_ok());
+        let keys: [&[u8]; 6] = [b"many", b"more", b"few", b"string", b"nothing", b""];
+        for count in [0, 1, 31, 32, 33, 64, 500] {
+            for mixed in [1, 7] {
+                let name = |n: usize| names[n * 11 % names.len()].as_bytes();
+                let element = |n: usize| (keys[n * mixed / 7 % keys.len()], name(n));
+                database.warm_elements((0..count).map(element));
+                database.warm((0..count).map(|n| element(n).0));
+            }
+        }
+        let members = database.members(b"many").expect("it is a table");
+        assert!(members.slot(members.hash(b"member:1")).is_some());
+        assert!(database.members(b"few").is_none());
+    }
+}

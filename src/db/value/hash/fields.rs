@@ -162,6 +162,19 @@ impl Fields {
         Ok(())
     }
 
+    /// Puts a field that is packed behind `index()` others, or at the end.
+    pub fn move_to(&mut self, field: &[u8], index: impl FnOnce() -> usize) {
+        if let Fields::Packed(bytes) = self
+            && let Ok(place) = Place::of(field, bytes)
+        {
+            let pair: Vec<u8> = bytes.drain(place.start..place.end).collect();
+            let mut behind = Pairs(bytes);
+            behind.by_ref().take(index()).for_each(drop);
+            let at = bytes.len() - behind.0.len();
+            bytes.splice(at..at, pair);
+        }
+    }
+
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self {
