@@ -2,6 +2,7 @@
 //!
 //! Fields that expire are in [`super::hash_expire`].
 
+use super::draws::{Budget, Count};
 use super::scan::{ScanOptions, cursor};
 use crate::db::value::{Hash, OldTime, Pair};
 use crate::db::{Db, Edited, Handle};
@@ -340,10 +341,6 @@ fn hincrbyfloat(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> R
     Ok(())
 }
 
-/// So many fields can be drawn at once. Redis takes any number, and sends until
-/// the client's output limit ends it.
-const DRAWN_MAX: u64 = 1 << 24;
-
 fn hrandfield(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let key = args.next()?;
     if args.remaining() > 0 {
@@ -351,47 +348,42 @@ fn hrandfield(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Res
     }
     let (mut rng, now) = (db.rng().fork(), db.now);
     match db.read_value::<Hash>(key)? {
-        Some(hash) => hash.draw(1, now, &mut rng, |(field, _)| reply.bulk(field)),
-        None => reply.null(),
+        Some(hash) => hash.draw(1, now, &mut rng, |(field, _)| {
+            reply.bulk(field);
+            Ok(())
+        }),
+        None => {
+            reply.null();
+            Ok(())
+        }
     }
-    Ok(())
 }
 
-/// HRANDFIELD with a count: each field at most once, or if the count is
-/// negative, so many times whichever comes.
+/// HRANDFIELD with a count.
 fn draw_many(db: &mut Db<'_>, key: &[u8], mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let count = args.int()?;
-    if count == i64::MIN {
-        return Err(Error::MIN_OUT_OF_RANGE);
-    }
+    let count = Count::parse(&mut args)?;
     let with_values = args.remaining() > 0;
     if with_values && !args.keyword("withvalues") {
         return Err(Error::SYNTAX);
     }
     args.end()?;
+    let (Count::Different(number) | Count::Any(number)) = count;
     // What RESP2 lists is twice as many then.
-    if with_values && count.unsigned_abs() > i64::MAX as u64 / 2 {
+    if with_values && number > i64::MAX as usize / 2 {
         return Err(Error::OUT_OF_RANGE);
     }
-    let (mut rng, now) = (db.rng().fork(), db.now);
+    let (mut rng, now, string_max) = (db.rng().fork(), db.now, db.limits().string);
     let hash = db.read_value::<Hash>(key)?;
-    let Some(hash) = hash.filter(|_| count != 0) else {
+    let Some(hash) = hash.filter(|_| number > 0) else {
         reply.array(0);
         return Ok(());
     };
-    if count < 0 && count.unsigned_abs() > DRAWN_MAX {
-        return Err(Error::OUT_OF_RANGE);
-    }
-    let len = hash.len(now);
-    let drawn = count.unsigned_abs() as usize;
-    let drawn = if count < 0 { drawn } else { drawn.min(len) };
     let nested = with_values && reply.is_resp3();
-    reply.array(if with_values && !nested {
-        drawn * 2
-    } else {
-        drawn
-    });
-    let each = |(field, value): Pair<'_>| {
+    let begin = |count: usize, reply: &mut Reply<'_>| match with_values && !nested {
+        true => reply.array(count * 2),
+        false => reply.array(count),
+    };
+    let write = |(field, value): Pair<'_>, reply: &mut Reply<'_>| {
         if nested {
             reply.array(2);
         }
@@ -400,10 +392,26 @@ fn draw_many(db: &mut Db<'_>, key: &[u8], mut args: Args<'_>, reply: &mut Reply<
             reply.bulk(value);
         }
     };
+    let len = hash.len(now);
     match count {
-        ..0 => hash.draw(drawn, now, &mut rng, each),
-        _ if drawn == len => hash.iter(now).for_each(each),
-        _ => hash.draw_distinct(drawn, now, &mut rng, each),
+        Count::Any(count) => {
+            let mut budget = Budget::new(count, string_max)?;
+            begin(count, reply);
+            return hash.draw(count, now, &mut rng, |(field, value)| {
+                let more = if with_values { value.len() } else { 0 };
+                budget.spend(field.len() + more)?;
+                write((field, value), reply);
+                Ok(())
+            });
+        }
+        Count::Different(count) if count >= len => {
+            begin(len, reply);
+            hash.iter(now).for_each(|pair| write(pair, reply));
+        }
+        Count::Different(count) => {
+            begin(count, reply);
+            hash.draw_distinct(count, now, &mut rng, |pair| write(pair, reply));
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One database: keys, values and expiries, and nothing that follows from a
 //! change. It has no clock; who asks says what time it is.
 
+mod parts;
 mod warm;
 
 use std::hash::{BuildHasher, Hasher};
@@ -77,11 +78,6 @@ impl Database {
         self.find_at(key, i64::MIN).map(|(handle, _)| handle)
     }
 
-    /// Whether a key has an expiry, or parts of a value have one.
-    pub fn has_expiring(&self) -> bool {
-        self.expiring() > 0 || self.part_times.len() > 0
-    }
-
     /// The entry of a key, and whether its time has come `now`, or that of all
     /// that is in it.
     pub fn find_at(&self, key: &[u8], now: i64) -> Option<(Handle, bool)> {
@@ -101,19 +97,6 @@ impl Database {
     pub fn is_due(&self, handle: Handle, now: i64) -> bool {
         let at = self.expires_at(handle);
         at.is_some_and(|at| at <= now) || self.has_ended(handle, now)
-    }
-
-    /// Whether parts of any value have a time that has come.
-    #[inline]
-    pub fn has_due_parts(&self, now: i64) -> bool {
-        self.part_times.any_due(now)
-    }
-
-    /// Whether the time of all that is in the entry has come.
-    #[inline]
-    fn has_ended(&self, handle: Handle, now: i64) -> bool {
-        let end = || self.value(handle).parts()?.end();
-        self.has_due_parts(now) && end().is_some_and(|end| end <= now)
     }
 
     /// The key.
@@ -340,19 +323,6 @@ impl Database {
         }
     }
 
-    /// Notes that the first of the parts of a value has another time.
-    pub(in crate::db) fn note_first_part(
-        &mut self,
-        handle: Handle,
-        old: Option<i64>,
-        new: Option<i64>,
-    ) {
-        if old != new {
-            let key: Box<[u8]> = self.key(handle).into();
-            self.part_times.change(&key, old, new);
-        }
-    }
-
     /// Gives the key another expiry, or none. If there is no room, nothing has
     /// changed; there always is for none.
     pub(in crate::db) fn set_expiry(
@@ -519,12 +489,6 @@ impl Database {
         first.into_iter().flatten().min()
     }
 
-    /// A key with parts that are due at `now`, the earliest first.
-    pub(in crate::db) fn due_parts(&self, now: i64) -> Option<Handle> {
-        let found = self.find(self.part_times.due(now)?);
-        Some(found.expect("a key that goes takes its time along"))
-    }
-
     /// A key that is due at `now`, the earliest first. It is removed before
     /// another is asked for. `None` if there is none, or if to find it takes
     /// more than `budget`, which it uses up.
@@ -561,18 +525,6 @@ impl Database {
             hash: self.hash(self.key_in(slot)),
             slot,
         })
-    }
-
-    /// Whether all values with parts that expire have been noted, and no others.
-    #[cfg(test)]
-    pub fn part_times_are_right(&self) -> bool {
-        let noted = |handle| {
-            Some((
-                self.value(handle).parts()?.first_expiry()?,
-                self.key(handle),
-            ))
-        };
-        self.part_times.are(self.iter().filter_map(noted))
     }
 
     /// Has nothing fit in that would need another page.

@@ -356,17 +356,25 @@ impl<'a> HashRef<'a> {
         })
     }
 
-    /// Draws so many times, each time one of all fields.
-    pub fn draw(self, count: usize, now: i64, rng: &mut Rng, mut each: impl FnMut(Pair<'a>)) {
+    /// Draws so many times, each time one of all fields, or until `each`
+    /// answers an error.
+    pub fn draw<E>(
+        self,
+        count: usize,
+        now: i64,
+        rng: &mut Rng,
+        mut each: impl FnMut(Pair<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         match (self.fields, self.due(now)) {
             (FieldsRef::Table(members), None) => {
-                let draws = (0..count).filter_map(|_| members.random(|n| rng.usize(..n)));
-                draws.for_each(|at| each(members.record(at)));
+                let mut draws = (0..count).filter_map(|_| members.random(|n| rng.usize(..n)));
+                draws.try_for_each(|at| each(members.record(at)))
             }
             _ => {
+                // To find the n-th of those that are packed takes a walk.
                 let pairs: Vec<_> = self.iter(now).collect();
-                let draws = (0..count).filter_map(|_| rng.choice(&pairs));
-                draws.for_each(|&pair| each(pair));
+                let mut draws = (0..count).filter_map(|_| rng.choice(&pairs));
+                draws.try_for_each(|&pair| each(pair))
             }
         }
     }
@@ -663,10 +671,12 @@ mod tests {
             }
             let (mut rng, hash) = (Rng::with_seed(3), hash.view());
             let mut drawn = [[0; 20]; 3];
-            hash.draw(20_000, 0, &mut rng, |(field, value)| {
+            let drawn_all = hash.draw(20_000, 0, &mut rng, |(field, value)| {
                 assert_eq!(value[0], field[0] + 1);
                 drawn[0][usize::from(field[0])] += 1;
+                Ok::<(), ()>(())
             });
+            assert_eq!(drawn_all, Ok(()));
             for (count, times) in [(1, 20_000), (12, 2_000)] {
                 for _ in 0..times {
                     let mut seen = HashSet::new();
