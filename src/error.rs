@@ -104,6 +104,12 @@ texts! {
     GEORADIUS_STORE_WITH = "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
     NOT_ALL_NUMBERS = "ERR One or more scores can't be converted into double";
     SORT_TOO_LARGE = "ERR the answer of SORT would be larger than 4 GB";
+    BUSY_KEY = "BUSYKEY Target key name already exists.";
+    INVALID_TTL = "ERR Invalid TTL value, must be >= 0";
+    INVALID_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
+    INVALID_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
+    PAYLOAD = "ERR DUMP payload version or checksum are wrong";
+    DATA_FORMAT = "ERR Bad data format";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_AUTH = "NOAUTH Authentication required.";
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";

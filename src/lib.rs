@@ -34,6 +34,7 @@
 //! session                   what belongs to one client
 //! metrics                   counters, and the logs of what was slow
 //! acl config db resp        who may; settings; the data; the wire
+//! rdb                       what a serialized value is made of
 //! error events segmented    texts, classes of events, a map that grows in parts
 //! hyperloglog               the format in which Redis keeps one, and its estimate
 //! allocator clock process   memory; time; the operating system
@@ -72,6 +73,7 @@ mod net;
 mod partial_sort;
 mod process;
 mod pubsub;
+mod rdb;
 pub mod resp;
 mod segmented;
 mod server;

@@ -55,17 +55,24 @@ impl Data {
 
     /// [`run`](Self::run), with the reply as it is to be sent.
     pub fn answer(&mut self, line: &str) -> Output {
-        let (mut buffer, mut words) = (Vec::new(), Vec::new());
-        for word in line.split(' ') {
-            let start = buffer.len() as u32;
-            buffer.extend_from_slice(word.trim_matches('"').as_bytes());
-            words.push(start..buffer.len() as u32);
-        }
-        let argv = Argv::new(&buffer, &words);
+        let words = line.split(' ').map(|word| word.trim_matches('"'));
+        self.answer_words(&words.map(str::as_bytes).collect::<Vec<_>>())
+    }
+
+    /// The reply to words of any bytes, as it is to be sent.
+    pub fn answer_words(&mut self, words: &[&[u8]]) -> Output {
+        let mut end = 0;
+        let ranges = words.iter().map(|word| {
+            let start = end;
+            end += word.len() as u32;
+            start..end
+        });
+        let (ranges, buffer) = (ranges.collect::<Vec<_>>(), words.concat());
+        let argv = Argv::new(&buffer, &ranges);
         let command = TABLE.lookup(argv).unwrap();
-        assert!(command.row.accepts(argv.len()), "{line}");
+        assert!(command.row.accepts(argv.len()), "{}", command.full_name);
         let Handler::Data(handler) = command.row.handler else {
-            panic!("{line} needs a server");
+            panic!("{} needs a server", command.full_name);
         };
         let mut output = Output::default();
         let mark = output.mark();

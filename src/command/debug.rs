@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::db::{Database, Db, Digest, Encoding, Expiry, Handle};
 use crate::error::{Error, Result};
+use crate::rdb::Writer;
 use crate::resp::Reply;
 use crate::server::Server;
 use crate::table::vocabulary::{ADMIN, SERVER};
@@ -383,11 +384,14 @@ fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) 
     let mut db = context.db();
     let handle = peek(&mut db, args.next()?)?;
     let value = db.database().value(handle);
+    let mut serialized = Writer::default();
+    value.serialize(&mut serialized);
     // Values have no address that would mean something, and one owner.
     reply.simple(&format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         value.encoding_name(),
-        value.serialized_len(),
+        // Redis leaves out the byte that tells the type.
+        serialized.written() - 1,
         db.database().accessed(handle),
         db.idle(handle).as_secs(),
     ));

@@ -12,6 +12,7 @@ mod config;
 mod connection;
 mod debug;
 mod draws;
+mod dump;
 mod expire;
 mod geo;
 mod hash;
@@ -46,6 +47,7 @@ use crate::table::{Row, Table};
 /// The families, in the order in which COMMAND lists them.
 const FAMILIES: &[&[Row]] = &[
     connection::COMMANDS,
+    dump::COMMANDS,
     expire::COMMANDS,
     introspect::COMMANDS,
     keys::COMMANDS,

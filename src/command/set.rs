@@ -4,7 +4,7 @@
 
 use crate::command::draws::{Budget, Count};
 use crate::command::scan::{ScanOptions, cursor};
-use crate::db::value::{Digits, Member, Set, SetLimits, SetRef, Viewed};
+use crate::db::value::{Digits, Member, Set, SetRef, Viewed};
 use crate::db::{Db, Edited, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
@@ -102,16 +102,6 @@ pub const COMMANDS: &[Row] = &[
     },
 ];
 
-/// How large sets may be that are packed.
-pub fn limits(db: &Db<'_>) -> SetLimits {
-    let limits = db.limits();
-    SetLimits {
-        ints: limits.set_ints,
-        entries: limits.set.entries,
-        value: limits.set.value,
-    }
-}
-
 /// Writes a member.
 pub fn write(member: Member<'_>, reply: &mut Reply<'_>) {
     reply.bulk(member.bytes(&mut Digits::new()));
@@ -124,7 +114,7 @@ pub fn write_set(set: SetRef<'_>, reply: &mut Reply<'_>) {
 }
 
 fn sadd(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let key = args.next()?;
     let (first, count) = (args.peek().unwrap_or_default(), args.remaining());
     let found = db.lookup(key);
@@ -234,7 +224,7 @@ fn pop_some(
     count: usize,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let mut rng = db.rng().fork();
     let rest = db.edit(key, handle, |set: &mut Set| {
         let count = count.min(set.view().len());
@@ -332,7 +322,7 @@ fn smove(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
 
 /// Adds a member to the set under `key`, whose entry is `found`.
 fn add_one(db: &mut Db<'_>, key: &[u8], found: Option<Handle>, member: &[u8]) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     db.edit_or_create(key, found, |set: &mut Set| {
         if found.is_none() {
             *set = Set::for_members(member, 1, limits);

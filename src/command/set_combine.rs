@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use super::set::{limits, write, write_set};
+use super::set::{write, write_set};
 use crate::db::value::{Member, Set, SetLimits, SetRef, Viewed};
 use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
@@ -170,7 +170,7 @@ fn sintercard(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Res
 }
 
 fn sinterstore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let destination = args.next()?;
     let entries = entries(db, args.rest())?;
     let sets = to_intersect(db, &entries)?;
@@ -197,7 +197,7 @@ fn union(sets: &[SetRef<'_>], limits: SetLimits) -> Result<Set> {
 }
 
 fn sunion(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let entries = entries(db, args.rest())?;
     let sets = sets(db, &entries)?;
     let is_table = |set: &SetRef<'_>| matches!(set, SetRef::Table(_));
@@ -229,7 +229,7 @@ fn all<'d>(sets: &[SetRef<'d>]) -> Members<'d> {
 }
 
 fn sunionstore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let destination = args.next()?;
     let entries = entries(db, args.rest())?;
     let sets = sets(db, &entries)?;
@@ -330,7 +330,7 @@ fn sdiff(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
 }
 
 fn sdiffstore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let limits = limits(db);
+    let limits = db.limits().set;
     let destination = args.next()?;
     let entries = entries(db, args.rest())?;
     let result = match Difference::of(db, &entries)? {
@@ -361,7 +361,7 @@ mod tests {
         let mut encodings = BTreeSet::new();
         for round in 0..300 {
             let mut data = Data::new();
-            data.keyspace.limits.set_ints = rng.usize(..60);
+            data.keyspace.limits.set.ints = rng.usize(..60);
             data.keyspace.limits.set.entries = rng.usize(..40);
             let mut models = Vec::new();
             for key in 0..4 {

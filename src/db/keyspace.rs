@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::agenda::Agenda;
 use super::garbage::Garbage;
 use super::journal::Journal;
-use super::memory::pack::PackLimits;
+use super::limits::Limits;
 use super::store::{Database, Handle};
-use super::value::{ChunkLimit, Value};
+use super::value::Value;
 use crate::events::KeyspaceEvents;
 
 /// All databases, and the journal of what happens to them.
@@ -39,40 +39,6 @@ const REMOVAL: usize = 8;
 const FREED: usize = 2;
 /// How many keys can be looked at in that time to gather what is scattered.
 const GATHERED: usize = 4;
-
-/// Settings that handlers need.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The longest string in bytes: `proto-max-bulk-len`.
-    pub string: usize,
-    /// `list-max-listpack-size`
-    pub list_chunk: ChunkLimit,
-    /// Bytes up to which a HyperLogLog is sparse: `hll-sparse-max-bytes`.
-    pub hll_sparse: usize,
-    /// How large a hash may be that is packed.
-    pub hash: PackLimits,
-    /// How many members a set of integers may have that is packed.
-    pub set_ints: usize,
-    /// How large a set may be that is packed.
-    pub set: PackLimits,
-    /// How large a sorted set may be that is packed.
-    pub zset: PackLimits,
-}
-
-impl Default for Limits {
-    /// Those of Redis 7.2.
-    fn default() -> Limits {
-        Limits {
-            string: 512 << 20,
-            list_chunk: ChunkLimit::default(),
-            hll_sparse: 3000,
-            hash: PackLimits::new(512, 64),
-            set_ints: 512,
-            set: PackLimits::new(128, 64),
-            zset: PackLimits::new(128, 64),
-        }
-    }
-}
 
 /// Figures that INFO shows.
 #[derive(Clone, Copy, Default, Debug)]

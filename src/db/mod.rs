@@ -12,6 +12,7 @@ mod digest;
 mod garbage;
 mod journal;
 mod keyspace;
+mod limits;
 mod memory;
 mod store;
 pub mod value;
@@ -19,7 +20,8 @@ mod view;
 
 pub use digest::Digest;
 pub use journal::{Change, Event};
-pub use keyspace::{Keyspace, Limits, Stats};
+pub use keyspace::{Keyspace, Stats};
+pub use limits::Limits;
 pub use memory::pack::PackLimits;
 pub use store::{Database, Handle};
 pub use value::{ChunkLimit, Encoding, Kind, Str};

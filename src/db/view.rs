@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::keyspace::{Keyspace, Limits};
+use super::keyspace::Keyspace;
+use super::limits::Limits;
 use super::memory::slots::{Full, SLOT_MAX};
 use super::store::{Database, Handle};
 use super::value::{self, Encoding, OfKind, STRING, Str, Value, ValueRef};
@@ -677,6 +678,25 @@ impl Db<'_> {
         let put = db.put(to, value, encoding.of_copy(), expires_at);
         put.map_err(|_| Error::OUT_OF_MEMORY)?;
         db.event(KeyspaceEvents::GENERIC, "copy_to", to);
+        Ok(())
+    }
+
+    /// Stores a value that was serialized, whatever was there, as if nobody had
+    /// used it for so many seconds.
+    pub fn restore(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        expires_at: Option<i64>,
+        idle_s: u64,
+    ) -> Result<()> {
+        let put = self.put(key, value, Encoding::Natural, expires_at);
+        put.map_err(|_| Error::OUT_OF_MEMORY)?;
+        self.event(KeyspaceEvents::GENERIC, "restore", key);
+        if let Some(handle) = self.peek(key) {
+            let now = self.now;
+            self.database_mut().set_idle(handle, idle_s, now);
+        }
         Ok(())
     }
 

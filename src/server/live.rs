@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 
 use crate::acl::Password;
 use crate::config::{Config, OutputBufferLimit};
+use crate::db::value::SetLimits;
 use crate::db::{ChunkLimit, Limits, PackLimits};
 use crate::session::ClientFlags;
 use crate::session::outbox::OutputLimit;
@@ -91,8 +92,8 @@ pub fn data_limits(config: &Config) -> Limits {
             config.hash_max_listpack_entries,
             config.hash_max_listpack_value,
         ),
-        set_ints: usize::try_from(config.set_max_intset_entries).unwrap_or(usize::MAX),
-        set: PackLimits::new(
+        set: SetLimits::new(
+            config.set_max_intset_entries,
             config.set_max_listpack_entries,
             config.set_max_listpack_value,
         ),

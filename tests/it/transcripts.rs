@@ -38,12 +38,14 @@ transcripts! {
     auth
     bitmap
     blocking
+    blocking_zset
     changes
     client
     command
     config
     connection
     debug
+    dump
     exec_order
     expire
     geo
@@ -67,6 +69,9 @@ transcripts! {
     strings
     transactions
     watch
+    zset
+    zset_combine
+    zset_range
 }
 
 #[test]

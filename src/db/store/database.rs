@@ -113,7 +113,7 @@ impl Database {
     /// For how many seconds nobody has used the key.
     pub fn idle_s(&self, handle: Handle, now: i64) -> u32 {
         let seconds = entry::access_clock(now).wrapping_sub(self.accessed(handle));
-        seconds & 0xff_ffff
+        seconds & entry::CLOCK_MAX
     }
 
     /// When the key was last used, in seconds, by a clock of 24 bits.
@@ -125,6 +125,19 @@ impl Database {
     #[inline]
     pub(in crate::db) fn access(&mut self, handle: Handle, now: i64) {
         let clock = entry::access_clock(now);
+        entry::write_accessed(self.slots.get_mut(handle.slot), clock);
+    }
+
+    /// Notes that the key was used so many seconds ago. Longer ago than the
+    /// clock goes back is half of that, so that it stays long ago
+    /// for some time.
+    pub(in crate::db) fn set_idle(&mut self, handle: Handle, seconds: u64, now: i64) {
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let seconds = match seconds {
+            ..=entry::CLOCK_MAX => seconds,
+            _ => entry::CLOCK_MAX / 2,
+        };
+        let clock = entry::access_clock(now).wrapping_sub(seconds);
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 

@@ -204,10 +204,13 @@ pub fn write_place(slot: &mut [u8], place: u32) {
     slot[start + TIME_LEN..start + EXPIRY_LEN].copy_from_slice(&place.to_le_bytes());
 }
 
+/// The last second of the clock that tells when keys were used.
+pub const CLOCK_MAX: u32 = 0xff_ffff;
+
 /// The clock of 24 bits that tells when keys were used, in seconds.
 #[inline]
 pub fn access_clock(now: i64) -> u32 {
-    (now / 1000) as u32 & 0xff_ffff
+    (now / 1000) as u32 & CLOCK_MAX
 }
 
 /// Notes when the key was used.

@@ -11,12 +11,14 @@ use fields::{Fields, FieldsRef};
 use times::Times;
 
 use super::form::{Encoding, Form, INLINE_MAX};
-use super::kind::{Held, Kind, Parts, Stored, Viewed, serialized_string_len};
+use super::kind::{Held, Kind, Parts, Stored, Viewed};
 use crate::db::Digest;
 use crate::db::memory::members::Members;
-use crate::db::memory::pack::PackLimits;
+use crate::db::memory::pack::{PackLimits, Strings};
 use crate::db::memory::slots::{Full, PIECE};
+use crate::error::{self, Error};
 use crate::events::KeyspaceEvents;
+use crate::rdb::{Listpack, PACKED_MAX, Reader, Type, Writer};
 
 /// Fields, each once, with a value.
 #[derive(Clone, Debug, Default)]
@@ -59,10 +61,37 @@ impl Held for HashRef<'_> {
         }
     }
 
-    fn serialized_len(&self) -> usize {
-        let len = |string: &[u8]| serialized_string_len(string.len());
-        let pairs = self.fields.iter();
-        pairs.map(|(field, value)| len(field) + len(value)).sum()
+    fn serialize(&self, output: &mut Writer) {
+        if let Some(times) = self.times
+            && let Some(first) = times.first()
+        {
+            // The only form that tells times, which no server before 7.4 reads.
+            output.write_as(Type::HashTimes2);
+            output.time(first);
+            output.len(self.fields.len());
+            for (field, value) in self.fields.iter() {
+                // From the first on, and one more: 0 is none.
+                let after = times.get(field).map_or(0, |at| at.abs_diff(first) + 1);
+                output.len(after as usize);
+                output.string(field);
+                output.string(value);
+            }
+            return;
+        }
+        if let FieldsRef::Packed(bytes) = self.fields
+            && bytes.len() <= PACKED_MAX
+        {
+            let mut packed = Listpack::default();
+            Strings(bytes).for_each(|string| packed.push(string));
+            output.write_as(Type::HashListpack);
+            return output.string(&packed.finish());
+        }
+        output.write_as(Type::Hash);
+        output.len(self.fields.len());
+        for (field, value) in self.fields.iter() {
+            output.string(field);
+            output.string(value);
+        }
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -89,8 +118,8 @@ impl Held for Hash {
         self.view().encoding_name()
     }
 
-    fn serialized_len(&self) -> usize {
-        self.view().serialized_len()
+    fn serialize(&self, output: &mut Writer) {
+        self.view().serialize(output);
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -222,6 +251,24 @@ impl Hash {
         name: "hash",
         events: KeyspaceEvents::HASH,
     };
+
+    /// The one that is written there in this way.
+    pub fn read(input: &mut Reader<'_>, written: Type, limits: PackLimits) -> error::Result<Hash> {
+        let mut hash = Hash::default();
+        input.hash(written, |field, value, expires_at| {
+            // A field whose time has come is one of them all the same.
+            match hash.set(field, value, OldTime::Keep, i64::MIN, limits) {
+                Ok(true) => {}
+                Ok(false) => return Err(Error::DATA_FORMAT),
+                Err(Full) => return Err(Error::OUT_OF_MEMORY),
+            }
+            if expires_at.is_some() {
+                hash.set_time(field, expires_at);
+            }
+            Ok(())
+        })?;
+        Ok(hash)
+    }
 
     /// The one that these bytes in a slot are.
     pub fn packed(bytes: &[u8]) -> Hash {

@@ -4,6 +4,7 @@ use super::form::{Encoding, Form};
 use crate::db::Digest;
 use crate::db::memory::members::Members;
 use crate::events::KeyspaceEvents;
+use crate::rdb::{Type, Writer};
 
 /// A kind of value, of which a key has one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,9 +28,8 @@ pub trait Held {
         None
     }
 
-    /// About the bytes that it takes in Redis's file format, without
-    /// compression.
-    fn serialized_len(&self) -> usize;
+    /// Writes it in the format of DUMP.
+    fn serialize(&self, output: &mut Writer);
 
     /// Adds to the digest what DEBUG DIGEST takes of it: the number by which
     /// Redis knows the kind, and what is held.
@@ -141,12 +141,8 @@ pub fn digest_string(string: &[u8], digest: &mut Digest) {
     digest.append(string);
 }
 
-/// About the bytes that a string of so many takes in Redis's file format: it
-/// stands behind its length.
-pub fn serialized_string_len(len: usize) -> usize {
-    match len {
-        0..64 => len + 1,
-        64..16_384 => len + 2,
-        _ => len + 5,
-    }
+/// Writes a string in the format of DUMP.
+pub fn serialize_string(string: &[u8], output: &mut Writer) {
+    output.write_as(Type::String);
+    output.string(string);
 }

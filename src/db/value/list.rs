@@ -11,10 +11,12 @@ use memchr::memmem::Finder;
 pub use packed::End;
 use packed::{CHUNK, Packed};
 
-use super::kind::{Held, Kind, Stored, Viewed, sample, serialized_string_len};
+use super::kind::{Held, Kind, Stored, Viewed, sample};
 use crate::db::Digest;
 use crate::db::memory::slots::PIECE;
+use crate::error::Result;
 use crate::events::KeyspaceEvents;
+use crate::rdb::{NODE_MAX, Reader, Type, Writer};
 
 /// How large a chunk may grow: `list-max-listpack-size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,11 +118,14 @@ impl Held for List {
         }
     }
 
-    fn serialized_len(&self) -> usize {
-        let elements = self.iter();
-        elements
-            .map(|element| serialized_string_len(element.len()))
-            .sum()
+    fn serialize(&self, output: &mut Writer) {
+        let chunks = || self.runs(0..self.len());
+        let nodes = |count: usize| count.div_ceil(NODE_MAX);
+        output.write_as(Type::ListQuicklist2);
+        output.len(chunks().map(|(_, count)| nodes(count)).sum());
+        for (mut elements, count) in chunks() {
+            (0..nodes(count)).for_each(|_| output.node(elements.by_ref().take(NODE_MAX)));
+        }
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -178,6 +183,20 @@ impl List {
         name: "list",
         events: KeyspaceEvents::LIST,
     };
+
+    /// The one that is written there in this way.
+    pub fn read(input: &mut Reader<'_>, written: Type, limit: ChunkLimit) -> Result<List> {
+        let mut list = List::default();
+        let nodes = input.list(written, |element| {
+            list.push(End::Right, element, limit);
+            Ok(())
+        })?;
+        // Redis packs what has been in one node.
+        if nodes > 1 {
+            list.unpack();
+        }
+        Ok(list)
+    }
 
     /// How many elements there are.
     pub fn len(&self) -> usize {

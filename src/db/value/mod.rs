@@ -8,14 +8,14 @@
 //!    tells of itself (`impl Held`, `impl Stored`), and what readers see of it
 //!    (`impl Viewed`).
 //! 2. Here: the file, a variant of [`Value`], an arm in [`Value::stored`] and
-//!    its twin, and which variant it is. If small ones stand in the slot of
-//!    their key: a [`Form`], and arms in [`ValueRef`] that read it.
+//!    its twin, in [`read`], and which variant it is. If small ones stand in
+//!    the slot of their key: a [`Form`], and arms in [`ValueRef`] that read it.
 //!
-//! That is all. TYPE, OBJECT ENCODING, SCAN, COPY, RENAME, MEMORY USAGE, DEBUG
-//! OBJECT, expiry and DEL know it then, because they ask. Its commands are a
-//! family of their own: they read with `db.value::<It>(…)` and write with
-//! `db.edit::<It>(…)`, which notes the change, tells of it with the events of
-//! the kind, and removes what is used up.
+//! That is all. TYPE, OBJECT ENCODING, SCAN, COPY, RENAME, DUMP, RESTORE, MEMORY
+//! USAGE, DEBUG OBJECT, expiry and DEL know it then, because they ask. Its
+//! commands are a family of their own: they read with `db.value::<It>(…)` and
+//! write with `db.edit::<It>(…)`, which notes the change, tells of it with the
+//! events of the kind, and removes what is used up.
 
 mod form;
 mod hash;
@@ -25,9 +25,14 @@ mod set;
 mod string;
 mod zset;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::digest::Digest;
+use super::limits::Limits;
+use crate::error::{Error, Result};
+use crate::rdb::{Reader, Type, Writer};
 
 pub use form::{Encoding, Form};
 pub use hash::{Hash, HashRef, OldTime, Pair};
@@ -35,7 +40,7 @@ pub use kind::{Held, Kind, Parts, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
 pub use set::{Digits, Member, Set, SetLimits, SetRef};
 pub use string::{STRING, Str, modify};
-pub use zset::{Direction, Entries, LexBound, ScoreBound, Update, Zset, ZsetRef};
+pub use zset::{Direction, LexBound, ScoreBound, Update, Zset, ZsetRef};
 
 use string::Short;
 
@@ -80,6 +85,38 @@ impl Value {
             Value::Set(set) => set,
             Value::Zset(zset) => zset,
         }
+    }
+}
+
+/// Reads a value in the format of DUMP: any but an empty container.
+pub fn read(input: &mut Reader<'_>, limits: &Limits) -> Result<Value> {
+    let written = input.written_as()?;
+    let value: Value = match written {
+        Type::String => match input.string()? {
+            Cow::Borrowed(string) => Bytes::copy_from_slice(string).into(),
+            Cow::Owned(string) => Bytes::from(string).into(),
+        },
+        Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
+            List::read(input, written, limits.list_chunk)?.into()
+        }
+        Type::Set | Type::SetIntset | Type::SetListpack => {
+            Set::read(input, written, limits.set)?.into()
+        }
+        Type::Hash
+        | Type::HashZipmap
+        | Type::HashZiplist
+        | Type::HashListpack
+        | Type::HashTimes
+        | Type::HashTimesListpack
+        | Type::HashTimes2
+        | Type::HashTimesListpack2 => Hash::read(input, written, limits.hash)?.into(),
+        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
+            Zset::read(input, written, limits.zset)?.into()
+        }
+    };
+    match value.stored().is_used_up() {
+        true => Err(Error::DATA_FORMAT),
+        false => Ok(value),
     }
 }
 
@@ -218,9 +255,9 @@ impl<'a> ValueRef<'a> {
         self.ask(|held| held.table_len())
     }
 
-    /// About the bytes that it takes in Redis's file format.
-    pub fn serialized_len(self) -> usize {
-        self.ask(|held| held.serialized_len())
+    /// Writes it in the format of DUMP.
+    pub fn serialize(self, output: &mut Writer) {
+        self.ask(|held| held.serialize(output));
     }
 
     /// Adds to the digest what DEBUG DIGEST takes of it.

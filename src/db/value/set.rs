@@ -12,12 +12,14 @@ use std::collections::HashSet;
 use ints::Ints;
 
 use super::form::{Encoding, Form, INLINE_MAX};
-use super::kind::{Held, Kind, Stored, Viewed, serialized_string_len};
+use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::Digest;
 use crate::db::memory::members::Members;
 use crate::db::memory::pack::{self, Strings};
 use crate::db::memory::slots::{Full, PIECE};
+use crate::error::{self, Error};
 use crate::events::KeyspaceEvents;
+use crate::rdb::{Reader, Type, Writer};
 use crate::text::number;
 
 /// How large sets may be that are packed.
@@ -29,6 +31,18 @@ pub struct SetLimits {
     pub entries: usize,
     /// Bytes of the longest: `set-max-listpack-value`.
     pub value: usize,
+}
+
+impl SetLimits {
+    /// From the settings.
+    pub fn new(ints: u64, entries: u64, value: u64) -> SetLimits {
+        let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        SetLimits {
+            ints: saturated(ints),
+            entries: saturated(entries),
+            value: saturated(value),
+        }
+    }
 }
 
 /// Redis keeps no more integers than these in an intset, whatever the setting.
@@ -249,6 +263,21 @@ impl Set {
         name: "set",
         events: KeyspaceEvents::SET,
     };
+
+    /// The one that is written there in this way.
+    pub fn read(input: &mut Reader<'_>, written: Type, limits: SetLimits) -> error::Result<Set> {
+        // A listpack remains one, even of integers alone.
+        let mut set = match written {
+            Type::SetListpack => Set::Packed(Vec::new()),
+            _ => Set::default(),
+        };
+        input.set(written, |member| match set.add(member, limits) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::DATA_FORMAT),
+            Err(Full) => Err(Error::OUT_OF_MEMORY),
+        })?;
+        Ok(set)
+    }
 
     /// An empty set of the form that is made for `count` members that are to
     /// come, some of them equal perhaps, of which this is the first.
@@ -550,17 +579,16 @@ impl Held for SetRef<'_> {
         }
     }
 
-    fn serialized_len(&self) -> usize {
-        const INTSET_HEADER: usize = 8;
-        match self {
-            SetRef::Ints(ints) => serialized_string_len(INTSET_HEADER + ints.byte_len()),
-            _ => {
-                let lens = self
-                    .iter()
-                    .map(|member| member.bytes(&mut Digits::new()).len());
-                lens.map(serialized_string_len).sum()
-            }
+    fn serialize(&self, output: &mut Writer) {
+        if let SetRef::Ints(ints) = self {
+            output.write_as(Type::SetIntset);
+            return output.intset(ints.iter());
         }
+        // No server before 7.2 reads a set in a listpack.
+        output.write_as(Type::Set);
+        output.len(self.len());
+        self.iter()
+            .for_each(|member| output.string(member.bytes(&mut Digits::new())));
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -580,8 +608,8 @@ impl Held for Set {
         self.view().encoding_name()
     }
 
-    fn serialized_len(&self) -> usize {
-        self.view().serialized_len()
+    fn serialize(&self, output: &mut Writer) {
+        self.view().serialize(output);
     }
 
     fn digest(&self, digest: &mut Digest) {

@@ -4,10 +4,11 @@
 use bytes::{Bytes, BytesMut};
 
 use super::form::{Encoding, Form};
-use super::kind::{Held, Kind, Stored, Viewed, digest_string, serialized_string_len};
+use super::kind::{Held, Kind, Stored, Viewed, digest_string, serialize_string};
 use crate::db::Digest;
 use crate::db::memory::slots::PIECE;
 use crate::events::KeyspaceEvents;
+use crate::rdb::Writer;
 
 /// The kind of every string, wherever it stands.
 pub const STRING: Kind = Kind {
@@ -54,8 +55,8 @@ impl Held for Short<'_> {
         self.1.name(self.0)
     }
 
-    fn serialized_len(&self) -> usize {
-        serialized_string_len(self.0.len())
+    fn serialize(&self, output: &mut Writer) {
+        serialize_string(self.0, output);
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -74,8 +75,8 @@ impl Held for Bytes {
         "raw"
     }
 
-    fn serialized_len(&self) -> usize {
-        serialized_string_len(self.len())
+    fn serialize(&self, output: &mut Writer) {
+        serialize_string(self, output);
     }
 
     fn digest(&self, digest: &mut Digest) {

@@ -54,11 +54,6 @@ impl<'a> Ints<'a> {
         self.numbers.len() / self.width
     }
 
-    /// How many bytes they take side by side.
-    pub fn byte_len(self) -> usize {
-        self.numbers.len()
-    }
-
     /// The integer at `index`, in ascending order; there is one.
     #[inline]
     pub fn get(self, index: usize) -> i64 {

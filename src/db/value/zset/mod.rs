@@ -14,10 +14,12 @@ use std::vec;
 use table::Table;
 
 use super::form::{Encoding, Form, INLINE_MAX};
-use super::kind::{Held, Kind, Stored, Viewed, serialized_string_len};
+use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::memory::slots::{Full, PIECE};
 use crate::db::{Digest, PackLimits};
+use crate::error::{self, Error};
 use crate::events::KeyspaceEvents;
+use crate::rdb::{Listpack, PACKED_MAX, Reader, Type, Writer};
 use crate::text::double;
 
 /// A member and its score.
@@ -119,11 +121,6 @@ impl<'a> ZsetRef<'a> {
             ZsetRef::Packed(bytes) => packed::len(bytes),
             ZsetRef::Table(table) => table.len(),
         }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
     }
 
     /// The score of a member.
@@ -304,6 +301,19 @@ impl Zset {
         events: KeyspaceEvents::ZSET,
     };
 
+    /// The one that is written there in this way.
+    pub fn read(input: &mut Reader<'_>, written: Type, limits: PackLimits) -> error::Result<Zset> {
+        let mut zset = Zset::default();
+        input.zset(written, |member, score| {
+            match zset.insert(member, score, limits) {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err(Error::DATA_FORMAT),
+                Err(Full) => Err(Error::OUT_OF_MEMORY),
+            }
+        })?;
+        Ok(zset)
+    }
+
     /// Makes it a large one if so many members, which are about to be added,
     /// are too many for a small one.
     pub fn expect(&mut self, members: usize, limits: PackLimits) -> Result<(), Full> {
@@ -435,11 +445,25 @@ impl Held for ZsetRef<'_> {
         }
     }
 
-    fn serialized_len(&self) -> usize {
-        const SCORE: usize = size_of::<f64>();
-        let lens = self.iter();
-        lens.map(|(member, _)| serialized_string_len(member.len()) + SCORE)
-            .sum()
+    fn serialize(&self, output: &mut Writer) {
+        if let ZsetRef::Packed(bytes) = self
+            && bytes.len() <= PACKED_MAX
+        {
+            let mut packed = Listpack::default();
+            for (member, score) in packed::Entries::of(bytes) {
+                packed.push(member);
+                packed.push(double::Buffer::default().format(score));
+            }
+            output.write_as(Type::ZsetListpack);
+            return output.string(&packed.finish());
+        }
+        output.write_as(Type::Zset2);
+        output.len(self.len());
+        // The highest first, as Redis does, which reads that faster.
+        for (member, score) in self.range(0..self.len(), Direction::Down) {
+            output.string(member);
+            output.double(score);
+        }
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -463,8 +487,8 @@ impl Held for Zset {
         self.view().encoding_name()
     }
 
-    fn serialized_len(&self) -> usize {
-        self.view().serialized_len()
+    fn serialize(&self, output: &mut Writer) {
+        self.view().serialize(output);
     }
 
     fn digest(&self, digest: &mut Digest) {
