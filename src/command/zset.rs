@@ -13,8 +13,8 @@ use crate::db::{Db, Edited, Handle, PackLimits};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::vocabulary::{
-    GROW_FAST, MODIFY_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, SORTED_SET, STAT_KEY, TAKE_KEY,
-    UPDATE_KEY, WRITE, WRITE_FAST,
+    ELEMENTS, GROW_FAST, MODIFY_KEY, READ, READ_FAST, READ_KEY, REMOVE_KEY, SCORED_ELEMENTS,
+    SORTED_SET, STAT_KEY, TAKE_KEY, UPDATE_KEY, WRITE, WRITE_FAST,
 };
 use crate::table::{Args, Handler, Row};
 use crate::text::double;
@@ -23,7 +23,7 @@ use crate::text::double;
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "zadd", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY],
+        name: "zadd", arity: -4, flags: GROW_FAST, keys: &[UPDATE_KEY], elements: SCORED_ELEMENTS,
         usage: "key:key [condition(NX|XX)@3.0.2] [comparison(GT|LT)@6.2.0] [change=CH@3.0.2] \
             [increment=INCR@3.0.2] data(score:double member)...",
         since: "1.2.0",
@@ -40,7 +40,7 @@ pub const COMMANDS: &[Row] = &[
         ..SORTED_SET
     },
     Row {
-        name: "zincrby", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY],
+        name: "zincrby", arity: 4, flags: GROW_FAST, keys: &[MODIFY_KEY], elements: SCORED_ELEMENTS,
         usage: "key:key increment:integer member", since: "1.2.0",
         complexity: "O(log(N)) where N is the number of elements in the sorted set.",
         summary: "Adds to the score of a member, which begins at 0.",
@@ -48,7 +48,7 @@ pub const COMMANDS: &[Row] = &[
         ..SORTED_SET
     },
     Row {
-        name: "zrem", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY],
+        name: "zrem", arity: -3, flags: WRITE_FAST, keys: &[REMOVE_KEY], elements: ELEMENTS,
         usage: "key:key member...", since: "1.2.0",
         complexity: "O(M*log(N)) with N being the number of elements in the sorted set and M the \
             number of elements to be removed.",
@@ -63,20 +63,20 @@ pub const COMMANDS: &[Row] = &[
         ..SORTED_SET
     },
     Row {
-        name: "zscore", arity: 3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "zscore", arity: 3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key member", since: "1.2.0",
         summary: "The score of a member.", handler: Handler::Data(zscore),
         ..SORTED_SET
     },
     Row {
-        name: "zmscore", arity: -3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "zmscore", arity: -3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key member...", since: "6.2.0",
         complexity: "O(N) where N is the number of members being requested.",
         summary: "The scores of several members.", handler: Handler::Data(zmscore),
         ..SORTED_SET
     },
     Row {
-        name: "zrank", arity: -3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "zrank", arity: -3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key member [WITHSCORE]", since: "2.0.0", complexity: "O(log(N))",
         history: &[("7.2.0", "Added the optional `WITHSCORE` argument.")],
         summary: "The place of a member, counted from the lowest score.",
@@ -84,7 +84,7 @@ pub const COMMANDS: &[Row] = &[
         ..SORTED_SET
     },
     Row {
-        name: "zrevrank", arity: -3, flags: READ_FAST, keys: &[READ_KEY],
+        name: "zrevrank", arity: -3, flags: READ_FAST, keys: &[READ_KEY], elements: ELEMENTS,
         usage: "key:key member [WITHSCORE]", since: "2.0.0", complexity: "O(log(N))",
         history: &[("7.2.0", "Added the optional `WITHSCORE` argument.")],
         summary: "The place of a member, counted from the highest score.",

@@ -107,3 +107,5 @@ pub const CHANNEL: KeySpec = key(KeyFlags::NOT_KEY);
 pub const ELEMENTS: Elements = Elements::from(2, 1);
 /// The fields that are looked up follow the key, each with a value behind it.
 pub const ELEMENT_PAIRS: Elements = Elements::from(2, 2);
+/// The members that are looked up follow the key, each with a score before it.
+pub const SCORED_ELEMENTS: Elements = Elements::from(3, 2);

@@ -9,26 +9,47 @@ use rustc_apfloat::Float;
 use rustc_apfloat::ieee::Double;
 
 use super::long_double::{Rounded, parse_hexadecimal};
-use super::number;
 
 /// A number as C's `strtod` reads it, if it is all of the text: decimal or
 /// hexadecimal digits or `inf`, but no space, not NaN, and not what is too
 /// large or too small to be anything but infinity or 0.
 pub fn parse(text: &[u8]) -> Option<f64> {
-    // Mostly it is a whole number, which costs less.
-    if let Some(integer) = number::parse_i64(text) {
-        return Some(integer as f64);
+    if let Some(value) = parse_digits(text) {
+        return Some(value);
     }
     let number = read(text)?;
     (!number.is_lost).then_some(number.value)
+}
+
+/// A number of digits alone, and a minus: mostly it is one, and costs little.
+fn parse_digits(text: &[u8]) -> Option<f64> {
+    // So many digits fit into 64 bits.
+    const DIGITS_MAX: usize = 19;
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if !(1..=DIGITS_MAX).contains(&digits.len()) {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    let value = value as f64;
+    Some(if is_negative { -value } else { value })
 }
 
 /// A number where Redis asks of `strtod` only that it has read to the end: no
 /// text at all is 0, there may be white space before it, what is too large is
 /// infinite, and a NUL ends the text.
 pub fn parse_lax(text: &[u8]) -> Option<f64> {
-    if let Some(integer) = number::parse_i64(text) {
-        return Some(integer as f64);
+    if let Some(value) = parse_digits(text) {
+        return Some(value);
     }
     let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
     if text.is_empty() {
@@ -338,6 +359,9 @@ mod tests {
             ("0e400000", 0.0),
             ("9223372036854775807", 9223372036854775807.0),
             ("9007199254740993", 9007199254740992.0),
+            ("9999999999999999999", 1e19),
+            ("99999999999999999999", 1e20),
+            ("-00000000000000000017", -17.0),
             ("1e-310", 1e-310),
             ("inf", f64::INFINITY),
             ("+INF", f64::INFINITY),

@@ -51,6 +51,15 @@ fn split(record: &[u8]) -> (&[u8], &[u8]) {
     parts.unwrap_or_default()
 }
 
+/// The number of the record, if the slot is that of a long one.
+#[inline]
+fn long_number(slot: &[u8]) -> Option<usize> {
+    match *slot {
+        [0x80, 0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d]) as usize),
+        _ => None,
+    }
+}
+
 /// How many bytes a record takes.
 fn len_of(name: &[u8], rest: &[u8]) -> usize {
     pack::len_of(name.len()) + pack::len_of(rest.len())
@@ -111,7 +120,7 @@ impl Members {
     #[inline]
     pub fn record(&self, at: u32) -> (&[u8], &[u8]) {
         let slot = self.slots.get(at);
-        match self.long_number(at) {
+        match long_number(slot) {
             Some(number) => split(&self.long[number]),
             None => split(slot),
         }
@@ -122,7 +131,7 @@ impl Members {
         let (name, rest) = self.record(at);
         let start = len_of(name, rest) - rest.len();
         let end = start + rest.len();
-        match self.long_number(at) {
+        match long_number(self.slots.get(at)) {
             Some(number) => &mut self.long[number][start..end],
             None => &mut self.slots.get_mut(at)[start..end],
         }
@@ -217,19 +226,10 @@ impl Members {
     }
 
     fn free(&mut self, at: u32) {
-        if let Some(number) = self.long_number(at) {
+        if let Some(number) = long_number(self.slots.get(at)) {
             self.long.remove(number);
         }
         self.slots.free(at);
-    }
-
-    /// The number of the record, if it is a long one.
-    #[inline]
-    fn long_number(&self, at: u32) -> Option<usize> {
-        match *self.slots.get(at) {
-            [0x80, 0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d]) as usize),
-            _ => None,
-        }
     }
 
     /// Records from `cursor` on, at least `count` if there are so many, and

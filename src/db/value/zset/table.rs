@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::tree::{self, Tree};
+use super::tree::{self, Spot, Tree};
 use crate::db::memory::members::Members;
 use crate::db::memory::slots::Full;
 
@@ -17,8 +17,14 @@ pub struct Table {
 
 impl Table {
     /// How many members there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// The members by name.
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     /// Where a member is, and its score.
@@ -38,7 +44,8 @@ impl Table {
     }
 
     /// The member and the score of an entry.
-    pub fn entry(&self, (score, handle): (f64, u32)) -> (&[u8], f64) {
+    #[inline]
+    pub fn entry(&self, (score, handle): tree::Entry) -> (&[u8], f64) {
         (self.members.name(handle), score)
     }
 
@@ -49,61 +56,62 @@ impl Table {
 
     /// How many entries come before this one.
     pub fn rank(&self, member: &[u8], score: f64) -> usize {
-        let is_before = is_before(&self.members, member, score);
-        self.order.rank(is_before)
+        self.order.rank(before(&self.members, member, score))
     }
 
-    /// How many entries have scores of which `is_before` holds; they come
-    /// first.
-    pub fn rank_by_score(&self, is_before: impl Fn(f64) -> bool) -> usize {
-        self.order.rank(|score, _| is_before(score))
+    /// How many entries have lower scores, or this one as well.
+    pub fn rank_of_score(&self, score: f64, is_included: bool) -> usize {
+        let is_before = |_| is_included;
+        self.order.rank(Spot { score, is_before })
     }
 
-    /// How many members there are of which `is_before` holds; they come first
-    /// where all scores are equal.
-    pub fn rank_by_member(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
-        self.order
-            .rank(|_, handle| is_before(self.members.name(handle)))
+    /// How many members there are of which `is_before` holds, which come first,
+    /// where all have one score.
+    pub fn rank_of_member(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
+        let Some((score, _)) = self.order.first() else {
+            return 0;
+        };
+        let is_before = |handle| is_before(self.members.name(handle));
+        self.order.rank(Spot { score, is_before })
     }
 
     /// Adds a member that is not there.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Result<(), Full> {
         let handle = self.members.insert(member, &score.to_le_bytes())?;
-        let is_before = is_before(&self.members, member, score);
-        self.order.insert(score, handle, is_before);
+        let spot = before(&self.members, member, score);
+        self.order.insert(spot, handle);
         Ok(())
     }
 
     /// Adds a member that is not there and comes behind all others.
     pub fn append(&mut self, member: &[u8], score: f64) -> Result<(), Full> {
         let handle = self.members.insert(member, &score.to_le_bytes())?;
-        self.order.insert(score, handle, |_, _| true);
+        let is_before = |_| true;
+        self.order.insert(Spot { score, is_before }, handle);
         Ok(())
     }
 
-    /// Gives a member another score than `old`, which it has.
-    pub fn set(&mut self, (handle, old): (u32, f64), score: f64) {
-        self.remove_from_order(handle, old);
+    /// Gives a member another score; `found` is where it is, and the one it has.
+    pub fn set(&mut self, member: &[u8], found: (u32, f64), score: f64) {
+        self.remove_from_order(member, found);
+        let handle = found.0;
         let rest = self.members.rest_mut(handle);
         rest.copy_from_slice(&score.to_le_bytes());
-        let member = self.members.name(handle);
-        let is_before = is_before(&self.members, member, score);
-        self.order.insert(score, handle, is_before);
+        let spot = before(&self.members, member, score);
+        self.order.insert(spot, handle);
     }
 
-    /// Removes a member, which has this score.
-    pub fn remove(&mut self, (handle, score): (u32, f64)) {
-        self.remove_from_order(handle, score);
-        self.members.remove(handle);
+    /// Removes a member; `found` is where it is, and its score.
+    pub fn remove(&mut self, member: &[u8], found: (u32, f64)) {
+        self.remove_from_order(member, found);
+        self.members.remove(found.0);
         self.gather();
     }
 
-    fn remove_from_order(&mut self, handle: u32, score: f64) {
+    fn remove_from_order(&mut self, member: &[u8], (handle, score): (u32, f64)) {
         let members = &self.members;
-        let member = members.name(handle);
-        let removed = self.order.remove(|its, other| {
-            its < score || its == score && (other == handle || members.name(other) < member)
-        });
+        let is_before = |other| other == handle || members.name(other) < member;
+        let removed = self.order.remove(Spot { score, is_before });
         debug_assert_eq!(removed, Some(handle), "table and order disagree");
     }
 
@@ -121,10 +129,9 @@ impl Table {
         self.members.gather(|members, old, new| {
             let (member, rest) = members.record(new);
             let score = score(rest);
-            order.replace(new, |its, other| {
-                // There is nothing under the old handle any more.
-                its < score || its == score && (other == old || members.name(other) < member)
-            });
+            // There is nothing under the old handle any more.
+            let is_before = |other| other == old || members.name(other) < member;
+            order.replace(Spot { score, is_before }, new);
         });
     }
 
@@ -164,11 +171,12 @@ fn score(rest: &[u8]) -> f64 {
     f64::from_le_bytes(score)
 }
 
-/// What comes before an entry.
-fn is_before<'a>(
+/// The place of an entry.
+fn before<'a>(
     members: &'a Members,
     member: &'a [u8],
     score: f64,
-) -> impl Fn(f64, u32) -> bool + 'a {
-    move |its, other| its < score || its == score && members.name(other) < member
+) -> Spot<impl Fn(u32) -> bool + 'a> {
+    let is_before = move |other| members.name(other) < member;
+    Spot { score, is_before }
 }

@@ -2,8 +2,7 @@
 //! counts what is below each node, so that ranks and ranges are logarithmic.
 //!
 //! What stands behind a handle is not known here. Equal scores are in the
-//! order of their members, which whoever asks compares: it tells of an entry
-//! whether it is still before what is looked for.
+//! order of their members, which whoever asks compares.
 
 use std::ops::Range;
 
@@ -16,6 +15,19 @@ const FANOUT: usize = 64;
 /// splits seldom wastes little.
 const ROOM: usize = 16;
 
+/// A score and the handle of what has it.
+pub type Entry = (f64, u32);
+
+/// A place in the order: behind all lower scores, and among those that equal
+/// this one behind the handles of which `is_before` holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot<F> {
+    /// The score.
+    pub score: f64,
+    /// Whether another entry of this score is before the place.
+    pub is_before: F,
+}
+
 /// Scores and handles in order.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
@@ -26,116 +38,91 @@ pub struct Tree {
 /// A part of the order.
 #[derive(Clone, Debug)]
 enum Node {
-    Leaf(Leaf),
-    /// None of them is empty.
-    Inner(Vec<Child>),
+    Leaf(Block),
+    Inner(Box<Inner>),
 }
 
-/// Entries side by side: the first of each belong together.
+/// Entries side by side, in order: a score and a handle at the same place
+/// belong together.
 #[derive(Clone, Debug, Default)]
-struct Leaf {
+struct Block {
     scores: Vec<f64>,
     handles: Vec<u32>,
 }
 
-/// A node, and what its parent has to know of it.
-#[derive(Clone, Debug)]
-struct Child {
-    /// The first entry below it.
-    score: f64,
-    handle: u32,
-    /// How many entries are below it.
-    count: u32,
-    node: Box<Node>,
+/// What is at the same place in each belongs together.
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    /// The first entry below each child.
+    firsts: Block,
+    /// How many entries are below each.
+    counts: Vec<u32>,
+    /// None is empty.
+    children: Vec<Node>,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Node::Leaf(Leaf::default())
+        Node::Leaf(Block::default())
     }
 }
 
-/// How many of `len` are before what is looked for. They come first.
-fn partition(len: usize, is_before: impl Fn(usize) -> bool) -> usize {
-    let (mut start, mut len) = (0, len);
-    while len > 0 {
-        let half = len / 2;
-        if is_before(start + half) {
-            start += half + 1;
-            len -= half + 1;
-        } else {
-            len = half;
-        }
-    }
-    start
-}
-
-/// Which of the children holds the last entry that is before what is looked
-/// for: there the order is to be searched on.
-fn child_for(children: &[Child], is_before: &impl Fn(f64, u32) -> bool) -> usize {
-    let is_before = |at: usize| is_before(children[at].score, children[at].handle);
-    partition(children.len(), is_before).saturating_sub(1)
-}
-
-/// Which of the children holds the entry of this rank, and its rank there.
-fn child_at(children: &[Child], mut rank: usize) -> (usize, usize) {
-    for (at, child) in children.iter().enumerate() {
-        let count = child.count as usize;
-        if rank < count {
-            return (at, rank);
-        }
-        rank -= count;
-    }
-    (children.len(), rank)
-}
-
-impl Leaf {
-    fn partition(&self, is_before: &impl Fn(f64, u32) -> bool) -> usize {
-        // So that the compiler checks once that they are of one length.
-        let (scores, handles) = (&self.scores[..], &self.handles[..self.scores.len()]);
-        partition(scores.len(), |at| is_before(scores[at], handles[at]))
+impl Block {
+    fn len(&self) -> usize {
+        self.scores.len()
     }
 
-    /// Puts an entry where it belongs; answers what is behind it if there is
-    /// too much for one leaf.
-    fn insert(
-        &mut self,
-        (score, handle): (f64, u32),
-        is_before: &impl Fn(f64, u32) -> bool,
-        is_last: bool,
-    ) -> Option<Leaf> {
-        let at = self.partition(is_before);
-        if self.scores.len() < LEAF {
-            self.put(at, score, handle);
-            return None;
+    /// How many entries are before a place.
+    fn find(&self, spot: &Spot<impl Fn(u32) -> bool>) -> usize {
+        // To count them all takes less time than to guess where to look: the
+        // processor compares several at once, and waits for memory once.
+        let lower = self
+            .scores
+            .iter()
+            .map(|score| usize::from(*score < spot.score));
+        let lower: usize = lower.sum();
+        let rest = &self.scores[lower..];
+        if rest.first() != Some(&spot.score) {
+            return lower;
         }
-        let mut right = Leaf::default();
-        if is_last && at == LEAF {
-            // Who inserts in order leaves full leaves behind.
-            right.put(0, score, handle);
-            return Some(right);
-        }
-        right.scores = self.scores.split_off(LEAF / 2);
-        right.handles = self.handles.split_off(LEAF / 2);
-        self.scores.shrink_to(LEAF / 2 + ROOM);
-        self.handles.shrink_to(LEAF / 2 + ROOM);
-        if at <= LEAF / 2 {
-            self.put(at, score, handle);
-        } else {
-            right.put(at - LEAF / 2, score, handle);
-        }
-        Some(right)
+        let equal = rest.partition_point(|score| *score == spot.score);
+        let handles = &self.handles[lower..lower + equal];
+        lower + handles.partition_point(|handle| (spot.is_before)(*handle))
     }
 
-    fn put(&mut self, at: usize, score: f64, handle: u32) {
-        if self.scores.len() == self.scores.capacity() {
+    fn first(&self) -> Option<Entry> {
+        Some((*self.scores.first()?, *self.handles.first()?))
+    }
+
+    fn insert(&mut self, at: usize, (score, handle): Entry) {
+        if self.len() == self.scores.capacity() {
             self.scores.reserve_exact(ROOM);
-        }
-        if self.handles.len() == self.handles.capacity() {
             self.handles.reserve_exact(ROOM);
         }
         self.scores.insert(at, score);
         self.handles.insert(at, handle);
+    }
+
+    fn remove(&mut self, at: usize) -> u32 {
+        self.scores.remove(at);
+        self.handles.remove(at)
+    }
+
+    fn split_off(&mut self, at: usize) -> Block {
+        let behind = Block {
+            scores: self.scores.split_off(at),
+            handles: self.handles.split_off(at),
+        };
+        self.scores.shrink_to(at + ROOM);
+        self.handles.shrink_to(at + ROOM);
+        behind
+    }
+
+    fn append(&mut self, behind: Block) {
+        self.scores.reserve_exact(behind.len() + ROOM);
+        self.handles.reserve_exact(behind.len() + ROOM);
+        self.scores.extend(behind.scores);
+        self.handles.extend(behind.handles);
     }
 
     fn memory(&self) -> usize {
@@ -143,171 +130,254 @@ impl Leaf {
     }
 }
 
-impl Child {
-    fn new(node: Node) -> Child {
-        let count = match &node {
-            Node::Leaf(leaf) => leaf.scores.len() as u32,
-            Node::Inner(children) => children.iter().map(|child| child.count).sum(),
+impl Inner {
+    /// Two nodes, one behind the other.
+    fn of(left: Node, right: Node) -> Inner {
+        let mut inner = Inner::default();
+        inner.insert(0, left);
+        inner.insert(1, right);
+        inner
+    }
+
+    fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Which child holds the last entry before a place: there the search goes
+    /// on.
+    fn find(&self, spot: &Spot<impl Fn(u32) -> bool>) -> usize {
+        self.firsts.find(spot).saturating_sub(1)
+    }
+
+    /// Which child holds the entry of this rank, and its rank there.
+    fn at_rank(&self, mut rank: usize) -> (usize, usize) {
+        for (at, &count) in self.counts.iter().enumerate() {
+            if rank < count as usize {
+                return (at, rank);
+            }
+            rank -= count as usize;
+        }
+        (self.len(), rank)
+    }
+
+    fn insert(&mut self, at: usize, node: Node) {
+        self.firsts.insert(at, node.first().unwrap_or_default());
+        self.counts.insert(at, node.count());
+        self.children.insert(at, node);
+    }
+
+    fn drain(&mut self, range: Range<usize>) {
+        self.firsts.scores.drain(range.clone());
+        self.firsts.handles.drain(range.clone());
+        self.counts.drain(range.clone());
+        self.children.drain(range);
+    }
+
+    fn split_off(&mut self, at: usize) -> Inner {
+        let behind = Inner {
+            firsts: self.firsts.split_off(at),
+            counts: self.counts.split_off(at),
+            children: self.children.split_off(at),
         };
-        let (score, handle) = node.first().unwrap_or_default();
-        Child {
-            score,
-            handle,
-            count,
-            node: Box::new(node),
+        self.children.shrink_to(FANOUT);
+        behind
+    }
+
+    fn append(&mut self, behind: Inner) {
+        self.firsts.append(behind.firsts);
+        self.counts.extend(behind.counts);
+        self.children.extend(behind.children);
+    }
+
+    /// Looks what the first entry of a child is now.
+    fn refresh(&mut self, at: usize) {
+        if let Some((score, handle)) = self.children[at].first() {
+            self.firsts.scores[at] = score;
+            self.firsts.handles[at] = handle;
         }
     }
 
-    /// Looks what is the first entry now.
-    fn refresh(&mut self) {
-        (self.score, self.handle) = self.node.first().unwrap_or_default();
+    /// Removes entries of one child.
+    fn remove_range_of(&mut self, at: usize, range: Range<usize>, each: &mut impl FnMut(u32)) {
+        self.counts[at] -= range.len() as u32;
+        self.children[at].remove_range(range, each);
+        self.refresh(at);
     }
 
-    fn remove_range(&mut self, range: Range<usize>, each: &mut impl FnMut(u32)) {
-        self.count -= range.len() as u32;
-        self.node.remove_range(range, each);
-        self.refresh();
+    /// Removes a child that is empty, and makes one of it and a neighbour if it
+    /// is small and both leave some room for what comes.
+    fn mend(&mut self, at: usize) {
+        let Some(child) = self.children.get(at) else {
+            return;
+        };
+        if self.counts[at] == 0 {
+            return self.drain(at..at + 1);
+        }
+        let (fill, full) = child.fill();
+        if fill > full / 4 {
+            return;
+        }
+        for left in [at.checked_sub(1), Some(at)].into_iter().flatten() {
+            if let [first, second, ..] = &mut self.children[left..]
+                && first.fill().0 + second.fill().0 <= full * 3 / 4
+            {
+                first.append(std::mem::take(second));
+                self.counts[left] += self.counts[left + 1];
+                return self.drain(left + 1..left + 2);
+            }
+        }
     }
 }
 
 impl Node {
-    fn first(&self) -> Option<(f64, u32)> {
+    fn first(&self) -> Option<Entry> {
         match self {
-            Node::Leaf(leaf) => Some((*leaf.scores.first()?, *leaf.handles.first()?)),
-            Node::Inner(children) => {
-                let child = children.first()?;
-                Some((child.score, child.handle))
-            }
+            Node::Leaf(block) => block.first(),
+            Node::Inner(inner) => inner.firsts.first(),
         }
     }
 
-    /// Puts an entry where it belongs; answers what is behind it if that is
-    /// too much for one node. `is_last` if nothing comes behind this node.
+    fn count(&self) -> u32 {
+        match self {
+            Node::Leaf(block) => block.len() as u32,
+            Node::Inner(inner) => inner.counts.iter().sum(),
+        }
+    }
+
+    /// How much it has of what it takes at most.
+    fn fill(&self) -> (usize, usize) {
+        match self {
+            Node::Leaf(block) => (block.len(), LEAF),
+            Node::Inner(inner) => (inner.len(), FANOUT),
+        }
+    }
+
+    /// Puts an entry in its place; answers what is behind it if that is too
+    /// much for one node. `is_last` if nothing comes behind this node.
     fn insert(
         &mut self,
-        entry: (f64, u32),
-        is_before: &impl Fn(f64, u32) -> bool,
+        spot: &Spot<impl Fn(u32) -> bool>,
+        handle: u32,
         is_last: bool,
     ) -> Option<Node> {
-        let children = match self {
-            Node::Leaf(leaf) => return leaf.insert(entry, is_before, is_last).map(Node::Leaf),
-            Node::Inner(children) => children,
+        let inner = match self {
+            Node::Leaf(block) => {
+                let at = block.find(spot);
+                if block.len() < LEAF {
+                    block.insert(at, (spot.score, handle));
+                    return None;
+                }
+                // Who inserts in order leaves full leaves behind.
+                let kept = if is_last && at == LEAF {
+                    LEAF
+                } else {
+                    LEAF / 2
+                };
+                let mut behind = block.split_off(kept);
+                if kept < LEAF && at <= kept {
+                    block.insert(at, (spot.score, handle));
+                } else {
+                    behind.insert(at - kept, (spot.score, handle));
+                }
+                return Some(Node::Leaf(behind));
+            }
+            Node::Inner(inner) => inner,
         };
-        let at = child_for(children, is_before);
-        let is_last = is_last && at + 1 == children.len();
-        let child = &mut children[at];
-        let right = child.node.insert(entry, is_before, is_last);
-        child.count += 1;
-        child.refresh();
-        let right = Child::new(right?);
-        child.count -= right.count;
-        children.insert(at + 1, right);
-        if children.len() <= FANOUT {
+        let at = inner.find(spot);
+        let is_last = is_last && at + 1 == inner.len();
+        let behind = inner.children[at].insert(spot, handle, is_last);
+        inner.counts[at] += 1;
+        inner.refresh(at);
+        let behind = behind?;
+        inner.counts[at] -= behind.count();
+        inner.insert(at + 1, behind);
+        if inner.len() <= FANOUT {
             return None;
         }
         let kept = if is_last { FANOUT } else { FANOUT / 2 };
-        let right = children.split_off(kept);
-        children.shrink_to(FANOUT);
-        Some(Node::Inner(right))
+        Some(Node::Inner(Box::new(inner.split_off(kept))))
     }
 
-    /// Removes the last entry that is before what is looked for.
-    fn remove(&mut self, is_before: &impl Fn(f64, u32) -> bool) -> Option<u32> {
+    /// Removes the last entry before a place.
+    fn remove(&mut self, spot: &Spot<impl Fn(u32) -> bool>) -> Option<u32> {
         match self {
-            Node::Leaf(leaf) => {
-                let at = leaf.partition(is_before).checked_sub(1)?;
-                leaf.scores.remove(at);
-                Some(leaf.handles.remove(at))
+            Node::Leaf(block) => {
+                let at = block.find(spot).checked_sub(1)?;
+                Some(block.remove(at))
             }
-            Node::Inner(children) => {
-                let at = child_for(children, is_before);
-                let child = &mut children[at];
-                let removed = child.node.remove(is_before)?;
-                child.count -= 1;
-                child.refresh();
-                mend(children, at);
+            Node::Inner(inner) => {
+                let at = inner.find(spot);
+                let removed = inner.children[at].remove(spot)?;
+                inner.counts[at] -= 1;
+                inner.refresh(at);
+                inner.mend(at);
                 Some(removed)
             }
         }
     }
 
-    /// Puts another handle into the last entry that is before what is looked
-    /// for.
-    fn replace(&mut self, handle: u32, is_before: &impl Fn(f64, u32) -> bool) {
+    /// Puts another handle into the last entry before a place.
+    fn replace(&mut self, spot: &Spot<impl Fn(u32) -> bool>, handle: u32) {
         match self {
-            Node::Leaf(leaf) => {
-                let last = leaf.partition(is_before).checked_sub(1);
-                if let Some(entry) = last.and_then(|at| leaf.handles.get_mut(at)) {
+            Node::Leaf(block) => {
+                let last = block.find(spot).checked_sub(1);
+                if let Some(entry) = last.and_then(|at| block.handles.get_mut(at)) {
                     *entry = handle;
                 }
             }
-            Node::Inner(children) => {
-                let at = child_for(children, is_before);
-                children[at].node.replace(handle, is_before);
-                children[at].refresh();
+            Node::Inner(inner) => {
+                let at = inner.find(spot);
+                inner.children[at].replace(spot, handle);
+                inner.refresh(at);
             }
         }
     }
 
     /// Removes the entries of these ranks, which are there, and tells of each.
     fn remove_range(&mut self, range: Range<usize>, each: &mut impl FnMut(u32)) {
-        let children = match self {
-            Node::Leaf(leaf) => {
-                leaf.scores.drain(range.clone());
-                leaf.handles.drain(range).for_each(each);
+        let inner = match self {
+            Node::Leaf(block) => {
+                block.scores.drain(range.clone());
+                block.handles.drain(range).for_each(each);
                 return;
             }
-            Node::Inner(children) => children,
+            Node::Inner(inner) => inner,
         };
         let mut left = range.len();
-        let (mut at, offset) = child_at(children, range.start);
+        let (mut at, offset) = inner.at_rank(range.start);
         if offset > 0 {
-            let child = &mut children[at];
-            let count = left.min(child.count as usize - offset);
-            child.remove_range(offset..offset + count, each);
+            let count = left.min(inner.counts[at] as usize - offset);
+            inner.remove_range_of(at, offset..offset + count, each);
             left -= count;
             at += 1;
         }
         let whole = at;
-        while left > 0 && children[at].count as usize <= left {
-            left -= children[at].count as usize;
-            children[at].node.for_each(each);
+        while left > 0 && inner.counts[at] as usize <= left {
+            left -= inner.counts[at] as usize;
+            inner.children[at].for_each(each);
             at += 1;
         }
-        children.drain(whole..at);
+        inner.drain(whole..at);
         if left > 0 {
-            children[whole].remove_range(0..left, each);
+            inner.remove_range_of(whole, 0..left, each);
         }
         // What is left on both sides of the gap may be little.
-        mend(children, whole);
-        mend(children, whole.saturating_sub(1));
+        inner.mend(whole);
+        inner.mend(whole.saturating_sub(1));
     }
 
     fn for_each(&self, each: &mut impl FnMut(u32)) {
         match self {
-            Node::Leaf(leaf) => leaf.handles.iter().for_each(|handle| each(*handle)),
-            Node::Inner(children) => children.iter().for_each(|child| child.node.for_each(each)),
-        }
-    }
-
-    /// How much of what it takes at most it has.
-    fn fill(&self) -> (usize, usize) {
-        match self {
-            Node::Leaf(leaf) => (leaf.scores.len(), LEAF),
-            Node::Inner(children) => (children.len(), FANOUT),
+            Node::Leaf(block) => block.handles.iter().for_each(|handle| each(*handle)),
+            Node::Inner(inner) => inner.children.iter().for_each(|child| child.for_each(each)),
         }
     }
 
     /// Takes all of the node behind it, which is of the same height.
     fn append(&mut self, behind: Node) {
         match (self, behind) {
-            (Node::Leaf(leaf), Node::Leaf(behind)) => {
-                leaf.scores.reserve_exact(behind.scores.len() + ROOM);
-                leaf.scores.extend(behind.scores);
-                leaf.handles.reserve_exact(behind.handles.len() + ROOM);
-                leaf.handles.extend(behind.handles);
-            }
-            (Node::Inner(children), Node::Inner(behind)) => children.extend(behind),
+            (Node::Leaf(block), Node::Leaf(behind)) => block.append(behind),
+            (Node::Inner(inner), Node::Inner(behind)) => inner.append(*behind),
             _ => unreachable!("all leaves are equally deep"),
         }
     }
@@ -315,76 +385,50 @@ impl Node {
     /// Frees a leaf at the end; answers whether anything is left.
     fn shed(&mut self) -> bool {
         match self {
-            Node::Leaf(leaf) => {
-                *leaf = Leaf::default();
+            Node::Leaf(block) => {
+                *block = Block::default();
                 false
             }
-            Node::Inner(children) => {
-                if let Some(last) = children.last_mut()
-                    && !last.node.shed()
+            Node::Inner(inner) => {
+                if let Some(last) = inner.children.last_mut()
+                    && !last.shed()
                 {
-                    children.pop();
+                    inner.children.pop();
                 }
-                !children.is_empty()
+                !inner.children.is_empty()
             }
-        }
-    }
-}
-
-/// Removes a child that is empty, and makes one of it and a neighbour if it is
-/// small and both leave some room for what comes.
-fn mend(children: &mut Vec<Child>, at: usize) {
-    let Some(child) = children.get(at) else {
-        return;
-    };
-    if child.count == 0 {
-        children.remove(at);
-        return;
-    }
-    let (fill, full) = child.node.fill();
-    if fill > full / 4 {
-        return;
-    }
-    for left in [at.checked_sub(1), Some(at)].into_iter().flatten() {
-        if let [first, second, ..] = &mut children[left..]
-            && first.node.fill().0 + second.node.fill().0 <= full * 3 / 4
-        {
-            first.node.append(std::mem::take(&mut *second.node));
-            first.count += second.count;
-            children.remove(left + 1);
-            return;
         }
     }
 }
 
 impl Tree {
     /// How many entries there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Puts an entry behind all those that are before it.
-    pub fn insert(&mut self, score: f64, handle: u32, is_before: impl Fn(f64, u32) -> bool) {
+    /// Puts an entry in its place.
+    pub fn insert(&mut self, spot: Spot<impl Fn(u32) -> bool>, handle: u32) {
         self.len += 1;
-        if let Some(right) = self.root.insert((score, handle), &is_before, true) {
+        if let Some(right) = self.root.insert(&spot, handle, true) {
             let left = std::mem::take(&mut self.root);
-            self.root = Node::Inner(vec![Child::new(left), Child::new(right)]);
+            self.root = Node::Inner(Box::new(Inner::of(left, right)));
         }
     }
 
-    /// Removes the last entry that is before what is looked for; answers its
-    /// handle.
-    pub fn remove(&mut self, is_before: impl Fn(f64, u32) -> bool) -> Option<u32> {
-        let removed = self.root.remove(&is_before)?;
+    /// Removes the last entry before a place; answers its handle.
+    pub fn remove(&mut self, spot: Spot<impl Fn(u32) -> bool>) -> Option<u32> {
+        let removed = self.root.remove(&spot)?;
         self.len -= 1;
         self.lower();
         Some(removed)
     }
 
-    /// Puts another handle into the last entry that is before what is looked
-    /// for: what the old one stood for is found under it now.
-    pub fn replace(&mut self, handle: u32, is_before: impl Fn(f64, u32) -> bool) {
-        self.root.replace(handle, &is_before);
+    /// Puts another handle into the last entry before a place: what the old one
+    /// stood for is found under it now.
+    pub fn replace(&mut self, spot: Spot<impl Fn(u32) -> bool>, handle: u32) {
+        self.root.replace(&spot, handle);
     }
 
     /// Removes the entries of these ranks, as far as they are there, and tells
@@ -400,50 +444,54 @@ impl Tree {
 
     /// Takes away what has one child only, or none.
     fn lower(&mut self) {
-        while let Node::Inner(children) = &mut self.root
-            && children.len() <= 1
+        while let Node::Inner(inner) = &mut self.root
+            && inner.len() <= 1
         {
-            self.root = children.pop().map(|only| *only.node).unwrap_or_default();
+            self.root = inner.children.pop().unwrap_or_default();
         }
     }
 
-    /// How many entries are before what is looked for. They come first.
-    pub fn rank(&self, is_before: impl Fn(f64, u32) -> bool) -> usize {
+    /// How many entries are before a place.
+    pub fn rank(&self, spot: Spot<impl Fn(u32) -> bool>) -> usize {
         let (mut node, mut rank) = (&self.root, 0);
         loop {
             match node {
-                Node::Leaf(leaf) => return rank + leaf.partition(&is_before),
-                Node::Inner(children) => {
-                    let at = child_for(children, &is_before);
-                    let counts = children[..at].iter().map(|child| child.count as usize);
-                    rank += counts.sum::<usize>();
-                    node = &children[at].node;
+                Node::Leaf(block) => return rank + block.find(&spot),
+                Node::Inner(inner) => {
+                    let at = inner.find(&spot);
+                    rank += inner.counts[..at].iter().sum::<u32>() as usize;
+                    node = &inner.children[at];
                 }
             }
         }
     }
 
     /// The leaf with the entry of this rank, and where in it that is.
-    fn leaf_at(&self, rank: usize) -> (&Leaf, usize) {
+    fn leaf_at(&self, rank: usize) -> (&Block, usize) {
         let (mut node, mut rank) = (&self.root, rank);
         loop {
             match node {
-                Node::Leaf(leaf) => return (leaf, rank),
-                Node::Inner(children) => {
-                    let (at, rest) = child_at(children, rank);
-                    (node, rank) = (&children[at].node, rest);
+                Node::Leaf(block) => return (block, rank),
+                Node::Inner(inner) => {
+                    let (at, rest) = inner.at_rank(rank);
+                    (node, rank) = (&inner.children[at], rest);
                 }
             }
         }
     }
 
+    /// The first entry.
+    pub fn first(&self) -> Option<Entry> {
+        self.root.first()
+    }
+
     /// The entry of this rank.
-    pub fn get(&self, rank: usize) -> Option<(f64, u32)> {
+    pub fn get(&self, rank: usize) -> Option<Entry> {
         if rank >= self.len {
             return None;
         }
-        let (leaf, at) = self.leaf_at(rank);
-        Some((leaf.scores[at], leaf.handles[at]))
+        let (block, at) = self.leaf_at(rank);
+        Some((block.scores[at], block.handles[at]))
     }
 
     /// The entries of these ranks, as far as they are there.
@@ -460,12 +508,13 @@ impl Tree {
     /// Bytes of memory held, told from some of many leaves.
     pub fn memory(&self) -> usize {
         const SAMPLE: usize = 16;
-        const FRAME: usize = size_of::<Node>() + size_of::<Child>();
+        // What the parent of a leaf holds of it.
+        const FRAME: usize = size_of::<Node>() + size_of::<Entry>();
         let (mut entries, mut bytes) = (0, 0);
         for rank in (0..self.len).step_by((self.len / SAMPLE).max(1)) {
-            let (leaf, _) = self.leaf_at(rank);
-            entries += leaf.scores.len();
-            bytes += leaf.memory() + FRAME;
+            let (block, _) = self.leaf_at(rank);
+            entries += block.len();
+            bytes += block.memory() + FRAME;
         }
         (bytes as u128 * self.len as u128 / entries.max(1) as u128) as usize
     }
@@ -497,21 +546,21 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(leaf: &'a Leaf, range: Range<usize>) -> Run<'a> {
+    fn new(leaf: &'a Block, range: Range<usize>) -> Run<'a> {
         Run {
             scores: &leaf.scores[range.clone()],
             handles: &leaf.handles[range],
         }
     }
 
-    fn next(&mut self) -> Option<(f64, u32)> {
+    fn next(&mut self) -> Option<Entry> {
         let (&score, scores) = self.scores.split_first()?;
         let (&handle, handles) = self.handles.split_first()?;
         *self = Run { scores, handles };
         Some((score, handle))
     }
 
-    fn next_back(&mut self) -> Option<(f64, u32)> {
+    fn next_back(&mut self) -> Option<Entry> {
         let (&score, scores) = self.scores.split_last()?;
         let (&handle, handles) = self.handles.split_last()?;
         *self = Run { scores, handles };
@@ -531,10 +580,10 @@ pub struct Iter<'a> {
 }
 
 impl Iterator for Iter<'_> {
-    type Item = (f64, u32);
+    type Item = Entry;
 
     #[inline]
-    fn next(&mut self) -> Option<(f64, u32)> {
+    fn next(&mut self) -> Option<Entry> {
         if self.front.scores.is_empty() {
             if self.ranks.is_empty() {
                 return self.back.next();
@@ -555,7 +604,7 @@ impl Iterator for Iter<'_> {
 
 impl DoubleEndedIterator for Iter<'_> {
     #[inline]
-    fn next_back(&mut self) -> Option<(f64, u32)> {
+    fn next_back(&mut self) -> Option<Entry> {
         if self.back.scores.is_empty() {
             if self.ranks.is_empty() {
                 return self.front.next_back();
@@ -577,37 +626,44 @@ mod tests {
 
     use super::*;
 
-    /// What is before an entry, where members are in the order of handles.
-    fn before(score: f64, handle: u32) -> impl Fn(f64, u32) -> bool {
-        move |other, its| (other, its) < (score, handle)
+    /// The place of an entry, where members are in the order of handles.
+    fn before(score: f64, handle: u32) -> Spot<impl Fn(u32) -> bool> {
+        let is_before = move |other| other < handle;
+        Spot { score, is_before }
     }
 
-    /// What is before an entry, and that entry.
-    fn up_to(score: f64, handle: u32) -> impl Fn(f64, u32) -> bool {
-        move |other, its| (other, its) <= (score, handle)
+    /// The place behind an entry.
+    fn behind(score: f64, handle: u32) -> Spot<impl Fn(u32) -> bool> {
+        let is_before = move |other| other <= handle;
+        Spot { score, is_before }
     }
 
     /// Nodes know what is below them, and none is empty.
     fn check(tree: &Tree) {
         fn walk(node: &Node, depth: usize, depths: &mut Vec<usize>) -> usize {
-            match node {
-                Node::Leaf(leaf) => {
-                    assert_eq!(leaf.scores.len(), leaf.handles.len());
-                    assert!(leaf.scores.len() <= LEAF);
+            let inner = match node {
+                Node::Leaf(block) => {
+                    assert_eq!(block.scores.len(), block.handles.len());
+                    assert!(block.len() <= LEAF);
                     depths.push(depth);
-                    leaf.scores.len()
+                    return block.len();
                 }
-                Node::Inner(children) => {
-                    assert!((1..=FANOUT).contains(&children.len()));
-                    for child in children {
-                        let first = Some((child.score, child.handle));
-                        assert_eq!(child.node.first(), first);
-                        let count = walk(&child.node, depth + 1, depths);
-                        assert_eq!(count, child.count as usize);
-                    }
-                    children.iter().map(|child| child.count as usize).sum()
-                }
+                Node::Inner(inner) => inner,
+            };
+            assert!((1..=FANOUT).contains(&inner.len()));
+            let mut sum = 0;
+            for (at, child) in inner.children.iter().enumerate() {
+                let first = (inner.firsts.scores[at], inner.firsts.handles[at]);
+                assert_eq!(child.first(), Some(first));
+                let count = walk(child, depth + 1, depths);
+                assert_eq!(count, inner.counts[at] as usize);
+                sum += count;
             }
+            assert_eq!(
+                (inner.firsts.len(), inner.counts.len()),
+                (inner.len(), inner.len())
+            );
+            sum
         }
         let mut depths = Vec::new();
         assert_eq!(walk(&tree.root, 0, &mut depths), tree.len);
@@ -640,7 +696,7 @@ mod tests {
 
     fn apply(tree: &mut Tree, model: &mut Vec<(f64, u32)>, op: Op, next: &mut u32) {
         let insert = |tree: &mut Tree, model: &mut Vec<(f64, u32)>, score: f64, handle: u32| {
-            tree.insert(score, handle, before(score, handle));
+            tree.insert(before(score, handle), handle);
             let at = model.partition_point(|entry| *entry < (score, handle));
             model.insert(at, (score, handle));
         };
@@ -664,7 +720,7 @@ mod tests {
                 for n in 0..usize::from(count).min(model.len()) {
                     let at = (at.index(model.len()) + n * 31) % model.len();
                     let (score, handle) = model.remove(at);
-                    assert_eq!(tree.remove(up_to(score, handle)), Some(handle));
+                    assert_eq!(tree.remove(behind(score, handle)), Some(handle));
                 }
             }
             Op::Replace(at, count) => {
@@ -673,7 +729,7 @@ mod tests {
                     let (score, handle) = model[at];
                     // All handles that are given are even.
                     model[at].1 = handle | 1;
-                    tree.replace(handle | 1, up_to(score, handle));
+                    tree.replace(behind(score, handle), handle | 1);
                 }
             }
             Op::RemoveRange(at, count) => {
@@ -721,9 +777,9 @@ mod tests {
             for &(score, handle) in model.iter().step_by(53) {
                 let rank = model.partition_point(|entry| *entry < (score, handle));
                 prop_assert_eq!(tree.rank(before(score, handle)), rank);
-                prop_assert_eq!(tree.rank(up_to(score, handle)), rank + 1);
+                prop_assert_eq!(tree.rank(behind(score, handle)), rank + 1);
                 let rank = model.partition_point(|entry| entry.0 < score);
-                prop_assert_eq!(tree.rank(|other, _| other < score), rank);
+                prop_assert_eq!(tree.rank(before(score, 0)), rank);
             }
         }
     }
@@ -731,7 +787,7 @@ mod tests {
     fn ascending(count: u32) -> Tree {
         let mut tree = Tree::default();
         for n in 0..count {
-            tree.insert(f64::from(n), n, |_, _| true);
+            tree.insert(behind(f64::from(n), n), n);
         }
         tree
     }
@@ -752,7 +808,7 @@ mod tests {
         let mut tree = Tree::default();
         for n in 0..count {
             let score = rng.f64();
-            tree.insert(score, n, before(score, n));
+            tree.insert(before(score, n), n);
         }
         check(&tree);
         let per_entry = tree.memory() as f64 / f64::from(count);
@@ -786,14 +842,16 @@ mod tests {
     #[test]
     fn nothing_is_found_in_an_empty_one() {
         let mut tree = Tree::default();
-        assert_eq!(tree.remove(|_, _| true), None);
-        assert_eq!(tree.rank(|_, _| true), 0);
+        assert_eq!(tree.remove(behind(1.0, 1)), None);
+        assert_eq!(tree.rank(behind(1.0, 1)), 0);
+        assert_eq!(tree.first(), None);
         assert_eq!(tree.get(0), None);
         assert_eq!(tree.range(0..10).next(), None);
-        tree.insert(1.0, 1, |_, _| true);
-        assert_eq!(tree.remove(|_, _| false), None);
+        tree.insert(behind(1.0, 1), 1);
+        assert_eq!(tree.first(), Some((1.0, 1)));
+        assert_eq!(tree.remove(before(1.0, 1)), None);
         assert_eq!(tree.len(), 1);
-        assert_eq!(tree.remove(|_, _| true), Some(1));
+        assert_eq!(tree.remove(behind(1.0, 1)), Some(1));
         assert_eq!((tree.len(), tree.memory()), (0, 0));
     }
 }
