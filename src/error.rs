@@ -149,7 +149,7 @@ texts! {
     NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
     NO_LISTPACK = "ERR Not a listpack encoded object.";
     RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
-    NOTHING_TO_RELOAD = "ERR DEBUG RELOAD needs snapshots, and this server writes none: it keeps its data in memory only.";
+    NOTHING_TO_RELOAD = "ERR DEBUG RELOAD NOSAVE needs a snapshot, and this server writes none: it keeps its data in memory only.";
     NO_AOF_TO_LOAD = "ERR DEBUG LOADAOF needs an append-only file, and this server writes none: it keeps its data in memory only.";
 }
 

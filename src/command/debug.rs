@@ -7,9 +7,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::db::{Database, Db, Digest, Encoding, Expiry, Handle};
+use crate::db::{Database, Db, Digest, Encoding, Expiry, Handle, value};
 use crate::error::{Error, Result};
-use crate::rdb::Writer;
+use crate::rdb::{self, Reader, Writer};
 use crate::resp::Reply;
 use crate::server::Server;
 use crate::table::vocabulary::{ADMIN, SERVER};
@@ -42,7 +42,7 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         (b"object", 1 | 2) => return object(context, args, reply),
         (b"protocol", 1) => return protocol(args, reply),
         (b"populate", 1..=3) => populate(context, args)?,
-        (b"reload", _) => return Err(reload(args)),
+        (b"reload", _) => reload(context, args)?,
         (b"loadaof", _) => return Err(Error::NO_AOF_TO_LOAD),
         (b"error", 1) => return Err(Error::quoting("", args.next()?, "")),
         (b"help", 0) => {
@@ -115,8 +115,9 @@ const HELP: &[&str] = &[
     "    attrib, push, verbatim, true, false.",
     "QUICKLIST-PACKED-THRESHOLD <bytes>",
     "    Does nothing: elements of any size are packed.",
-    "RELOAD [<option> ...]",
-    "    Answers an error: there are no snapshots.",
+    "RELOAD [MERGE] [NOFLUSH]",
+    "    Writes every value as a snapshot would have it, and reads it back. With NOSAVE it answers",
+    "    an error: there is no snapshot.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
     "REPLYBUFFER RESIZING <0|1>",
     "    Do nothing: buffers follow what is written.",
@@ -278,19 +279,33 @@ fn listpack(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>
     Ok(())
 }
 
-/// Why there is no reloading.
-fn reload(args: Args<'_>) -> Error {
-    const OPTIONS: [&[u8]; 3] = [b"merge", b"noflush", b"nosave"];
-    let is_option = |word: &[u8]| {
-        OPTIONS
-            .iter()
-            .any(|option| option.eq_ignore_ascii_case(word))
-    };
-    if args.rest().all(is_option) {
-        Error::NOTHING_TO_RELOAD
-    } else {
-        Error::RELOAD_OPTION
+/// Writes every value as a snapshot would have it, and reads it back. There is
+/// no snapshot that could be loaded instead.
+fn reload(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
+    let mut saves = true;
+    while args.remaining() > 0 {
+        if args.keyword("nosave") {
+            saves = false;
+        } else if !args.keyword("merge") && !args.keyword("noflush") {
+            return Err(Error::RELOAD_OPTION);
+        }
     }
+    if !saves {
+        return Err(Error::NOTHING_TO_RELOAD);
+    }
+    let mut db = context.db();
+    let limits = *db.limits();
+    for index in 0..db.database_count() {
+        db.select(index).reload(|value| {
+            let mut output = Writer::default();
+            value.serialize(&mut output);
+            let payload = output.seal();
+            let serialized = rdb::open(&payload).ok_or(Error::PAYLOAD)?;
+            let mut input = Reader::new(serialized, limits.string);
+            value::read(&mut input, &limits).map_err(|_| Error::DATA_FORMAT)
+        })?;
+    }
+    Ok(())
 }
 
 /// A value of each type that the protocol has.
@@ -457,7 +472,7 @@ mod tests {
     fn what_cannot_be_loaded_says_what_is_missing() {
         let mut client = permitted();
         let (reload, load) = (Error::NOTHING_TO_RELOAD, Error::NO_AOF_TO_LOAD);
-        for line in ["DEBUG RELOAD", "DEBUG RELOAD nosave NOFLUSH MERGE"] {
+        for line in ["DEBUG RELOAD NOSAVE", "DEBUG RELOAD nosave NOFLUSH MERGE"] {
             assert_eq!(client.line(line), format!("-{reload}"));
         }
         assert_eq!(client.line("DEBUG LOADAOF"), format!("-{load}"));

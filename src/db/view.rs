@@ -700,6 +700,25 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// Stores what `read` makes of each value of this database in its place, as
+    /// if a snapshot had been loaded: those who watch a key hear of it, and
+    /// nobody else.
+    pub fn reload(&mut self, read: impl Fn(ValueRef<'_>) -> Result<Value>) -> Result<()> {
+        let database = self.database();
+        let keys: Vec<Box<[u8]>> = database.iter().map(|at| database.key(at).into()).collect();
+        for key in keys {
+            if let Some(handle) = self.peek(&key) {
+                let value = read(self.database().value(handle))?;
+                let expires_at = self.database().expires_at(handle);
+                let (found, encoding) = (Some(handle), Encoding::Natural);
+                let stored = self.store_value(&key, found, value, encoding, expires_at);
+                stored.map_err(|_| Error::OUT_OF_MEMORY)?;
+                self.changed(&key, 0);
+            }
+        }
+        Ok(())
+    }
+
     /// Moves what a key has to the key `to` of the database `index`.
     fn transfer(&mut self, from: &[u8], handle: Handle, index: usize, to: &[u8]) -> Result<()> {
         let expires_at = self.database().expires_at(handle);

@@ -23,11 +23,6 @@ pub trait Held {
     /// The name that OBJECT ENCODING answers.
     fn encoding_name(&self) -> &'static str;
 
-    /// How many entries the hash table has that holds it, if one does.
-    fn table_len(&self) -> Option<usize> {
-        None
-    }
-
     /// Writes it in the format of DUMP.
     fn serialize(&self, output: &mut Writer);
 

@@ -31,6 +31,7 @@ use bytes::Bytes;
 
 use super::digest::Digest;
 use super::limits::Limits;
+use super::memory::members::Members;
 use crate::error::{Error, Result};
 use crate::rdb::{Reader, Type, Writer};
 
@@ -252,7 +253,10 @@ impl<'a> ValueRef<'a> {
 
     /// How many entries the hash table has that holds it, if one does.
     pub fn table_len(self) -> Option<usize> {
-        self.ask(|held| held.table_len())
+        match self {
+            ValueRef::Inline(..) => None,
+            ValueRef::Value(value) => value.stored().members().map(Members::len),
+        }
     }
 
     /// Writes it in the format of DUMP.

@@ -449,13 +449,6 @@ impl Held for ZsetRef<'_> {
         }
     }
 
-    fn table_len(&self) -> Option<usize> {
-        match self {
-            ZsetRef::Packed(_) => None,
-            ZsetRef::Table(table) => Some(table.len()),
-        }
-    }
-
     fn serialize(&self, output: &mut Writer) {
         if let ZsetRef::Packed(bytes) = self
             && bytes.len() <= PACKED_MAX
@@ -496,10 +489,6 @@ impl Held for Zset {
 
     fn encoding_name(&self) -> &'static str {
         self.view().encoding_name()
-    }
-
-    fn table_len(&self) -> Option<usize> {
-        self.view().table_len()
     }
 
     fn serialize(&self, output: &mut Writer) {
