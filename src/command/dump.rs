@@ -435,6 +435,40 @@ mod tests {
     }
 
     #[test]
+    fn fields_keep_their_times_in_the_version_that_knows_them() {
+        let mut data = Data::new();
+        for fields in [3, 1000] {
+            let rest: String = (3..fields).map(|n| format!(" f{n} v")).collect();
+            data.given(&["DEL k", &format!("HSET k a 1 b 2 c 3{rest}")]);
+            data.given(&["HPEXPIRE k 5000 FIELDS 1 a", "HPEXPIRE k 9000 FIELDS 1 b"]);
+            let payload = dumped(&mut data, "k").unwrap();
+            let version = &payload[payload.len() - 10..][..2];
+            assert_eq!(
+                (payload[0], version),
+                (Type::HashTimes2 as u8, &[12, 0][..])
+            );
+            assert_eq!(restored(&mut data, "r", &payload), "+OK");
+            assert_eq!(digest(&mut data, "r"), digest(&mut data, "k"));
+            assert_eq!(data.run("HPTTL r FIELDS 3 a b c"), "*3 :5000 :9000 :-1");
+            data.now += 6000;
+            assert_eq!(data.run("HMGET r a b c"), "*3 $-1 $1 2 $1 3");
+            // One whose time has come goes along, and is not there.
+            let payload = dumped(&mut data, "k").unwrap();
+            assert_eq!(restored(&mut data, "s", &payload), "+OK");
+            assert_eq!(data.run("HLEN s"), format!(":{}", fields - 1));
+        }
+        // Where none is left, any server can read it.
+        data.given(&[
+            "DEL k",
+            "HSET k a 1",
+            "HEXPIRE k 9 FIELDS 1 a",
+            "HPERSIST k FIELDS 1 a",
+        ]);
+        let payload = dumped(&mut data, "k").unwrap();
+        assert_eq!(payload[0], Type::HashListpack as u8);
+    }
+
+    #[test]
     fn what_is_full_restores_nothing_and_keeps_what_was_there() {
         let mut data = Data::new();
         data.given(&["SET k v"]);
