@@ -329,22 +329,10 @@ enum Change {
     To(i64),
 }
 
-/// A word such as EX, behind which a time stands.
-fn unit(args: &mut Args<'_>) -> Option<Unit> {
-    const WORDS: [(&str, Unit); 4] = [
-        ("EX", Unit::Seconds),
-        ("PX", Unit::Milliseconds),
-        ("EXAT", Unit::UnixSeconds),
-        ("PXAT", Unit::UnixMilliseconds),
-    ];
-    let given = WORDS.iter().find(|(word, _)| args.keyword(word));
-    given.map(|&(_, unit)| unit)
-}
-
 fn hgetex(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let (key, now) = (args.next()?, db.now);
     let found = lookup(db, key)?;
-    let change = match unit(&mut args) {
+    let change = match Unit::take(&mut args) {
         Some(unit) => Change::To(time(&mut args, unit, now)?),
         None if args.keyword("persist") => Change::Persist,
         None => Change::None,
@@ -411,7 +399,7 @@ impl SetOptions {
                 options.require(true)?;
             } else if args.keyword("keepttl") {
                 options.give(|| Ok(NewTime::Keep))?;
-            } else if let Some(unit) = unit(args) {
+            } else if let Some(unit) = Unit::take(args) {
                 options.give(|| time(args, unit, now).map(NewTime::To))?;
             } else {
                 return Err(Error::quoting("ERR unknown argument: ", word, ""));

@@ -18,6 +18,12 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// Takes a word such as EX, behind which a number stands.
+    pub fn take(args: &mut Args<'_>) -> Option<Unit> {
+        let given = WORDS.iter().find(|(word, _)| args.keyword(word));
+        given.map(|&(_, unit)| unit)
+    }
+
     /// The time that a number tells `now`, both in milliseconds since 1970, if
     /// there is such a time.
     pub fn point(self, number: i64, now: i64) -> Option<i64> {
@@ -63,8 +69,7 @@ impl<'a> Lifetime<'a> {
     /// Takes a word and its number. Another word than that of an `earlier`
     /// lifetime contradicts it.
     pub fn parse(args: &mut Args<'a>, earlier: Option<Lifetime<'a>>) -> Result<Lifetime<'a>> {
-        let given = WORDS.iter().find(|(word, _)| args.keyword(word));
-        let &(_, unit) = given.ok_or(Error::SYNTAX)?;
+        let unit = Unit::take(args).ok_or(Error::SYNTAX)?;
         if earlier.is_some_and(|earlier| earlier.unit != unit) {
             return Err(Error::SYNTAX);
         }
