@@ -34,12 +34,12 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Default, Debug)]
 pub struct Index {
     /// For each prefix of `depth` bits the segment that holds it.
-    directory: Vec<u32>,
-    depth: u32,
+    directory: Box<[u32]>,
     segments: Vec<Segment>,
+    depth: u32,
     /// How many segments need all bits of the directory.
-    deepest: usize,
-    len: usize,
+    deepest: u32,
+    len: u32,
 }
 
 /// The entries whose hashes share their first bits. A hash has a bucket at
@@ -244,7 +244,7 @@ impl Segment {
 impl Index {
     /// How many handles there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether there is none.
@@ -277,7 +277,9 @@ impl Index {
     pub fn insert(&mut self, hash: u32, handle: u32) {
         debug_assert_ne!(handle, NONE);
         if self.directory.is_empty() {
-            self.directory.push(0);
+            self.directory = Box::new([0]);
+            // A vector would begin with room for four.
+            self.segments.reserve_exact(1);
             self.segments.push(Segment::new(0, 0, 1));
             self.deepest = 1;
         }
@@ -414,7 +416,7 @@ impl Index {
             self.directory = self.directory.iter().copied().step_by(2).collect();
             self.depth -= 1;
             let depths = self.segments.iter().map(|segment| segment.depth);
-            self.deepest = depths.filter(|&depth| depth == self.depth).count();
+            self.deepest = depths.filter(|&depth| depth == self.depth).count() as u32;
         }
     }
 
@@ -500,7 +502,7 @@ impl Index {
     pub fn memory(&self) -> usize {
         let buckets: usize = self.segments.iter().map(|s| s.buckets.len()).sum();
         buckets * size_of::<Bucket>()
-            + self.directory.capacity() * 4
+            + size_of_val(&*self.directory)
             + self.segments.capacity() * size_of::<Segment>()
     }
 }

@@ -108,6 +108,10 @@ impl<T> Places<T> {
     fn open_chunk(&mut self) -> usize {
         self.open.first().unwrap_or_else(|| {
             let chunk = self.chunks.len();
+            if chunk == 0 {
+                // A vector would begin with room for four.
+                self.chunks.reserve_exact(1);
+            }
             self.chunks.push(Chunk::EMPTY);
             self.open.insert(chunk);
             chunk
