@@ -14,26 +14,47 @@ use super::places::Places;
 use super::slots::{Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
 
 /// Records by name.
-#[derive(Clone, Default, Debug)]
+///
+/// Many are small: one of a few records takes some four hundred bytes more than
+/// they have.
+#[derive(Clone, Debug)]
 pub struct Members {
     index: Index,
     slots: Slots,
-    /// Records too long for a slot.
-    long: Places<Box<[u8]>>,
-    /// How far [`gather`](Self::gather) has come, where it has begun.
-    gathering: Option<u64>,
-    /// How many records have been removed since it went on.
-    removed: usize,
+    /// Few have any.
+    long: Option<Box<Long>>,
+    /// How far [`gather`](Self::gather) has come, 0 where it has not begun.
+    gathering: u32,
+    /// How many records have been removed or replaced since it went on.
+    removed: u32,
     /// Keyed at random, so that nobody can choose names that collide.
     hasher: foldhash::fast::RandomState,
 }
+
+/// Records too long for a slot.
+#[derive(Clone, Default, Debug)]
+struct Long {
+    records: Places<Box<[u8]>>,
+    /// How long they are together.
+    bytes: usize,
+}
+
+/// The first slots of each size, that of a short record or two.
+const FIRST_SLOTS: usize = 64;
+
+/// It takes well below a millisecond to build a table of so many bytes anew,
+/// and of so many records.
+const REBUILT_MAX: usize = 256 * 1024;
+const REBUILT_RECORDS: usize = 4096;
+/// It is worth that if so much is gained.
+const REBUILT_FOR: usize = 4 * 1024;
 
 /// Begins a slot that holds the number of a long record. No length is written
 /// like this: it would be 0, with a digit too many.
 const LONG: [u8; 2] = [0x80, 0];
 
 /// So many removals are worth a look at how scattered the records are.
-const GATHER_AFTER: usize = 64;
+const GATHER_AFTER: u32 = 64;
 /// How many records are looked at then: all of them, long before the next
 /// quarter has been removed.
 const GATHERED: usize = 256;
@@ -72,6 +93,19 @@ fn write(out: &mut [u8], name: &[u8], rest: &[u8]) {
     let (for_name, out) = out.split_at_mut(name.len());
     for_name.copy_from_slice(name);
     out[..rest.len()].copy_from_slice(rest);
+}
+
+impl Default for Members {
+    fn default() -> Members {
+        Members {
+            index: Index::default(),
+            slots: Slots::with_first_page(FIRST_SLOTS),
+            long: None,
+            gathering: 0,
+            removed: 0,
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
 }
 
 impl Members {
@@ -120,9 +154,9 @@ impl Members {
     #[inline]
     pub fn record(&self, at: u32) -> (&[u8], &[u8]) {
         let slot = self.slots.get(at);
-        match long_number(slot) {
-            Some(number) => split(&self.long[number]),
-            None => split(slot),
+        match (long_number(slot), &self.long) {
+            (Some(number), Some(long)) => split(&long.records[number]),
+            _ => split(slot),
         }
     }
 
@@ -131,9 +165,9 @@ impl Members {
         let (name, rest) = self.record(at);
         let start = len_of(name, rest) - rest.len();
         let end = start + rest.len();
-        match long_number(self.slots.get(at)) {
-            Some(number) => &mut self.long[number][start..end],
-            None => &mut self.slots.get_mut(at)[start..end],
+        match (long_number(self.slots.get(at)), &mut self.long) {
+            (Some(number), Some(long)) => &mut long.records[number][start..end],
+            _ => &mut self.slots.get_mut(at)[start..end],
         }
     }
 
@@ -149,7 +183,7 @@ impl Members {
     }
 
     /// Has something else go with a name, and answers where the record is from
-    /// now on.
+    /// now on. What it takes less can be [gathered](Self::gather) afterwards.
     ///
     /// # Errors
     ///
@@ -163,6 +197,7 @@ impl Members {
         let new = self.store(&name, rest)?;
         self.free(at);
         self.index.replace(self.hash(&name), at, new);
+        self.removed = self.removed.saturating_add(1);
         Ok(new)
     }
 
@@ -170,15 +205,22 @@ impl Members {
     pub fn remove(&mut self, at: u32) {
         self.index.remove(self.hash(self.name(at)), at);
         self.free(at);
-        self.removed += 1;
+        self.removed = self.removed.saturating_add(1);
         if self.is_empty() {
             *self = Members::default();
         }
     }
 
-    /// After removals: moves some records into slots in front of theirs if
-    /// little of the pages is in use, so that those behind become empty and go
-    /// back to the system. Tells `moved` where a record was and where it is.
+    /// To be called after each removal and each [`set_rest`](Self::set_rest):
+    /// moves some records into slots in front of theirs if little of the pages
+    /// is in use, so that those behind become empty and go back to the system.
+    /// Tells `moved` where a record was and where it is. That may be the record
+    /// that has just been set.
+    ///
+    /// It leaves a page or two of each size, of which [`is_wasteful`] tells
+    /// when they are worth something.
+    ///
+    /// [`is_wasteful`]: Self::is_wasteful
     #[inline]
     pub fn gather(&mut self, moved: impl FnMut(&Members, u32, u32)) {
         if self.removed >= GATHER_AFTER {
@@ -188,13 +230,12 @@ impl Members {
 
     fn gather_some(&mut self, mut moved: impl FnMut(&Members, u32, u32)) {
         self.removed = 0;
-        if self.gathering.is_none() && !self.slots.are_scattered() {
+        if self.gathering == 0 && !self.slots.are_scattered() {
             return;
         }
         let mut found = Vec::with_capacity(GATHERED);
-        let cursor = self.gathering.unwrap_or(0);
-        let next = self.scan(cursor, GATHERED, |at| found.push(at));
-        self.gathering = Some(next).filter(|&next| next != 0);
+        let next = self.scan(self.gathering.into(), GATHERED, |at| found.push(at));
+        self.gathering = u32::try_from(next).expect("a cursor is a hash");
         for at in found {
             if let Some(new) = self.slots.allocate_before(at) {
                 let hash = self.hash(self.name(at));
@@ -205,6 +246,16 @@ impl Members {
                 moved(self, at, new);
             }
         }
+    }
+
+    /// Whether little is in use and several times that is held, so that it is
+    /// worth to build another one of the records, which takes little time, and
+    /// to drop this one. What has just been built is never wasteful.
+    pub fn is_wasteful(&self) -> bool {
+        let long = self.long.as_ref().map_or(0, |long| long.bytes);
+        let (used, held) = (self.slots.used() + long, self.slots.held() + long);
+        let is_small = used <= REBUILT_MAX && self.len() <= REBUILT_RECORDS;
+        is_small && held > (4 * used).max(used + REBUILT_FOR)
     }
 
     /// Writes a record into a slot of its own.
@@ -218,7 +269,9 @@ impl Members {
         let at = self.slots.allocate(LONG_LEN)?;
         let mut record = vec![0; len].into_boxed_slice();
         write(&mut record, name, rest);
-        let number = self.long.insert(record);
+        let long = self.long.get_or_insert_default();
+        let number = long.records.insert(record);
+        long.bytes += len;
         let slot = self.slots.get_mut(at);
         slot[..LONG.len()].copy_from_slice(&LONG);
         slot[LONG.len()..LONG_LEN].copy_from_slice(&number.to_le_bytes());
@@ -226,8 +279,11 @@ impl Members {
     }
 
     fn free(&mut self, at: u32) {
-        if let Some(number) = long_number(self.slots.get(at)) {
-            self.long.remove(number);
+        if let (Some(number), Some(long)) = (long_number(self.slots.get(at)), &mut self.long) {
+            long.bytes -= long.records.remove(number).len();
+            if long.records.len() == 0 {
+                self.long = None;
+            }
         }
         self.slots.free(at);
     }
@@ -250,23 +306,25 @@ impl Members {
         self.index.iter()
     }
 
-    /// Bytes of memory held; the long records are told from some.
+    /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let long = self.long.sample(|record| record.len());
-        self.index.memory() + self.slots.memory() + self.long.memory() + long
+        let memory = |long: &Long| size_of::<Long>() + long.records.memory() + long.bytes;
+        let long = self.long.as_deref().map_or(0, memory);
+        self.index.memory() + self.slots.memory() + long
     }
 
     /// In how many pieces it is held: that is what it takes to free it.
     pub fn pieces(&self) -> usize {
-        (self.index.memory() + self.slots.memory()) / PIECE + self.long.len() + 1
+        let long = self.long.as_ref().map_or(0, |long| long.records.len());
+        (self.index.memory() + self.slots.memory()) / PIECE + long + 1
     }
 
     /// Frees some of the pieces, as many as `budget` has left; answers whether
     /// the rest goes at once. Nothing else is done with it from then on.
     pub fn free_some(&mut self, budget: &mut usize) -> bool {
         while *budget > 0 {
-            let freed = self.long.pop().is_some();
-            if freed {
+            let long = self.long.as_mut().and_then(|long| long.records.pop());
+            if long.is_some() {
                 *budget -= 1;
             } else if self.slots.free_page() || self.index.free_segment() {
                 *budget = budget.saturating_sub(PAGE_PIECES);
@@ -357,6 +415,106 @@ mod tests {
         assert!(places.iter().all(|(&at, name)| members.name(at) == *name));
         let memory = members.memory();
         assert!(memory < full / 15, "{memory} of {full}");
+    }
+
+    /// So many records, and how many bytes their names have together.
+    fn mixed(records: usize, lens: std::ops::Range<usize>) -> (Members, usize) {
+        let mut rng = fastrand::Rng::with_seed(8);
+        let (mut members, mut bytes) = (Members::default(), 0);
+        for n in 0..records {
+            let len = rng.usize(lens.clone());
+            let name = format!("{n:0len$}");
+            members.insert(name.as_bytes(), b"").unwrap();
+            bytes += name.len();
+        }
+        (members, bytes)
+    }
+
+    fn rebuilt(members: &Members) -> Members {
+        let mut rebuilt = Members::default();
+        for at in members.iter() {
+            let (name, rest) = members.record(at);
+            rebuilt.insert(name, rest).unwrap();
+        }
+        rebuilt
+    }
+
+    #[test]
+    fn a_table_of_any_size_takes_little_more_than_its_records() {
+        let mut one = Members::default();
+        one.insert(b"data", &[b'x'; 100]).unwrap();
+        let memory = one.memory() + size_of::<Members>();
+        assert!(memory <= 450, "{memory} bytes");
+        let sizes = [(1, 400), (10, 1_200), (130, 5_000), (1_000, 10_000)];
+        for (records, most) in sizes.into_iter().chain([(100_000, 500_000)]) {
+            for lens in [6..7, 8..60, 5..204] {
+                let (members, bytes) = mixed(records, lens.clone());
+                let memory = members.memory() + size_of::<Members>();
+                // Slots are larger than names, and the index has its share.
+                let expected = bytes * 3 / 2 + records * 20 + most;
+                assert!(
+                    memory < expected,
+                    "{records} of {lens:?}: {memory} for {bytes}"
+                );
+                assert!(!members.is_wasteful(), "{records} of {lens:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_has_shrunk_is_wasteful_until_it_is_built_anew() {
+        let mut rng = fastrand::Rng::with_seed(9);
+        let (mut members, _) = mixed(100_000, 5..204);
+        for left in [3_000, 1_000, 100, 10, 1] {
+            while members.len() > left {
+                let at = members.random(|n| rng.usize(..n)).unwrap();
+                members.remove(at);
+                members.gather(|_, _, _| {});
+            }
+            let rebuilt = rebuilt(&members);
+            assert!(!rebuilt.is_wasteful());
+            let (held, needed) = (members.slots.memory(), rebuilt.slots.memory());
+            if members.is_wasteful() {
+                assert!(held > needed * 2, "{left}: {held} for {needed}");
+            } else {
+                assert!(held < needed * 4 + 8 * 1024, "{left}: {held} for {needed}");
+            }
+            if left <= 1_000 {
+                assert!(members.is_wasteful(), "{left}: {held} for {needed}");
+            }
+        }
+        members = rebuilt(&members);
+        members.insert(b"long", &[0; 300_000]).unwrap();
+        assert!(!members.is_wasteful() && members.memory() > 300_000);
+    }
+
+    #[test]
+    fn what_values_that_were_overwritten_took_is_given_back() {
+        let mut members = Members::default();
+        let names: Vec<String> = (0..20_000).map(|n| format!("field:{n}")).collect();
+        for name in &names {
+            members.insert(name.as_bytes(), &[0; 1000]).unwrap();
+        }
+        let full = members.memory();
+        // Of those of each page some stay for long.
+        for at in (0..10).flat_map(|n| (n..names.len()).step_by(10)) {
+            if at % 10 == 9 {
+                continue;
+            }
+            let at = members.find(names[at].as_bytes()).unwrap();
+            members.set_rest(at, b"short").unwrap();
+            members.gather(|_, _, _| {});
+        }
+        for _ in 0..names.len() {
+            let at = members.find(names[0].as_bytes()).unwrap();
+            let len = 5 + usize::from(members.rest(at).len() == 5) * 20;
+            members.set_rest(at, &vec![0; len]).unwrap();
+            members.gather(|_, _, _| {});
+        }
+        let memory = members.memory();
+        assert!(memory < full / 2, "{memory} of {full}");
+        // It does not go on for ever.
+        assert!(members.gathering == 0 && !members.slots.are_scattered());
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub const SLOT_MAX: usize = 4096;
 /// Pages are this large once a size is used much; the first ones are smaller,
 /// so that a broker with a few keys stays small.
 const PAGE_MAX: usize = 64 * 1024;
-const PAGE_MIN: usize = 4 * 1024;
+/// The first pages of a table of which there are few.
+const FIRST_PAGE: usize = 4 * 1024;
 
 /// A handle is a page's number and, in the low bits, the slot within it: a
 /// page of the smallest slots has 4096.
@@ -28,8 +29,16 @@ const PAGES_MAX: usize = (1 << (32 - SLOT_BITS)) - 1;
 const FINE_MAX: usize = 256;
 const SIZE_MIN: usize = 16;
 
+/// How many sizes there are: the class of a size is its number.
+const CLASSES: usize = (FINE_MAX - SIZE_MIN) / 8 + 1 + (SLOT_MAX.ilog2() - 8) as usize * 8;
+/// So many are found without a table.
+const FEW: usize = 4;
+/// The place of a size that has not been used.
+const NOWHERE: u8 = u8::MAX;
+
 /// No slot: the end of a list of free slots.
 const NONE: u16 = u16::MAX;
+const NO_PAGE: u32 = u32::MAX;
 
 /// Allocators take about as long for a piece of this size as for a small one.
 pub const PIECE: usize = 8 * 1024;
@@ -47,34 +56,38 @@ pub struct Slots {
     pages: Vec<Page>,
     /// Numbers of pages that were given back and can be used again.
     unused: Numbers,
-    /// For each size the pages that have a free slot. The first one is used
-    /// first, so that what is left after a burst gathers at the front.
-    open: Vec<Numbers>,
-    /// For each size how many pages it has.
-    pages_of_size: Vec<u32>,
-    /// How many sizes have a page.
-    sizes: usize,
+    /// The sizes that have been used, in the order in which they were.
+    sizes: Vec<Size>,
+    /// For each class where its size stands among these. As long as they are
+    /// [`FEW`], they are looked through instead.
+    places: Option<Box<[u8; CLASSES]>>,
     /// Bytes of all pages.
     memory: usize,
     /// Bytes of the slots that are in use.
     used: usize,
     /// How many pages there may be.
-    pages_max: usize,
+    pages_max: u32,
+    /// How long the first pages of each size are, if a slot fits into that.
+    first_page: u32,
 }
 
 impl Default for Slots {
     fn default() -> Slots {
-        Slots {
-            pages: Vec::new(),
-            unused: Numbers::default(),
-            open: Vec::new(),
-            pages_of_size: Vec::new(),
-            sizes: 0,
-            memory: 0,
-            used: 0,
-            pages_max: PAGES_MAX,
-        }
+        Slots::with_first_page(FIRST_PAGE)
     }
+}
+
+/// What the pages with slots of one size have in common.
+#[derive(Clone, Debug)]
+struct Size {
+    /// The pages that have a free slot. The first one is used first, so that
+    /// what is left after a burst gathers at the front.
+    open: Numbers,
+    /// Bytes of its pages.
+    memory: usize,
+    /// The page of which no slot is in use: one at most is kept.
+    empty: u32,
+    class: u8,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,6 +105,10 @@ struct Page {
 impl Page {
     fn is_full(&self) -> bool {
         self.used as usize * self.slot_len as usize == self.bytes.len()
+    }
+
+    fn is_half_free(&self) -> bool {
+        self.used as usize * self.slot_len as usize <= self.bytes.len() / 2
     }
 
     #[inline]
@@ -148,19 +165,34 @@ fn split(handle: u32) -> (usize, usize) {
 }
 
 impl Slots {
+    /// No slots yet, and of each size at first only as many at once as fit into
+    /// `first_page` bytes, but one at least.
+    pub fn with_first_page(first_page: usize) -> Slots {
+        Slots {
+            pages: Vec::new(),
+            unused: Numbers::default(),
+            sizes: Vec::new(),
+            places: None,
+            memory: 0,
+            used: 0,
+            pages_max: PAGES_MAX as u32,
+            first_page: first_page as u32,
+        }
+    }
+
     /// A slot of at least `len` bytes, which may hold anything. The handles
     /// are used up at 64 GiB.
     ///
     /// `len` is at most [`SLOT_MAX`].
     pub fn allocate(&mut self, len: usize) -> Result<u32, Full> {
         let class = class(len);
-        if self.open.len() <= class {
-            self.open.resize_with(class + 1, Numbers::default);
-            self.pages_of_size.resize(class + 1, 0);
-        }
-        let number = match self.open[class].first() {
+        let at = match self.place(class) {
+            Some(at) => at,
+            None => self.add_size(class),
+        };
+        let number = match self.sizes[at].open.first() {
             Some(number) => number,
-            None => self.add_page(class)?,
+            None => self.add_page(at)?,
         };
         let page = &mut self.pages[number];
         let slot = match page.free {
@@ -174,17 +206,63 @@ impl Slots {
                 slot
             }
         };
+        let size = &mut self.sizes[at];
+        if page.used == 0 {
+            size.empty = NO_PAGE;
+        }
         page.used += 1;
         self.used += page.slot_len as usize;
         if page.is_full() {
-            self.open[class].remove(number);
+            size.open.remove(number);
         }
         Ok((number as u32) << SLOT_BITS | u32::from(slot))
     }
 
+    /// Where the size of a class stands among those that have been used.
+    #[inline]
+    fn place(&self, class: usize) -> Option<usize> {
+        match &self.places {
+            Some(places) => Some(places[class])
+                .filter(|&place| place != NOWHERE)
+                .map(usize::from),
+            None => {
+                let is_it = |size: &Size| usize::from(size.class) == class;
+                self.sizes.iter().position(is_it)
+            }
+        }
+    }
+
+    /// Where the size of a page's slots stands.
+    #[inline]
+    fn size_of(&self, page: usize) -> usize {
+        let place = self.place(class(self.pages[page].slot_len as usize));
+        place.expect("the size of a page has been used")
+    }
+
+    #[cold]
+    fn add_size(&mut self, class: usize) -> usize {
+        // In most small tables it stays the only one.
+        self.sizes.reserve_exact(1);
+        self.sizes.push(Size {
+            open: Numbers::default(),
+            memory: 0,
+            empty: NO_PAGE,
+            class: class as u8,
+        });
+        if self.sizes.len() > FEW {
+            let places = self
+                .places
+                .get_or_insert_with(|| Box::new([NOWHERE; CLASSES]));
+            for (place, size) in self.sizes.iter().enumerate() {
+                places[usize::from(size.class)] = place as u8;
+            }
+        }
+        self.sizes.len() - 1
+    }
+
     /// How many pages there can be more of, each with a slot of any size.
     pub fn pages_left(&self) -> usize {
-        self.unused.len() + self.pages_max - self.pages.len()
+        self.unused.len() + self.pages_max as usize - self.pages.len()
     }
 
     /// Whether a slot can be had for each of these lengths.
@@ -196,14 +274,15 @@ impl Slots {
         }
         let needed = slots.iter().enumerate().map(|(class, &slots)| {
             let more = slots.saturating_sub(self.free_slots(class));
-            more.div_ceil((PAGE_MIN / class_size(class)).max(1))
+            more.div_ceil((self.first_page as usize / class_size(class)).max(1))
         });
         needed.sum::<usize>() <= self.pages_left()
     }
 
     /// How many slots are free in the pages of a size.
     fn free_slots(&self, class: usize) -> usize {
-        let pages = self.open.get(class).into_iter().flat_map(Numbers::iter);
+        let size = self.place(class).map(|at| &self.sizes[at]);
+        let pages = size.into_iter().flat_map(|size| size.open.iter());
         let free = pages.map(|number| {
             let page = &self.pages[number];
             page.bytes.len() / page.slot_len as usize - page.used as usize
@@ -214,28 +293,35 @@ impl Slots {
     /// Frees a slot.
     pub fn free(&mut self, handle: u32) {
         let (number, slot) = split(handle);
-        let page = &mut self.pages[number];
-        let class = class(page.slot_len as usize);
+        let at = self.size_of(number);
+        let (page, size) = (&mut self.pages[number], &mut self.sizes[at]);
         if page.is_full() {
-            self.open[class].insert(number);
+            size.open.insert(number);
         }
         let next = page.free.to_le_bytes();
         page.slot_mut(slot)[..next.len()].copy_from_slice(&next);
         page.free = slot as u16;
         page.used -= 1;
         self.used -= page.slot_len as usize;
-        // While no other page has room, this one is soon needed again.
-        if page.used == 0 && self.open[class].len() > 1 {
-            self.remove_page(number, class);
+        if page.used == 0 {
+            // While no other page has room, this one is soon needed again.
+            if size.open.len() > 1 {
+                self.remove_page(number, at);
+            } else {
+                size.empty = number as u32;
+            }
+        } else if size.empty != NO_PAGE && page.is_half_free() {
+            // Now this one has the room for which an empty one was kept.
+            let empty = std::mem::replace(&mut size.empty, NO_PAGE);
+            self.remove_page(empty as usize, at);
         }
     }
 
-    fn remove_page(&mut self, number: usize, class: usize) {
-        self.memory -= self.pages[number].bytes.len();
-        self.pages[number] = Page::default();
-        self.pages_of_size[class] -= 1;
-        self.sizes -= usize::from(self.pages_of_size[class] == 0);
-        self.open[class].remove(number);
+    fn remove_page(&mut self, number: usize, at: usize) {
+        let len = std::mem::take(&mut self.pages[number]).bytes.len();
+        self.memory -= len;
+        self.sizes[at].memory -= len;
+        self.sizes[at].open.remove(number);
         self.unused.insert(number);
         while self.pages.last().is_some_and(|page| page.slot_len == 0) {
             self.pages.pop();
@@ -245,21 +331,24 @@ impl Slots {
         if end < self.pages.capacity() / 4 {
             self.pages.shrink_to(end * 2);
             self.unused.shrink(end);
-            self.open.iter_mut().for_each(|open| open.shrink(end));
+            self.sizes.iter_mut().for_each(|size| size.open.shrink(end));
         }
     }
 
     /// Whether so little of the pages is in use that it is worth to gather it.
-    /// A page of each size may be partly empty, and another one wholly.
+    /// After that one page of each size is partly empty. Another one may be
+    /// wholly empty, but only while half of the former is in use.
     pub fn are_scattered(&self) -> bool {
-        self.memory > 3 * self.used + self.sizes * 2 * PAGE_MAX
+        let partly_empty = self.sizes.iter().map(|size| size.memory.min(PAGE_MAX));
+        self.memory > 3 * self.used + partly_empty.sum::<usize>()
     }
 
     /// A slot of the same size in front of this one, if one is free.
     pub fn allocate_before(&mut self, handle: u32) -> Option<u32> {
         let (number, _) = split(handle);
         let len = self.pages[number].slot_len as usize;
-        let first = self.open[class(len)].first()?;
+        let at = self.size_of(number);
+        let first = self.sizes[at].open.first()?;
         (first < number).then(|| self.allocate(len).ok()).flatten()
     }
 
@@ -297,20 +386,31 @@ impl Slots {
     #[cfg(test)]
     pub fn add_no_page(&mut self) {
         self.unused = Numbers::default();
-        self.pages_max = self.pages.len();
+        self.pages_max = self.pages.len() as u32;
+    }
+
+    /// Bytes of the slots that are in use.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Bytes of the pages and of the table of them, which is nearly all.
+    pub fn held(&self) -> usize {
+        self.memory + self.pages.capacity() * size_of::<Page>()
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let open: usize = self.open.iter().map(Numbers::memory).sum();
-        self.memory + self.pages.capacity() * size_of::<Page>() + self.unused.memory() + open
+        let open: usize = self.sizes.iter().map(|size| size.open.memory()).sum();
+        let sizes = self.sizes.capacity() * size_of::<Size>();
+        let places = self.places.as_ref().map_or(0, |_| CLASSES);
+        self.held() + sizes + places + self.unused.memory() + open
     }
 
-    fn add_page(&mut self, class: usize) -> Result<usize, Full> {
-        let slot_len = class_size(class);
-        let doublings = self.pages_of_size[class].min(4);
-        let len = (PAGE_MIN << doublings).min(PAGE_MAX).max(slot_len);
-        let len = len / slot_len * slot_len;
+    /// Adds a page to the size that stands at `at`.
+    fn add_page(&mut self, at: usize) -> Result<usize, Full> {
+        let slot_len = class_size(self.sizes[at].class.into());
+        let len = self.page_len(slot_len, self.sizes[at].memory);
         let page = Page {
             bytes: vec![0; len].into(),
             slot_len: slot_len as u16,
@@ -324,17 +424,30 @@ impl Slots {
                 self.pages[number] = page;
                 number
             }
-            None if self.pages.len() < self.pages_max => {
+            None if self.pages.len() < self.pages_max as usize => {
+                if self.pages.is_empty() {
+                    // A vector would begin with room for four.
+                    self.pages.reserve_exact(1);
+                }
                 self.pages.push(page);
                 self.pages.len() - 1
             }
             None => return Err(Full),
         };
         self.memory += len;
-        self.sizes += usize::from(self.pages_of_size[class] == 0);
-        self.pages_of_size[class] += 1;
-        self.open[class].insert(number);
+        self.sizes[at].memory += len;
+        self.sizes[at].open.insert(number);
         Ok(number)
+    }
+
+    /// How long the next page of a size is: half of what its pages have
+    /// together, so that a third is unused at most, and with three significant
+    /// bits, which allocators have sizes for.
+    fn page_len(&self, slot_len: usize, memory: usize) -> usize {
+        let len = (memory / 2).clamp(self.first_page as usize, PAGE_MAX);
+        let step = 1 << (len.ilog2() - 2);
+        let len = (len & !(step - 1)).max(slot_len);
+        len / slot_len * slot_len
     }
 }
 
@@ -353,6 +466,7 @@ mod tests {
             assert!(len <= 16 || size - len <= (len / 8).max(7), "{len}: {size}");
             assert_eq!(class(size), class(len), "{len}");
         }
+        assert_eq!(class(SLOT_MAX), CLASSES - 1);
     }
 
     #[test]
