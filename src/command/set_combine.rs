@@ -178,7 +178,7 @@ fn sinterstore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Re
     // are integers that do; of a large one Redis does not know beforehand.
     let mut result = match sets.first() {
         Some(SetRef::Ints(_)) | None => Set::default(),
-        Some(SetRef::Packed(_) | SetRef::Table(_)) => Set::Packed(Vec::new()),
+        Some(SetRef::Packed(..) | SetRef::Table(_)) => Set::packed(),
     };
     for member in common(&sets) {
         result.add_member(member, limits)?;
@@ -314,7 +314,7 @@ fn like(set: SetRef<'_>, limits: SetLimits) -> Result<Set> {
     }
     Ok(match union(&[set], limits)? {
         Set::Ints(_) => Set::Ints(Vec::new()),
-        Set::Packed(_) => Set::Packed(Vec::new()),
+        Set::Packed(_, packed_as) => Set::Packed(Vec::new(), packed_as),
         Set::Table(_) => Set::Table(Box::default()),
     })
 }

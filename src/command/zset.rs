@@ -702,7 +702,7 @@ fn zscan(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
     for (member, score) in found {
         reply.bulk(member);
         // Redis prints those of large ones in another way than anywhere else.
-        match zset.is_packed() {
+        match zset.is_listpack() {
             true => reply.bulk(double::Buffer::default().format(score)),
             false => reply.bulk(double::with_17_digits(score).as_bytes()),
         }

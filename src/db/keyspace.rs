@@ -217,7 +217,10 @@ impl Keyspace {
         if count > 0 {
             database.note_first_part(handle, old, new);
             let (key, kind) = (database.key(handle), database.value(handle).kind());
-            self.journal.event(index, kind.events, event, key);
+            // One event tells of all, however many steps they take.
+            if new.is_none_or(|first| first > now) {
+                self.journal.event(index, kind.events, event, key);
+            }
             self.journal.parts_expired(index, key, until);
         }
         count

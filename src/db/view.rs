@@ -4,15 +4,17 @@
 //! that end with the event of the change: nothing can be changed without the
 //! journal noting it, and no container is left empty.
 
+mod strings;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::keyspace::Keyspace;
 use super::limits::Limits;
-use super::memory::slots::{Full, SLOT_MAX};
+use super::memory::slots::Full;
 use super::store::{Database, Handle};
-use super::value::{self, Encoding, OfKind, STRING, Str, Value, ValueRef};
+use super::value::{Encoding, INLINE_MAX, OfKind, Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
 
@@ -56,8 +58,9 @@ pub struct Db<'a> {
     pub touch: bool,
 }
 
-/// A string in a slot that stays this short is modified without an allocation.
-const MODIFIED_IN_PLACE: usize = 512;
+/// A value that has shrunk goes back into the slot of its key when it has no
+/// more bytes than this: not so soon that it would go to and fro.
+const BACK_INLINE_MAX: usize = INLINE_MAX / 2;
 
 /// So many parts of a value whose time has come are removed by whoever uses it,
 /// at most.
@@ -240,21 +243,6 @@ impl Db<'_> {
         databases[self.index].random(|n| rng.usize(..n))
     }
 
-    /// The string that `handle` stands for, or WRONGTYPE.
-    #[inline]
-    pub fn string(&self, handle: Handle) -> Result<Str<'_>> {
-        let value = self.database().value(handle);
-        value.string().ok_or(Error::WRONG_TYPE)
-    }
-
-    /// The string under `key`, asked for by a read command.
-    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<Str<'_>>> {
-        match self.read(key) {
-            Some(handle) => self.string(handle).map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// The value that `handle` stands for, or WRONGTYPE if it is of another
     /// kind. Of strings, only [`string`](Self::string) knows all.
     #[inline]
@@ -288,24 +276,49 @@ impl Db<'_> {
         let value = K::of_mut(value).ok_or(Error::WRONG_TYPE)?;
         let first_part = |value: &K| value.parts().and_then(|parts| parts.first_expiry());
         let old = first_part(value);
-        let edited = edit(value)?;
+        let edited = edit(value);
+        let mut belongs_in_slot = false;
+        if let Ok(Edited::Changed(..)) = edited {
+            value.give_back();
+            let inline = value.inline(Encoding::Natural);
+            belongs_in_slot = inline.is_some_and(|(bytes, _)| bytes.len() <= BACK_INLINE_MAX);
+        }
         let (events, is_used_up) = (value.kind().events, value.is_used_up());
         let new = first_part(value);
         if old != new {
             self.database_mut().note_first_part(handle, old, new);
             self.note_expiry(new);
         }
-        match edited {
+        match edited? {
             Edited::Unchanged(answer) => Ok(answer),
             Edited::Changed(event, changes, answer) => {
                 self.event(events, event, key);
                 if is_used_up {
                     self.remove(key, handle, changes);
                 } else {
+                    if belongs_in_slot {
+                        self.move_into_slot(key, handle);
+                    }
                     self.changed(key, changes);
                 }
                 Ok(answer)
             }
+        }
+    }
+
+    /// Puts a value that has become small into the slot of its key, if there is
+    /// room for it.
+    fn move_into_slot(&mut self, key: &[u8], handle: Handle) {
+        let expires_at = self.database().expires_at(handle);
+        let Some(stored) = self.database_mut().value_mut(handle) else {
+            return;
+        };
+        let value = std::mem::replace(stored, Bytes::new().into());
+        let moved = self.store_value(key, Some(handle), value, Encoding::Natural, expires_at);
+        if let Err(value) = moved
+            && let Some(stored) = self.database_mut().value_mut(handle)
+        {
+            *stored = value;
         }
     }
 
@@ -410,168 +423,18 @@ impl Db<'_> {
         }
     }
 
-    /// Stores a string under `key`, whose entry is `found`, whatever was
-    /// there. `event` tells of it.
-    pub fn set_string(
-        &mut self,
-        key: &[u8],
-        found: Option<Handle>,
-        value: &[u8],
-        encoding: Encoding,
-        expiry: Expiry,
-        event: &'static str,
-    ) -> Result<()> {
-        let expires_at = self.resolve(found, expiry);
-        let now = self.now;
-        let database = self.database_mut();
-        let stored = database.set_string(found, key, value, encoding, expires_at, now);
-        let old = stored?;
-        self.keyspace.discard(old);
-        self.string_changed(key, found, Some(event), 1);
-        if let Expiry::At(_) = expiry {
-            self.event(KeyspaceEvents::GENERIC, "expire", key);
-        }
-        Ok(())
-    }
-
-    /// Grows a string to at least `len` bytes, with zeros, and has `write`
-    /// change its bytes; WRONGTYPE if it is none. A missing key counts as an
-    /// empty string. OBJECT ENCODING calls the string `raw` from then on, and
-    /// it has grown, even if nothing is changed otherwise. `len` is within the
-    /// limit for strings.
-    pub fn modify_string<R>(
-        &mut self,
-        key: &[u8],
-        found: Option<Handle>,
-        len: usize,
-        write: impl FnOnce(&mut [u8]) -> Edited<R>,
-    ) -> Result<R> {
-        let (edited, grown) = self.write_string(key, found, len, write)?;
-        let (event, changes, answer) = match edited {
-            Edited::Changed(event, changes, answer) => (Some(event), changes, answer),
-            // What has grown is noted all the same, though Redis does not count it.
-            Edited::Unchanged(answer) if grown => (None, 0, answer),
-            Edited::Unchanged(answer) => return Ok(answer),
-        };
-        self.string_changed(key, found, event, changes);
-        Ok(answer)
-    }
-
-    /// Has `write` put down in a string what a command that reads has found
-    /// out of it: a change of which no event tells.
-    pub fn remember(
-        &mut self,
-        key: &[u8],
-        handle: Handle,
-        write: impl FnOnce(&mut [u8]),
-    ) -> Result<()> {
-        self.write_string(key, Some(handle), 0, write)?;
-        self.changed(key, 1);
-        Ok(())
-    }
-
-    /// Has OBJECT ENCODING call a string `raw` from now on, as if it were
-    /// modified: Redis makes it ready for that before it knows whether it will
-    /// be.
-    pub fn make_raw(&mut self, key: &[u8], handle: Handle) -> Result<()> {
-        if self.database().value(handle).encoding_name() != "raw" {
-            self.write_string(key, Some(handle), 0, |_| ())?;
-        }
-        Ok(())
-    }
-
-    /// Grows a string and changes its bytes, and notes nothing. Answers also
-    /// whether it is longer than before.
-    fn write_string<R>(
-        &mut self,
-        key: &[u8],
-        found: Option<Handle>,
-        len: usize,
-        write: impl FnOnce(&mut [u8]) -> R,
-    ) -> Result<(R, bool)> {
-        let old = match found.map(|handle| self.string(handle)).transpose()? {
-            Some(Str::Shared(old)) => {
-                let grown = len > old.len();
-                let value = found.and_then(|handle| self.database_mut().value_mut(handle));
-                let string = value.and_then(Bytes::of_mut).expect("it is a long string");
-                return Ok((value::modify(string, len, write), grown));
-            }
-            Some(Str::Inline(old)) => old,
-            None => &[],
-        };
-        let grown = found.is_none() || len > old.len();
-        let len = len.max(old.len());
-        let (mut short, mut long) = ([0; MODIFIED_IN_PLACE], Vec::new());
-        let bytes = short.get_mut(..len).unwrap_or_else(|| {
-            long = vec![0; len];
-            &mut long
-        });
-        bytes[..old.len()].copy_from_slice(old);
-        let answer = write(bytes);
-        let expires_at = self.resolve(found, Expiry::Keep);
-        if len <= SLOT_MAX {
-            let now = self.now;
-            let database = self.database_mut();
-            let stored = database.set_string(found, key, bytes, Encoding::Raw, expires_at, now);
-            let old = stored.map_err(|Full| Error::OUT_OF_MEMORY)?;
-            self.keyspace.discard(old);
-        } else {
-            let value = Bytes::from(long).into();
-            let stored = self.store_value(key, found, value, Encoding::Raw, expires_at);
-            stored.map_err(|_| Error::OUT_OF_MEMORY)?;
-        }
-        Ok((answer, grown))
-    }
-
-    /// Stores a string that was computed under `key`, whose entry is `found`,
-    /// whatever was there. OBJECT ENCODING calls it `raw`. An event may tell
-    /// of it; it counts as so many changes.
-    pub fn put_string(
-        &mut self,
-        key: &[u8],
-        found: Option<Handle>,
-        value: Vec<u8>,
-        expiry: Expiry,
-        event: Option<&'static str>,
-        changes: usize,
-    ) -> Result<()> {
-        let expires_at = self.resolve(found, expiry);
-        let value = Bytes::from(value).into();
-        let stored = self.store_value(key, found, value, Encoding::Raw, expires_at);
-        stored.map_err(|_| Error::OUT_OF_MEMORY)?;
-        self.string_changed(key, found, event, changes);
-        Ok(())
-    }
-
-    /// Notes that a string was stored under `key`, whose entry was `found`.
-    #[inline(always)]
-    fn string_changed(
-        &mut self,
-        key: &[u8],
-        found: Option<Handle>,
-        event: Option<&'static str>,
-        changes: usize,
-    ) {
-        self.changed(key, changes);
-        if found.is_none() {
-            self.event(KeyspaceEvents::NEW, "new", key);
-        }
-        if let Some(event) = event {
-            self.event(STRING.events, event, key);
-        }
-    }
-
     /// Stores a value under `key`, whose entry is `found`, and notes nothing.
     /// If there is no room, nothing has changed, and the value comes back.
     fn store_value(
         &mut self,
         key: &[u8],
         found: Option<Handle>,
-        value: Value,
+        mut value: Value,
         encoding: Encoding,
         expires_at: Option<i64>,
     ) -> std::result::Result<(), Value> {
         self.note_expiry(value.first_part());
+        value.stored_mut().give_back();
         let now = self.now;
         let database = self.database_mut();
         let old = match value.stored().inline(encoding) {
@@ -732,9 +595,10 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Stores what another key has had. It is a new key, whatever was there.
-    /// If there is no room, nothing has changed, and the value comes back.
-    fn put(
+    /// Stores a value that another key has had, or that was made up. It is a
+    /// new key, whatever was there, and no other event tells of it. If there is
+    /// no room, nothing has changed, and the value comes back.
+    pub fn put(
         &mut self,
         key: &[u8],
         value: Value,
@@ -792,7 +656,7 @@ impl Db<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::db::ChunkLimit;
     use crate::db::keyspace::tests::keyspace;
@@ -808,7 +672,8 @@ mod tests {
         Ok(Edited::Changed("lpop", 1, list.len()))
     }
 
-    fn events(keyspace: &mut Keyspace) -> Vec<&'static str> {
+    /// The names of the events since this was asked last.
+    pub fn events(keyspace: &mut Keyspace) -> Vec<&'static str> {
         let events = std::mem::take(&mut keyspace.journal.events);
         events.iter().map(|event| event.name).collect()
     }
@@ -854,54 +719,5 @@ mod tests {
         assert_eq!(db.lookup(b"k"), None);
         assert_eq!(events(&mut keyspace), [""; 0]);
         assert_eq!(keyspace.journal.dirty, 0);
-    }
-
-    #[test]
-    fn an_edit_of_a_string_is_noted_as_it_says() {
-        let mut keyspace = keyspace();
-        keyspace.journal.observed = true;
-        type Edit = fn(&mut Db<'_>, Option<Handle>) -> Result<()>;
-        let unchanged: Edit =
-            |db, found| db.modify_string(b"k", found, 4, |_| Edited::Unchanged(()));
-        let changed: Edit = |db, found| {
-            db.modify_string(b"k", found, 0, |bytes| {
-                bytes[0] = b'x';
-                Edited::Changed("setbit", 3, ())
-            })
-        };
-        let longer: Edit =
-            |db, found| db.modify_string(b"k", found, 5000, |_| Edited::Unchanged(()));
-        let remembered: Edit =
-            |db, found| db.remember(b"k", found.unwrap(), |bytes| bytes[1] = b'y');
-        let put: Edit = |db, found| {
-            let string = b"computed".to_vec();
-            db.put_string(b"k", found, string, Expiry::Clear, Some("set"), 2)
-        };
-        let quiet: Edit =
-            |db, found| db.put_string(b"k", found, b"1".to_vec(), Expiry::Keep, None, 1);
-        // What is noted: whether a change, which events, how much.
-        for (edit, is_noted, expected, dirty, starts) in [
-            (unchanged, true, &["new"][..], 0, &b"\0\0\0\0"[..]),
-            (unchanged, false, &[], 0, b"\0"),
-            (changed, true, &["setbit"], 3, b"x\0\0\0"),
-            (longer, true, &[], 0, b"x\0\0\0\0"),
-            (longer, false, &[], 0, b"x"),
-            (changed, true, &["setbit"], 3, b"x"),
-            (remembered, true, &[], 1, b"xy"),
-            (put, true, &["set"], 2, b"computed"),
-            (quiet, true, &[], 1, b"1"),
-        ] {
-            let before = keyspace.journal.dirty;
-            let mut db = Db::new(&mut keyspace, 0, 0, true);
-            let found = db.lookup(b"k");
-            edit(&mut db, found).unwrap();
-            let handle = db.lookup(b"k").unwrap();
-            assert!(db.string(handle).unwrap().starts_with(starts));
-            assert_eq!(db.database().value(handle).encoding_name(), "raw");
-            assert_eq!(events(&mut keyspace), expected);
-            assert_eq!(keyspace.journal.dirty - before, dirty);
-            assert_eq!(!keyspace.journal.changes.is_empty(), is_noted);
-            keyspace.clear_changes();
-        }
     }
 }

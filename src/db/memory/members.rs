@@ -72,6 +72,17 @@ fn split(record: &[u8]) -> (&[u8], &[u8]) {
     parts.unwrap_or_default()
 }
 
+/// The same where both parts are short, as most are; a long record's slot is
+/// not taken for one.
+#[inline]
+fn split_short(slot: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [name_len @ 0..0x80, rest_len @ 0..0x80, record @ ..] = slot else {
+        return None;
+    };
+    let (name, record) = record.split_at_checked(usize::from(*name_len))?;
+    Some((name, record.get(..usize::from(*rest_len))?))
+}
+
 /// The number of the record, if the slot is that of a long one.
 #[inline]
 fn long_number(slot: &[u8]) -> Option<usize> {
@@ -154,6 +165,10 @@ impl Members {
     #[inline]
     pub fn record(&self, at: u32) -> (&[u8], &[u8]) {
         let slot = self.slots.get(at);
+        split_short(slot).unwrap_or_else(|| self.long_record(slot))
+    }
+
+    fn long_record<'a>(&'a self, slot: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         match (long_number(slot), &self.long) {
             (Some(number), Some(long)) => split(&long.records[number]),
             _ => split(slot),
@@ -222,14 +237,18 @@ impl Members {
     ///
     /// [`is_wasteful`]: Self::is_wasteful
     #[inline]
-    pub fn gather(&mut self, moved: impl FnMut(&Members, u32, u32)) {
-        if self.removed >= GATHER_AFTER {
-            self.gather_some(moved);
+    pub fn gather(&mut self, mut moved: impl FnMut(&Members, u32, u32)) {
+        // Where many have been removed at once, once through all is enough.
+        while self.removed >= GATHER_AFTER {
+            self.removed -= GATHER_AFTER;
+            self.gather_some(&mut moved);
+            if self.gathering == 0 {
+                self.removed %= GATHER_AFTER;
+            }
         }
     }
 
-    fn gather_some(&mut self, mut moved: impl FnMut(&Members, u32, u32)) {
-        self.removed = 0;
+    fn gather_some(&mut self, moved: &mut impl FnMut(&Members, u32, u32)) {
         if self.gathering == 0 && !self.slots.are_scattered() {
             return;
         }

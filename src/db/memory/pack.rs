@@ -22,6 +22,14 @@ impl PackLimits {
             value: saturated(value),
         }
     }
+
+    /// The same for strings of any length.
+    pub fn of_any_length(self) -> PackLimits {
+        PackLimits {
+            value: usize::MAX,
+            ..self
+        }
+    }
 }
 
 /// How many bytes a string of `len` takes.

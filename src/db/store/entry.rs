@@ -18,21 +18,21 @@ bitflags! {
         const EXPIRES = 1 << 1;
         /// The key is the number of a long key.
         const LONG_KEY = 1 << 2;
-        /// Three bits of which the value knows what they mean.
-        const FORM = 0b111 << FORM_SHIFT;
+        /// Four bits of which the value knows what they mean.
+        const FORM = 0b1111 << FORM_SHIFT;
     }
 }
 
 const FORM_SHIFT: u32 = 3;
 
 impl EntryFlags {
-    /// The flags of a value that is here with these three bits.
+    /// The flags of a value that is here with these four bits.
     #[inline]
     pub fn of_form(form: u8) -> EntryFlags {
         EntryFlags::from_bits_truncate(form << FORM_SHIFT)
     }
 
-    /// The three bits.
+    /// The four bits.
     #[inline]
     pub fn form(self) -> u8 {
         (self & EntryFlags::FORM).bits() >> FORM_SHIFT

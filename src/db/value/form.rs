@@ -79,19 +79,65 @@ impl Encoding {
 /// it is taken out to be changed, and put back.
 pub const INLINE_MAX: usize = 1024;
 
+/// What Redis has in place of a collection that is packed here, which OBJECT
+/// ENCODING tells.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PackedAs {
+    /// A listpack.
+    #[default]
+    Listpack,
+    /// A table, since a string has come that is too long for a listpack. A
+    /// session with one long field takes less than half of a table's memory
+    /// here: it becomes one when it has some kilobytes.
+    Table,
+}
+
+impl PackedAs {
+    /// What it is when a string has come that is too long for a listpack, or
+    /// has not.
+    pub fn with(self, is_too_long: bool) -> PackedAs {
+        match is_too_long {
+            true => PackedAs::Table,
+            false => self,
+        }
+    }
+
+    /// Whether so many bytes are packed, or become a table.
+    pub fn holds(self, bytes: usize) -> bool {
+        // More than that Redis never packs, whatever the settings say.
+        const LISTPACK_MAX: usize = 1 << 30;
+        // To go through so many takes no longer than one look into a table.
+        const TABLE_MAX: usize = 4096;
+        let max = match self {
+            PackedAs::Listpack => LISTPACK_MAX,
+            PackedAs::Table => TABLE_MAX,
+        };
+        bytes <= max
+    }
+}
+
+/// Takes back what a buffer has grown by and does not need any more.
+pub fn trim(bytes: &mut Vec<u8>) {
+    const SLACK: usize = 64;
+    let len = bytes.len();
+    if bytes.capacity() > len + len / 2 + SLACK {
+        bytes.shrink_to(len + len / 8);
+    }
+}
+
 /// What the bytes in a slot are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     /// A string.
     String(Encoding),
     /// A hash: fields and values in turn, [packed](crate::db::memory::pack).
-    Hash,
+    Hash(PackedAs),
     /// A set of integers.
     Ints,
     /// A set of strings.
-    Set,
+    Set(PackedAs),
     /// A sorted set.
-    Zset,
+    Zset(PackedAs),
 }
 
 /// The bits of a form; those of strings are below.
@@ -99,29 +145,36 @@ const HASH: u8 = 4;
 const INTS: u8 = 5;
 const SET: u8 = 6;
 const ZSET: u8 = 7;
+/// Is among them where Redis has a table.
+const AS_TABLE: u8 = 8;
 
 impl Form {
-    /// Three bits that tell it, to be kept beside the bytes.
+    /// Four bits that tell it, to be kept beside the bytes.
     #[inline]
     pub fn bits(self) -> u8 {
+        let as_bits = |packed_as| match packed_as {
+            PackedAs::Listpack => 0,
+            PackedAs::Table => AS_TABLE,
+        };
         match self {
             Form::String(encoding) => encoding.bits(),
-            Form::Hash => HASH,
+            Form::Hash(packed_as) => HASH | as_bits(packed_as),
             Form::Ints => INTS,
-            Form::Set => SET,
-            Form::Zset => ZSET,
+            Form::Set(packed_as) => SET | as_bits(packed_as),
+            Form::Zset(packed_as) => ZSET | as_bits(packed_as),
         }
     }
 
     /// What [`bits`](Self::bits) tell.
     #[inline]
     pub fn from_bits(bits: u8) -> Form {
-        match bits {
-            HASH => Form::Hash,
+        let packed_as = PackedAs::Listpack.with(bits & AS_TABLE != 0);
+        match bits & !AS_TABLE {
+            HASH => Form::Hash(packed_as),
             INTS => Form::Ints,
-            SET => Form::Set,
-            ZSET => Form::Zset,
-            _ => Form::String(Encoding::from_bits(bits)),
+            SET => Form::Set(packed_as),
+            ZSET => Form::Zset(packed_as),
+            bits => Form::String(Encoding::from_bits(bits)),
         }
     }
 }

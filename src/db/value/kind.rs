@@ -68,6 +68,10 @@ pub trait Stored: Held {
         None
     }
 
+    /// Gives back most of what it has grown by and does not need any more. It
+    /// is asked to after each change, so that this costs little beside it.
+    fn give_back(&mut self) {}
+
     /// Its bytes as they stand in the slot of its key, if it is so small.
     /// `encoding` is how it is to be named if it is a string.
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {

@@ -35,7 +35,7 @@ use super::memory::members::Members;
 use crate::error::{Error, Result};
 use crate::rdb::{Reader, Type, Writer};
 
-pub use form::{Encoding, Form};
+pub use form::{Encoding, Form, INLINE_MAX};
 pub use hash::{Hash, HashRef, OldTime, Pair};
 pub use kind::{Held, Kind, Parts, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
@@ -100,19 +100,22 @@ pub fn read(input: &mut Reader<'_>, limits: &Limits) -> Result<Value> {
         Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
             List::read(input, written, limits.list_chunk)?.into()
         }
-        Type::Set | Type::SetIntset | Type::SetListpack => {
-            Set::read(input, written, limits.set)?.into()
+        // Of what is packed already Redis minds how many there are, and not how
+        // long they are.
+        Type::Set | Type::SetIntset => Set::read(input, written, limits.set)?.into(),
+        Type::SetListpack => Set::read(input, written, limits.set.of_any_length())?.into(),
+        Type::Hash | Type::HashZipmap | Type::HashTimes | Type::HashTimes2 => {
+            Hash::read(input, written, limits.hash)?.into()
         }
-        Type::Hash
-        | Type::HashZipmap
-        | Type::HashZiplist
+        Type::HashZiplist
         | Type::HashListpack
-        | Type::HashTimes
         | Type::HashTimesListpack
-        | Type::HashTimes2
-        | Type::HashTimesListpack2 => Hash::read(input, written, limits.hash)?.into(),
-        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
-            Zset::read(input, written, limits.zset)?.into()
+        | Type::HashTimesListpack2 => {
+            Hash::read(input, written, limits.hash.of_any_length())?.into()
+        }
+        Type::Zset | Type::Zset2 => Zset::read(input, written, limits.zset)?.into(),
+        Type::ZsetZiplist | Type::ZsetListpack => {
+            Zset::read(input, written, limits.zset.of_any_length())?.into()
         }
     };
     match value.stored().is_used_up() {
@@ -207,13 +210,13 @@ impl<'a> ValueRef<'a> {
             ValueRef::Inline(string, Form::String(encoding)) => {
                 (Bytes::copy_from_slice(string).into(), encoding)
             }
-            ValueRef::Inline(bytes, form @ Form::Hash) => {
+            ValueRef::Inline(bytes, form @ Form::Hash(_)) => {
                 (own::<Hash>(bytes, form).into(), Encoding::Natural)
             }
-            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
+            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set(_))) => {
                 (own::<Set>(bytes, form).into(), Encoding::Natural)
             }
-            ValueRef::Inline(bytes, form @ Form::Zset) => {
+            ValueRef::Inline(bytes, form @ Form::Zset(_)) => {
                 (own::<Zset>(bytes, form).into(), Encoding::Natural)
             }
             ValueRef::Value(value) => (value.clone(), Encoding::Natural),
@@ -224,11 +227,11 @@ impl<'a> ValueRef<'a> {
     fn ask<R>(self, ask: impl FnOnce(&dyn Held) -> R) -> R {
         match self {
             ValueRef::Inline(string, Form::String(encoding)) => ask(&Short(string, encoding)),
-            ValueRef::Inline(bytes, Form::Hash) => ask(&view::<Hash>(bytes, Form::Hash)),
-            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set)) => {
+            ValueRef::Inline(bytes, form @ Form::Hash(_)) => ask(&view::<Hash>(bytes, form)),
+            ValueRef::Inline(bytes, form @ (Form::Ints | Form::Set(_))) => {
                 ask(&view::<Set>(bytes, form))
             }
-            ValueRef::Inline(bytes, form @ Form::Zset) => ask(&view::<Zset>(bytes, form)),
+            ValueRef::Inline(bytes, form @ Form::Zset(_)) => ask(&view::<Zset>(bytes, form)),
             ValueRef::Value(value) => ask(value.stored()),
         }
     }

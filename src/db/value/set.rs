@@ -6,12 +6,13 @@
 //! popped at once is built anew.
 
 mod ints;
-
-use std::collections::HashSet;
+mod view;
 
 use ints::Ints;
+use view::split;
+pub use view::{Digits, Member, SetRef};
 
-use super::form::{Encoding, Form, INLINE_MAX};
+use super::form::{Encoding, Form, INLINE_MAX, PackedAs, trim};
 use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::Digest;
 use crate::db::memory::members::Members;
@@ -43,12 +44,18 @@ impl SetLimits {
             value: saturated(value),
         }
     }
+
+    /// The same for strings of any length.
+    pub fn of_any_length(self) -> SetLimits {
+        SetLimits {
+            value: usize::MAX,
+            ..self
+        }
+    }
 }
 
 /// Redis keeps no more integers than these in an intset, whatever the setting.
 const INTS_MAX: usize = 1 << 30;
-/// Redis packs no more bytes than these, whatever the settings.
-const PACKED_MAX: usize = 1 << 30;
 
 /// A set that does not stand in a slot.
 #[derive(Clone, Debug)]
@@ -56,199 +63,10 @@ pub enum Set {
     /// All members are integers: OBJECT ENCODING calls it `intset`. The bytes
     /// are those of [`Ints`].
     Ints(Vec<u8>),
-    /// The members side by side, in the order in which they came: `listpack`.
-    Packed(Vec<u8>),
+    /// The members side by side, in the order in which they came.
+    Packed(Vec<u8>, PackedAs),
     /// `hashtable`
     Table(Box<Members>),
-}
-
-/// A set where it stands.
-#[derive(Clone, Copy, Debug)]
-pub enum SetRef<'a> {
-    /// All members are integers.
-    Ints(Ints<'a>),
-    /// The members side by side, in the order in which they came.
-    Packed(&'a [u8]),
-    /// A table of the members, with nothing beside their names.
-    Table(&'a Members),
-}
-
-/// A member as a set holds it. An integer may be either, so that two members
-/// are compared by their [bytes](Self::bytes), or as they are
-/// [told apart](Self::told_apart).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Member<'a> {
-    /// An integer, in the digits that [`number::parse_i64`] accepts.
-    Int(i64),
-    /// Its bytes.
-    Text(&'a [u8]),
-}
-
-/// Where the digits of an integer are written.
-pub type Digits = itoa::Buffer;
-
-impl<'a> Member<'a> {
-    /// Its bytes; those of an integer are written into `digits`.
-    #[inline]
-    pub fn bytes<'d>(&self, digits: &'d mut Digits) -> &'d [u8]
-    where
-        'a: 'd,
-    {
-        match self {
-            Member::Int(value) => digits.format(*value).as_bytes(),
-            Member::Text(bytes) => bytes,
-        }
-    }
-
-    /// The same member in the one way in which `==` and hashes tell it from
-    /// others.
-    #[inline]
-    pub fn told_apart(self) -> Member<'a> {
-        self.int().map_or(self, Member::Int)
-    }
-
-    /// The integer that it is.
-    #[inline]
-    fn int(self) -> Option<i64> {
-        match self {
-            Member::Int(value) => Some(value),
-            Member::Text(bytes) => number::parse_i64(bytes),
-        }
-    }
-}
-
-impl<'a> SetRef<'a> {
-    /// How many members there are.
-    pub fn len(self) -> usize {
-        match self {
-            SetRef::Ints(ints) => ints.len(),
-            SetRef::Packed(bytes) => Strings(bytes).count(),
-            SetRef::Table(members) => members.len(),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        match self {
-            SetRef::Ints(ints) => ints.len() == 0,
-            SetRef::Packed(bytes) => bytes.is_empty(),
-            SetRef::Table(members) => members.is_empty(),
-        }
-    }
-
-    /// Whether these bytes are a member.
-    #[inline]
-    pub fn contains(self, member: &[u8]) -> bool {
-        match self {
-            SetRef::Ints(ints) => {
-                number::parse_i64(member).is_some_and(|value| ints.find(value).is_ok())
-            }
-            SetRef::Packed(bytes) => Strings(bytes).any(|other| other == member),
-            SetRef::Table(members) => members.find(member).is_some(),
-        }
-    }
-
-    /// Whether a member of another set is one of this.
-    #[inline]
-    pub fn contains_member(self, member: Member<'_>) -> bool {
-        match (self, member) {
-            (SetRef::Ints(ints), Member::Int(value)) => ints.find(value).is_ok(),
-            (_, member) => self.contains(member.bytes(&mut Digits::new())),
-        }
-    }
-
-    /// The members: integers in ascending order, packed ones in the order in
-    /// which they came, others in none.
-    pub fn iter(self) -> impl Iterator<Item = Member<'a>> {
-        let (mut ints, mut packed, mut table) = (None, Strings::default(), None);
-        match self {
-            SetRef::Ints(numbers) => ints = Some(numbers.iter()),
-            SetRef::Packed(bytes) => packed = Strings(bytes),
-            SetRef::Table(members) => table = Some(members),
-        }
-        let ints = ints.into_iter().flatten().map(Member::Int);
-        let names = |table: &'a Members| table.iter().map(|at| table.name(at));
-        let table = table.into_iter().flat_map(names);
-        ints.chain(packed.chain(table).map(Member::Text))
-    }
-
-    /// Tells `each` of members from `cursor` on, at least `count` if there are
-    /// so many; answers the cursor to go on with, 0 at the end. What is packed
-    /// is told in one go, as in Redis. A table tells each member that is in it
-    /// all the time exactly once.
-    pub fn scan(self, cursor: u64, count: usize, mut each: impl FnMut(Member<'a>)) -> u64 {
-        match self {
-            SetRef::Table(members) => members.scan(cursor, count, |at| {
-                each(Member::Text(members.name(at)));
-            }),
-            _ => {
-                self.iter().for_each(each);
-                0
-            }
-        }
-    }
-
-    /// A member of a set that is not empty, each with the same probability.
-    /// `random(n)` answers a number below `n`.
-    pub fn random(self, mut random: impl FnMut(usize) -> usize) -> Option<Member<'a>> {
-        match self {
-            SetRef::Ints(ints) => Some(Member::Int(ints.get(random(ints.len())))),
-            SetRef::Packed(bytes) => Strings(bytes).nth(random(self.len())).map(Member::Text),
-            SetRef::Table(members) => members
-                .random(random)
-                .map(|at| Member::Text(members.name(at))),
-        }
-    }
-
-    /// Tells `each` of `count` different members, no more than there are, all
-    /// of them with the same probability, in no order.
-    pub fn sample(
-        self,
-        count: usize,
-        mut random: impl FnMut(usize) -> usize,
-        mut each: impl FnMut(Member<'a>),
-    ) {
-        // To draw from a table takes some times as long as to look at the next
-        // member of it.
-        const DRAW: usize = 8;
-        let len = self.len();
-        if let SetRef::Table(members) = self
-            && count < len / DRAW
-        {
-            let mut drawn = HashSet::with_capacity(count);
-            while drawn.len() < count {
-                if let Some(at) = members.random(&mut random)
-                    && drawn.insert(at)
-                {
-                    each(Member::Text(members.name(at)));
-                }
-            }
-            return;
-        }
-        split(self, len, count, random, each, |_| {});
-    }
-}
-
-/// Goes through all `len` members once, and gives `count` of them to `chosen`,
-/// all with the same probability, and the others to `left`.
-fn split<'a>(
-    set: SetRef<'a>,
-    len: usize,
-    count: usize,
-    mut random: impl FnMut(usize) -> usize,
-    mut chosen: impl FnMut(Member<'a>),
-    mut left: impl FnMut(Member<'a>),
-) {
-    let (mut ahead, mut wanted) = (len, count);
-    set.iter().for_each(|member| {
-        if random(ahead) < wanted {
-            wanted -= 1;
-            chosen(member);
-        } else {
-            left(member);
-        }
-        ahead -= 1;
-    });
 }
 
 impl Default for Set {
@@ -268,7 +86,7 @@ impl Set {
     pub fn read(input: &mut Reader<'_>, written: Type, limits: SetLimits) -> error::Result<Set> {
         // A listpack remains one, even of integers alone.
         let mut set = match written {
-            Type::SetListpack => Set::Packed(Vec::new()),
+            Type::SetListpack => Set::packed(),
             _ => Set::default(),
         };
         input.set(written, |member| match set.add(member, limits) {
@@ -279,13 +97,18 @@ impl Set {
         Ok(set)
     }
 
+    /// An empty set of strings.
+    pub fn packed() -> Set {
+        Set::Packed(Vec::new(), PackedAs::Listpack)
+    }
+
     /// An empty set of the form that is made for `count` members that are to
     /// come, some of them equal perhaps, of which this is the first.
     pub fn for_members(first: &[u8], count: usize, limits: SetLimits) -> Set {
         if count <= limits.ints && number::parse_i64(first).is_some() {
             Set::Ints(Vec::new())
         } else if count <= limits.entries {
-            Set::Packed(Vec::new())
+            Set::packed()
         } else {
             Set::Table(Box::default())
         }
@@ -296,7 +119,7 @@ impl Set {
     pub fn make_ready(&mut self, count: usize, limits: SetLimits) -> Result<(), Full> {
         let packed = match self {
             Set::Ints(_) => limits.ints,
-            Set::Packed(_) => limits.entries,
+            Set::Packed(..) => limits.entries,
             Set::Table(_) => usize::MAX,
         };
         if count > packed {
@@ -312,16 +135,14 @@ impl Set {
             Set::Ints(bytes) => match number::parse_i64(member) {
                 Some(value) => self.add_int(value, limits),
                 None => {
-                    if let Some(mut packed) = packed_with(Ints::new(bytes), member, limits) {
-                        pack::push(&mut packed, member);
-                        *self = Set::Packed(packed);
-                    } else {
-                        self.unpack()?.insert(member, &[])?;
+                    match packed_with(Ints::new(bytes), member, limits) {
+                        Some(packed) => *self = packed,
+                        None => _ = self.unpack()?.insert(member, &[])?,
                     }
                     Ok(true)
                 }
             },
-            Set::Packed(bytes) => {
+            Set::Packed(bytes, packed_as) => {
                 let mut len = 0;
                 for other in Strings(bytes) {
                     if other == member {
@@ -329,8 +150,10 @@ impl Set {
                     }
                     len += 1;
                 }
+                let becomes = packed_as.with(member.len() > limits.value);
                 let size = bytes.len() + pack::len_of(member.len());
-                if len < limits.entries && member.len() <= limits.value && size <= PACKED_MAX {
+                if len < limits.entries && becomes.holds(size) {
+                    *packed_as = becomes;
                     pack::push(bytes, member);
                 } else {
                     self.unpack()?.insert(member, &[])?;
@@ -378,7 +201,7 @@ impl Set {
                 let at = value.and_then(|value| Ints::new(bytes).find(value).ok());
                 at.map(|at| ints::remove(bytes, at)).is_some()
             }
-            Set::Packed(bytes) => remove_packed(bytes, |other| other == member, |_| {}),
+            Set::Packed(bytes, _) => remove_packed(bytes, |other| other == member, |_| {}),
             Set::Table(members) => {
                 let at = members.find(member);
                 at.map(|at| remove_at(members, at)).is_some()
@@ -400,7 +223,7 @@ impl Set {
                 each(Member::Int(ints.get(at)));
                 ints::remove(bytes, at);
             }
-            Set::Packed(bytes) => {
+            Set::Packed(bytes, _) => {
                 let mut before = random(Strings(bytes).count());
                 let is_chosen =
                     |_: &[u8]| before.checked_sub(1).map(|left| before = left).is_none();
@@ -434,7 +257,7 @@ impl Set {
         let begins_anew = left.saturating_mul(FEW) <= count;
         match self {
             Set::Table(members) if begins_anew => {
-                let mut kept = Set::Packed(Vec::new());
+                let mut kept = Set::packed();
                 for _ in 0..left {
                     if let Some(at) = members.random(&mut random) {
                         kept.add(members.name(at), limits)?;
@@ -455,13 +278,14 @@ impl Set {
                 split(self.view(), len, count, random, each, keep);
                 *self = Set::Ints(kept);
             }
-            Set::Packed(_) => {
+            Set::Packed(_, packed_as) => {
+                let packed_as = *packed_as;
                 let mut kept = Vec::new();
                 let keep = |member: Member<'_>| {
                     pack::push(&mut kept, member.bytes(&mut Digits::new()));
                 };
                 split(self.view(), len, count, random, each, keep);
-                *self = Set::Packed(kept);
+                *self = Set::Packed(kept, packed_as);
             }
         }
         if begins_anew {
@@ -474,7 +298,7 @@ impl Set {
     fn fit(&mut self, limits: SetLimits) -> Result<(), Full> {
         let fits = match self {
             Set::Ints(bytes) => Ints::new(bytes).len() <= limits.ints,
-            Set::Packed(bytes) => {
+            Set::Packed(bytes, _) => {
                 let len = Strings(bytes).count();
                 len <= limits.entries && Strings(bytes).all(|member| member.len() <= limits.value)
             }
@@ -521,24 +345,28 @@ impl Set {
     }
 }
 
-/// The integers as strings side by side, if these may be packed together with
-/// another one.
-fn packed_with(ints: Ints<'_>, member: &[u8], limits: SetLimits) -> Option<Vec<u8>> {
+/// The integers as strings side by side, and another string behind them, if
+/// they are packed.
+fn packed_with(ints: Ints<'_>, member: &[u8], limits: SetLimits) -> Option<Set> {
     let len = ints.len();
-    if len >= limits.entries || member.len() > limits.value || member.len() > PACKED_MAX {
+    if len >= limits.entries {
         return None;
     }
     let (mut packed, mut digits) = (Vec::new(), Digits::new());
     // The longest are the first or the last.
-    for edge in [0, len.saturating_sub(1)] {
-        if len > 0 && digits.format(ints.get(edge)).len() > limits.value {
-            return None;
-        }
-    }
+    let edges = [0, len.saturating_sub(1)].into_iter().take(len);
+    let longest = edges.map(|edge| digits.format(ints.get(edge)).len()).max();
+    let longest = longest.unwrap_or_default().max(member.len());
     for value in ints.iter() {
         pack::push(&mut packed, digits.format(value).as_bytes());
     }
-    Some(packed)
+    let packed_as = PackedAs::Listpack.with(longest > limits.value);
+    packed_as
+        .holds(packed.len() + pack::len_of(member.len()))
+        .then(|| {
+            pack::push(&mut packed, member);
+            Set::Packed(packed, packed_as)
+        })
 }
 
 /// Takes the first string out that `is_wanted`, and tells `each` of it; answers
@@ -574,8 +402,8 @@ impl Held for SetRef<'_> {
     fn encoding_name(&self) -> &'static str {
         match self {
             SetRef::Ints(_) => "intset",
-            SetRef::Packed(_) => "listpack",
-            SetRef::Table(_) => "hashtable",
+            SetRef::Packed(_, PackedAs::Listpack) => "listpack",
+            SetRef::Packed(_, PackedAs::Table) | SetRef::Table(_) => "hashtable",
         }
     }
 
@@ -624,21 +452,21 @@ impl Stored for Set {
 
     fn memory(&self) -> usize {
         match self {
-            Set::Ints(bytes) | Set::Packed(bytes) => bytes.capacity(),
+            Set::Ints(bytes) | Set::Packed(bytes, _) => bytes.capacity(),
             Set::Table(members) => members.memory() + size_of::<Members>(),
         }
     }
 
     fn pieces(&self) -> usize {
         match self {
-            Set::Ints(bytes) | Set::Packed(bytes) => 1 + bytes.capacity() / PIECE,
+            Set::Ints(bytes) | Set::Packed(bytes, _) => 1 + bytes.capacity() / PIECE,
             Set::Table(members) => members.pieces(),
         }
     }
 
     fn free_some(&mut self, budget: &mut usize) -> bool {
         match self {
-            Set::Ints(_) | Set::Packed(_) => {
+            Set::Ints(_) | Set::Packed(..) => {
                 *budget = budget.saturating_sub(self.pieces());
                 true
             }
@@ -653,10 +481,28 @@ impl Stored for Set {
         }
     }
 
+    fn give_back(&mut self) {
+        match self {
+            Set::Ints(bytes) | Set::Packed(bytes, _) => trim(bytes),
+            Set::Table(members) if members.is_wasteful() => {
+                let mut anew = Members::default();
+                let mut names = members.iter().map(|at| members.name(at));
+                let done = names.all(|name| anew.insert(name, &[]).is_ok());
+                drop(names);
+                if done {
+                    **members = anew;
+                }
+            }
+            Set::Table(_) => {}
+        }
+    }
+
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
         match self {
             Set::Ints(bytes) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Ints)),
-            Set::Packed(bytes) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Set)),
+            Set::Packed(bytes, packed_as) if bytes.len() <= INLINE_MAX => {
+                Some((bytes, Form::Set(*packed_as)))
+            }
             _ => None,
         }
     }
@@ -668,7 +514,7 @@ impl Viewed for Set {
     fn view(&self) -> SetRef<'_> {
         match self {
             Set::Ints(bytes) => SetRef::Ints(Ints::new(bytes)),
-            Set::Packed(bytes) => SetRef::Packed(bytes),
+            Set::Packed(bytes, packed_as) => SetRef::Packed(bytes, *packed_as),
             Set::Table(members) => SetRef::Table(members),
         }
     }
@@ -676,7 +522,7 @@ impl Viewed for Set {
     fn view_inline(bytes: &[u8], form: Form) -> Option<SetRef<'_>> {
         match form {
             Form::Ints => Some(SetRef::Ints(Ints::new(bytes))),
-            Form::Set => Some(SetRef::Packed(bytes)),
+            Form::Set(packed_as) => Some(SetRef::Packed(bytes, packed_as)),
             _ => None,
         }
     }
@@ -684,7 +530,7 @@ impl Viewed for Set {
     fn from_inline(bytes: &[u8], form: Form) -> Option<Set> {
         match form {
             Form::Ints => Some(Set::Ints(bytes.to_vec())),
-            Form::Set => Some(Set::Packed(bytes.to_vec())),
+            Form::Set(packed_as) => Some(Set::Packed(bytes.to_vec(), packed_as)),
             _ => None,
         }
     }
@@ -692,7 +538,7 @@ impl Viewed for Set {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashSet};
 
     use super::*;
 

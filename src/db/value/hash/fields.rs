@@ -4,12 +4,13 @@
 use crate::db::memory::members::Members;
 use crate::db::memory::pack::{self, PackLimits};
 use crate::db::memory::slots::Full;
+use crate::db::value::form::{PackedAs, trim};
 
 /// Fields, each once, with a value of any length.
 #[derive(Clone, Debug)]
 pub enum Fields {
     /// Fields and values in turn, in the order in which they came.
-    Packed(Vec<u8>),
+    Packed(Vec<u8>, PackedAs),
     /// Too many for that, or too long.
     Table(Box<Members>),
 }
@@ -18,18 +19,14 @@ pub enum Fields {
 #[derive(Clone, Copy, Debug)]
 pub enum FieldsRef<'a> {
     /// Fields and values in turn.
-    Packed(&'a [u8]),
+    Packed(&'a [u8], PackedAs),
     /// A table of them.
     Table(&'a Members),
 }
 
-/// More bytes are never packed, whatever the settings say: it is where Redis
-/// draws the line.
-const PACKED_MAX: usize = 1 << 30;
-
 impl Default for Fields {
     fn default() -> Fields {
-        Fields::Packed(Vec::new())
+        Fields::Packed(Vec::new(), PackedAs::Listpack)
     }
 }
 
@@ -86,7 +83,7 @@ impl Fields {
     #[inline]
     pub fn view(&self) -> FieldsRef<'_> {
         match self {
-            Fields::Packed(bytes) => FieldsRef::Packed(bytes),
+            Fields::Packed(bytes, packed_as) => FieldsRef::Packed(bytes, *packed_as),
             Fields::Table(members) => FieldsRef::Table(members),
         }
     }
@@ -96,7 +93,7 @@ impl Fields {
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: PackLimits) -> Result<bool, Full> {
         self.unpack_for(1, [field, value].into_iter(), limits)?;
         match self {
-            Fields::Packed(bytes) => {
+            Fields::Packed(bytes, _) => {
                 let found = Place::of(field, bytes);
                 let count = match &found {
                     Ok(place) => {
@@ -120,39 +117,42 @@ impl Fields {
                 Ok(is_new)
             }
             Fields::Table(members) => match members.find(field) {
-                Some(at) => members.set_rest(at, value).map(|_| false),
+                Some(at) => {
+                    members.set_rest(at, value)?;
+                    members.gather(|_, _, _| {});
+                    Ok(false)
+                }
                 None => members.insert(field, value).map(|_| true),
             },
         }
     }
 
-    /// Becomes a table if so many fields are to be added, or if one of the
-    /// strings is too long to be packed. Redis decides that for a whole request,
-    /// whether or not the fields are there already.
+    /// Becomes what it is to be when so many fields are added, and these
+    /// strings. Redis decides that for a whole request, whether or not the
+    /// fields are there already.
     pub fn unpack_for<'s>(
         &mut self,
         fields: usize,
         strings: impl Iterator<Item = &'s [u8]> + Clone,
         limits: PackLimits,
     ) -> Result<(), Full> {
-        let Fields::Packed(bytes) = self else {
+        let Fields::Packed(bytes, packed_as) = self else {
             return Ok(());
         };
-        let mut lens = strings.map(<[u8]>::len);
-        if fields > limits.entries
-            || lens.clone().any(|len| len > limits.value)
-            || lens
-                .try_fold(bytes.len(), usize::checked_add)
-                .is_none_or(|len| len > PACKED_MAX)
-        {
-            self.unpack()?;
+        let lens = strings.map(<[u8]>::len);
+        let is_too_long = lens.clone().any(|len| len > limits.value);
+        let becomes = packed_as.with(is_too_long);
+        let added: usize = lens.map(pack::len_of).sum();
+        if fields <= limits.entries && becomes.holds(bytes.len() + added) {
+            *packed_as = becomes;
+            return Ok(());
         }
-        Ok(())
+        self.unpack()
     }
 
     /// Becomes a table, if it is none. If there is no room, nothing has changed.
     fn unpack(&mut self) -> Result<(), Full> {
-        if let Fields::Packed(bytes) = self {
+        if let Fields::Packed(bytes, _) = self {
             let mut members = Members::default();
             for (field, value) in Pairs(bytes) {
                 members.insert(field, value)?;
@@ -164,7 +164,7 @@ impl Fields {
 
     /// Puts a field that is packed behind `index()` others, or at the end.
     pub fn move_to(&mut self, field: &[u8], index: impl FnOnce() -> usize) {
-        if let Fields::Packed(bytes) = self
+        if let Fields::Packed(bytes, _) = self
             && let Ok(place) = Place::of(field, bytes)
         {
             let pair: Vec<u8> = bytes.drain(place.start..place.end).collect();
@@ -178,7 +178,7 @@ impl Fields {
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self {
-            Fields::Packed(bytes) => {
+            Fields::Packed(bytes, _) => {
                 let found = Place::of(field, bytes);
                 let place = found.as_ref().ok();
                 place.map(|place| bytes.drain(place.start..place.end));
@@ -192,6 +192,23 @@ impl Fields {
                 }
                 found.is_some()
             }
+        }
+    }
+
+    /// Gives back what it has grown by and does not need any more.
+    pub fn give_back(&mut self) {
+        match self {
+            Fields::Packed(bytes, _) => trim(bytes),
+            Fields::Table(members) if members.is_wasteful() => {
+                let mut anew = Members::default();
+                let mut records = members.iter().map(|at| members.record(at));
+                let done = records.all(|(field, value)| anew.insert(field, value).is_ok());
+                drop(records);
+                if done {
+                    **members = anew;
+                }
+            }
+            Fields::Table(_) => {}
         }
     }
 }
@@ -216,7 +233,7 @@ impl<'a> FieldsRef<'a> {
     /// How many fields there are.
     pub fn len(self) -> usize {
         match self {
-            FieldsRef::Packed(bytes) => Pairs(bytes).count(),
+            FieldsRef::Packed(bytes, _) => Pairs(bytes).count(),
             FieldsRef::Table(members) => members.len(),
         }
     }
@@ -225,7 +242,7 @@ impl<'a> FieldsRef<'a> {
     #[inline]
     pub fn get(self, field: &[u8]) -> Option<&'a [u8]> {
         match self {
-            FieldsRef::Packed(bytes) => {
+            FieldsRef::Packed(bytes, _) => {
                 let mut pairs = Pairs(bytes);
                 pairs
                     .find(|(other, _)| *other == field)
@@ -238,7 +255,7 @@ impl<'a> FieldsRef<'a> {
     /// All fields, each with its value.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let (packed, table) = match self {
-            FieldsRef::Packed(bytes) => (bytes, None),
+            FieldsRef::Packed(bytes, _) => (bytes, None),
             FieldsRef::Table(members) => (&[][..], Some(members)),
         };
         let in_table = table
@@ -252,7 +269,7 @@ impl<'a> FieldsRef<'a> {
     /// packed is told of at once.
     pub fn scan(self, cursor: u64, count: usize, mut each: impl FnMut(&'a [u8], &'a [u8])) -> u64 {
         match self {
-            FieldsRef::Packed(bytes) => {
+            FieldsRef::Packed(bytes, _) => {
                 Pairs(bytes).for_each(|(field, value)| each(field, value));
                 0
             }

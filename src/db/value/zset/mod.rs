@@ -6,14 +6,14 @@
 mod packed;
 mod table;
 mod tree;
+mod view;
 
-use std::iter::{Rev, Take};
 use std::ops::Range;
-use std::vec;
 
 use table::Table;
+pub use view::{Direction, LexBound, ScoreBound, ZsetRef};
 
-use super::form::{Encoding, Form, INLINE_MAX};
+use super::form::{Encoding, Form, INLINE_MAX, PackedAs, trim};
 use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::memory::members::Members;
 use crate::db::memory::slots::{Full, PIECE};
@@ -23,270 +23,20 @@ use crate::events::KeyspaceEvents;
 use crate::rdb::{Listpack, PACKED_MAX, Reader, Type, Writer};
 use crate::text::double;
 
-/// A member and its score.
-pub type Entry<'a> = (&'a [u8], f64);
-
 /// A sorted set.
 #[derive(Clone, Debug)]
 pub enum Zset {
-    /// All side by side: OBJECT ENCODING calls it `listpack`.
-    Packed(Vec<u8>),
+    /// All side by side.
+    Packed(Vec<u8>, PackedAs),
     /// A table and an order: `skiplist`.
     Table(Box<Table>),
 }
 
 impl Default for Zset {
     fn default() -> Self {
-        Zset::Packed(Vec::new())
+        Zset::Packed(Vec::new(), PackedAs::Listpack)
     }
 }
-
-/// A sorted set where it stands.
-#[derive(Clone, Copy, Debug)]
-pub enum ZsetRef<'a> {
-    /// A small one.
-    Packed(&'a [u8]),
-    /// A large one.
-    Table(&'a Table),
-}
-
-/// In which direction entries are gone through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    /// From the lowest to the highest.
-    Up,
-    /// From the highest to the lowest.
-    Down,
-}
-
-/// An end of a range of scores.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct ScoreBound {
-    /// Up to here.
-    pub score: f64,
-    /// Whether what has just this score is outside.
-    pub is_exclusive: bool,
-}
-
-/// An end of a range of members.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LexBound<'a> {
-    /// `-`: before all.
-    Lowest,
-    /// `[member`
-    Included(&'a [u8]),
-    /// `(member`
-    Excluded(&'a [u8]),
-    /// `+`: behind all.
-    Highest,
-}
-
-impl LexBound<'_> {
-    /// Whether a member is before a range that begins here.
-    fn is_behind(self, member: &[u8]) -> bool {
-        match self {
-            LexBound::Lowest => false,
-            LexBound::Included(first) => member < first,
-            LexBound::Excluded(before) => member <= before,
-            LexBound::Highest => true,
-        }
-    }
-
-    /// Whether a member is not behind a range that ends here.
-    fn reaches(self, member: &[u8]) -> bool {
-        match self {
-            LexBound::Lowest => false,
-            LexBound::Included(last) => member <= last,
-            LexBound::Excluded(behind) => member < behind,
-            LexBound::Highest => true,
-        }
-    }
-}
-
-impl<'a> ZsetRef<'a> {
-    /// How many members there are.
-    pub fn len(self) -> usize {
-        match self {
-            ZsetRef::Packed(bytes) => packed::len(bytes),
-            ZsetRef::Table(table) => table.len(),
-        }
-    }
-
-    /// The score of a member.
-    pub fn score(self, member: &[u8]) -> Option<f64> {
-        match self {
-            ZsetRef::Packed(bytes) => Some(packed::find(bytes, member)?.score),
-            ZsetRef::Table(table) => Some(table.find(member)?.1),
-        }
-    }
-
-    /// The rank and the score of a member.
-    pub fn rank(self, member: &[u8]) -> Option<(usize, f64)> {
-        match self {
-            ZsetRef::Packed(bytes) => {
-                let place = packed::find(bytes, member)?;
-                Some((place.rank, place.score))
-            }
-            ZsetRef::Table(table) => {
-                let (_, score) = table.find(member)?;
-                Some((table.rank(member, score), score))
-            }
-        }
-    }
-
-    /// The entry of a rank.
-    pub fn get(self, rank: usize) -> Option<Entry<'a>> {
-        match self {
-            ZsetRef::Packed(bytes) => packed::Entries::of(bytes).nth(rank),
-            ZsetRef::Table(table) => table.get(rank),
-        }
-    }
-
-    /// All entries, the lowest first.
-    pub fn iter(self) -> Entries<'a> {
-        self.range(0..self.len(), Direction::Up)
-    }
-
-    /// The entries of these ranks, as far as they are there.
-    pub fn range(self, ranks: Range<usize>, direction: Direction) -> Entries<'a> {
-        let end = ranks.end.min(self.len());
-        let ranks = ranks.start.min(end)..end;
-        Entries(match (self, direction) {
-            (ZsetRef::Packed(bytes), direction) => {
-                let mut entries = packed::Entries::of(bytes);
-                if ranks.start > 0 {
-                    entries.nth(ranks.start - 1);
-                }
-                let left = ranks.len();
-                let entries = entries.take(left);
-                match direction {
-                    Direction::Up => Source::Packed(entries, left),
-                    Direction::Down => {
-                        Source::Collected(entries.collect::<Vec<_>>().into_iter().rev())
-                    }
-                }
-            }
-            (ZsetRef::Table(table), Direction::Up) => Source::Up(table, table.range(ranks)),
-            (ZsetRef::Table(table), Direction::Down) => {
-                Source::Down(table, table.range(ranks).rev())
-            }
-        })
-    }
-
-    /// The ranks of what has scores in a range.
-    pub fn ranks_by_score(self, min: ScoreBound, max: ScoreBound) -> Range<usize> {
-        let start = self.rank_of_score(min.score, min.is_exclusive);
-        let end = self.rank_of_score(max.score, !max.is_exclusive);
-        start..end.max(start)
-    }
-
-    /// How many members have lower scores, or this one as well.
-    fn rank_of_score(self, score: f64, is_included: bool) -> usize {
-        let is_before = |its: f64| its < score || is_included && its == score;
-        match self {
-            ZsetRef::Packed(bytes) => {
-                let entries = packed::Entries::of(bytes);
-                entries.take_while(|entry| is_before(entry.1)).count()
-            }
-            ZsetRef::Table(table) => table.rank_of_score(score, is_included),
-        }
-    }
-
-    /// The ranks of members in a range. It is in order only where all scores
-    /// are equal; elsewhere Redis does not say what the answer is.
-    pub fn ranks_by_lex(self, min: LexBound<'_>, max: LexBound<'_>) -> Range<usize> {
-        match self {
-            ZsetRef::Packed(bytes) => {
-                let (mut start, mut len) = (0, 0);
-                for (member, _) in packed::Entries::of(bytes) {
-                    if len == 0 && min.is_behind(member) {
-                        start += 1;
-                    } else if max.reaches(member) {
-                        len += 1;
-                    } else {
-                        break;
-                    }
-                }
-                start..start + len
-            }
-            ZsetRef::Table(table) => {
-                let rank = |is_before: &dyn Fn(&[u8]) -> bool| table.rank_of_member(is_before);
-                let start = match min {
-                    LexBound::Lowest => 0,
-                    LexBound::Highest => table.len(),
-                    _ => rank(&|member| min.is_behind(member)),
-                };
-                let end = match max {
-                    LexBound::Lowest => 0,
-                    LexBound::Highest => table.len(),
-                    _ => rank(&|member| max.reaches(member)),
-                };
-                start..end.max(start)
-            }
-        }
-    }
-
-    /// Goes on with a scan where `cursor` says, which is 0 at the beginning;
-    /// answers where the next call goes on, 0 at the end. What is there all the
-    /// time is told once.
-    pub fn scan(self, cursor: u64, count: usize, mut each: impl FnMut(&'a [u8], f64)) -> u64 {
-        match self {
-            ZsetRef::Packed(bytes) => {
-                packed::Entries::of(bytes).for_each(|(member, score)| each(member, score));
-                0
-            }
-            ZsetRef::Table(table) => table.scan(cursor, count, each),
-        }
-    }
-
-    /// Whether it is a small one.
-    pub fn is_packed(self) -> bool {
-        matches!(self, ZsetRef::Packed(_))
-    }
-}
-
-/// Entries in order.
-#[derive(Clone, Debug)]
-pub struct Entries<'a>(Source<'a>);
-
-#[derive(Clone, Debug)]
-enum Source<'a> {
-    /// With how many are left.
-    Packed(Take<packed::Entries<'a>>, usize),
-    Collected(Rev<vec::IntoIter<Entry<'a>>>),
-    Up(&'a Table, tree::Iter<'a>),
-    Down(&'a Table, Rev<tree::Iter<'a>>),
-}
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Entry<'a>> {
-        match &mut self.0 {
-            Source::Packed(entries, left) => {
-                let entry = entries.next()?;
-                *left -= 1;
-                Some(entry)
-            }
-            Source::Collected(entries) => entries.next(),
-            Source::Up(table, entries) => Some(table.entry(entries.next()?)),
-            Source::Down(table, entries) => Some(table.entry(entries.next()?)),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = match &self.0 {
-            Source::Packed(_, left) => *left,
-            Source::Collected(entries) => entries.len(),
-            Source::Up(_, entries) => entries.len(),
-            Source::Down(_, entries) => entries.len(),
-        };
-        (len, Some(len))
-    }
-}
-
-impl ExactSizeIterator for Entries<'_> {}
 
 /// The scores of a member before and after it was set; `None` if it was not
 /// there, or has not been set.
@@ -335,7 +85,7 @@ impl Zset {
         limits: PackLimits,
         score: impl FnOnce(Option<f64>) -> Option<f64>,
     ) -> Result<Update, Full> {
-        if let Zset::Packed(bytes) = self {
+        if let Zset::Packed(bytes, packed_as) = self {
             let found = packed::find(bytes, member);
             let old = found.map(|place| place.score);
             let new = score(old);
@@ -345,11 +95,12 @@ impl Zset {
             };
             if let Some(place) = found {
                 packed::remove(bytes, place);
-                packed::insert(bytes, member, new);
+                packed::insert(bytes, member, packed_as.score(new));
                 return Ok(update);
             }
-            if packed::len(bytes) < limits.entries && member.len() <= limits.value {
-                packed::insert(bytes, member, new);
+            if let Some(becomes) = fits(bytes, *packed_as, member, limits) {
+                *packed_as = becomes;
+                packed::insert(bytes, member, becomes.score(new));
                 return Ok(update);
             }
             self.unpack()?.insert(member, new)?;
@@ -382,10 +133,11 @@ impl Zset {
     /// Adds a member that is not there and comes behind all others.
     pub fn append(&mut self, member: &[u8], score: f64, limits: PackLimits) -> Result<(), Full> {
         match self {
-            Zset::Packed(bytes)
-                if packed::len(bytes) < limits.entries && member.len() <= limits.value =>
+            Zset::Packed(bytes, packed_as)
+                if let Some(becomes) = fits(bytes, *packed_as, member, limits) =>
             {
-                packed::append(bytes, member, score);
+                *packed_as = becomes;
+                packed::append(bytes, member, becomes.score(score));
                 Ok(())
             }
             _ => self.unpack()?.append(member, score),
@@ -395,7 +147,7 @@ impl Zset {
     /// Removes a member; answers its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         match self {
-            Zset::Packed(bytes) => {
+            Zset::Packed(bytes, _) => {
                 let place = packed::find(bytes, member)?;
                 packed::remove(bytes, place);
                 Some(place.score)
@@ -415,7 +167,7 @@ impl Zset {
             return std::mem::take(self);
         }
         match self {
-            Zset::Packed(bytes) => packed::remove_range(bytes, ranks),
+            Zset::Packed(bytes, _) => packed::remove_range(bytes, ranks),
             Zset::Table(table) => table.remove_range(ranks),
         }
         Zset::default()
@@ -423,7 +175,7 @@ impl Zset {
 
     /// Makes it a large one, unless it is one.
     fn unpack(&mut self) -> Result<&mut Table, Full> {
-        if let Zset::Packed(bytes) = self {
+        if let Zset::Packed(bytes, _) = self {
             let mut table = Box::<Table>::default();
             for (member, score) in packed::Entries::of(bytes) {
                 table.append(member, score)?;
@@ -432,7 +184,25 @@ impl Zset {
         }
         match self {
             Zset::Table(table) => Ok(table),
-            Zset::Packed(_) => unreachable!("it has just become one"),
+            Zset::Packed(..) => unreachable!("it has just become one"),
+        }
+    }
+}
+
+/// As what members stand side by side if this one, which is new, comes to
+/// them; `None` if it makes them too many.
+fn fits(bytes: &[u8], packed_as: PackedAs, member: &[u8], limits: PackLimits) -> Option<PackedAs> {
+    let becomes = packed_as.with(member.len() > limits.value);
+    let len = bytes.len() + packed::len_of(member);
+    (packed::len(bytes) < limits.entries && becomes.holds(len)).then_some(becomes)
+}
+
+impl PackedAs {
+    /// How a score is kept: in a listpack Redis writes -0 as 0.
+    fn score(self, score: f64) -> f64 {
+        match self {
+            PackedAs::Listpack => score + 0.0,
+            PackedAs::Table => score,
         }
     }
 }
@@ -444,13 +214,13 @@ impl Held for ZsetRef<'_> {
 
     fn encoding_name(&self) -> &'static str {
         match self {
-            ZsetRef::Packed(_) => "listpack",
-            ZsetRef::Table(_) => "skiplist",
+            ZsetRef::Packed(_, PackedAs::Listpack) => "listpack",
+            ZsetRef::Packed(_, PackedAs::Table) | ZsetRef::Table(_) => "skiplist",
         }
     }
 
     fn serialize(&self, output: &mut Writer) {
-        if let ZsetRef::Packed(bytes) = self
+        if let ZsetRef::Packed(bytes, PackedAs::Listpack) = self
             && bytes.len() <= PACKED_MAX
         {
             let mut packed = Listpack::default();
@@ -503,42 +273,58 @@ impl Held for Zset {
 impl Stored for Zset {
     fn is_used_up(&self) -> bool {
         match self {
-            Zset::Packed(bytes) => bytes.is_empty(),
+            Zset::Packed(bytes, _) => bytes.is_empty(),
             Zset::Table(table) => table.len() == 0,
         }
     }
 
     fn members(&self) -> Option<&Members> {
         match self {
-            Zset::Packed(_) => None,
+            Zset::Packed(..) => None,
             Zset::Table(table) => Some(table.members()),
         }
     }
 
     fn memory(&self) -> usize {
         match self {
-            Zset::Packed(bytes) => bytes.capacity(),
+            Zset::Packed(bytes, _) => bytes.capacity(),
             Zset::Table(table) => table.memory(),
         }
     }
 
     fn pieces(&self) -> usize {
         match self {
-            Zset::Packed(bytes) => 1 + bytes.capacity() / PIECE,
+            Zset::Packed(bytes, _) => 1 + bytes.capacity() / PIECE,
             Zset::Table(table) => table.pieces(),
         }
     }
 
     fn free_some(&mut self, budget: &mut usize) -> bool {
         match self {
-            Zset::Packed(_) => true,
+            Zset::Packed(..) => true,
             Zset::Table(table) => table.free_some(budget),
+        }
+    }
+
+    fn give_back(&mut self) {
+        match self {
+            Zset::Packed(bytes, _) => trim(bytes),
+            Zset::Table(table) if table.members().is_wasteful() => {
+                let mut anew = Table::default();
+                let mut entries = table.range(0..table.len()).map(|entry| table.entry(entry));
+                if entries.all(|(member, score)| anew.append(member, score).is_ok()) {
+                    **table = anew;
+                }
+            }
+            Zset::Table(_) => {}
         }
     }
 
     fn inline(&self, _encoding: Encoding) -> Option<(&[u8], Form)> {
         match self {
-            Zset::Packed(bytes) if bytes.len() <= INLINE_MAX => Some((bytes, Form::Zset)),
+            Zset::Packed(bytes, packed_as) if bytes.len() <= INLINE_MAX => {
+                Some((bytes, Form::Zset(*packed_as)))
+            }
             _ => None,
         }
     }
@@ -549,17 +335,23 @@ impl Viewed for Zset {
 
     fn view(&self) -> ZsetRef<'_> {
         match self {
-            Zset::Packed(bytes) => ZsetRef::Packed(bytes),
+            Zset::Packed(bytes, packed_as) => ZsetRef::Packed(bytes, *packed_as),
             Zset::Table(table) => ZsetRef::Table(table),
         }
     }
 
     fn view_inline(bytes: &[u8], form: Form) -> Option<ZsetRef<'_>> {
-        (form == Form::Zset).then_some(ZsetRef::Packed(bytes))
+        match form {
+            Form::Zset(packed_as) => Some(ZsetRef::Packed(bytes, packed_as)),
+            _ => None,
+        }
     }
 
     fn from_inline(bytes: &[u8], form: Form) -> Option<Zset> {
-        (form == Form::Zset).then(|| Zset::Packed(bytes.to_vec()))
+        match form {
+            Form::Zset(packed_as) => Some(Zset::Packed(bytes.to_vec(), packed_as)),
+            _ => None,
+        }
     }
 }
 
@@ -569,6 +361,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::view::Entry;
     use super::*;
 
     const LIMITS: PackLimits = PackLimits {
@@ -713,7 +506,7 @@ mod tests {
                 }
                 let is_large = model.len() > LIMITS.entries
                     || model.iter().any(|(member, _)| member.len() > LIMITS.value);
-                prop_assert!(!is_large || !zset.view().is_packed());
+                prop_assert!(!is_large || !zset.view().is_listpack());
             }
         }
 

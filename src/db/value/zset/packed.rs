@@ -153,11 +153,15 @@ fn push(bytes: &mut Vec<u8>, member: &[u8], score: f64) {
     push_score(bytes, score);
 }
 
-/// Whole numbers take as many bytes as they need; -0 becomes 0, as in the small
-/// sorted sets of Redis.
+/// How many bytes a member and its score take at most.
+pub fn len_of(member: &[u8]) -> usize {
+    pack::len_of(member.len()) + 1 + size_of::<f64>()
+}
+
+/// Whole numbers take as many bytes as they need.
 fn push_score(bytes: &mut Vec<u8>, score: f64) {
     const MAX: u64 = 1 << (8 * INTEGER_MAX - 1);
-    match double::as_integer(score) {
+    match double::as_integer(score).filter(|integer| *integer != 0 || score.is_sign_positive()) {
         Some(integer @ 0..=239) => bytes.push(integer as u8),
         Some(integer) if integer.unsigned_abs() < MAX => {
             // The sign needs a bit, too.

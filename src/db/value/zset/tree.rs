@@ -553,6 +553,14 @@ impl<'a> Run<'a> {
         }
     }
 
+    #[inline]
+    fn fold<B>(self, init: B, mut each: impl FnMut(B, Entry) -> B) -> B {
+        let entries = self.scores.iter().zip(self.handles);
+        entries.fold(init, |folded, (score, handle)| {
+            each(folded, (*score, *handle))
+        })
+    }
+
     fn next(&mut self) -> Option<Entry> {
         let (&score, scores) = self.scores.split_first()?;
         let (&handle, handles) = self.handles.split_first()?;
@@ -599,6 +607,19 @@ impl Iterator for Iter<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let len = self.front.scores.len() + self.ranks.len() + self.back.scores.len();
         (len, Some(len))
+    }
+
+    /// Goes through the leaves one by one.
+    #[inline]
+    fn fold<B, F: FnMut(B, Entry) -> B>(mut self, init: B, mut each: F) -> B {
+        let mut folded = self.front.fold(init, &mut each);
+        while !self.ranks.is_empty() {
+            let (leaf, at) = self.tree.leaf_at(self.ranks.start);
+            let end = leaf.scores.len().min(at + self.ranks.len());
+            folded = Run::new(leaf, at..end).fold(folded, &mut each);
+            self.ranks.start += end - at;
+        }
+        self.back.fold(folded, each)
     }
 }
 
