@@ -7,7 +7,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::db::{Database, Db, Digest, Encoding, Expiry, Handle, value};
+use bytes::Bytes;
+
+use crate::db::{Database, Db, Digest, Encoding, Handle, value};
 use crate::error::{Error, Result};
 use crate::rdb::{self, Reader, Writer};
 use crate::resp::Reply;
@@ -242,7 +244,8 @@ fn populate(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
         if let Some(size) = size {
             value.resize(size, 0);
         }
-        db.set_string(&key, None, &value, Encoding::Natural, Expiry::Clear, "set")?;
+        let put = db.put(&key, Bytes::from(value).into(), Encoding::Natural, None);
+        put.map_err(|_| Error::OUT_OF_MEMORY)?;
     }
     Ok(())
 }

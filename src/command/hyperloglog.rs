@@ -32,7 +32,7 @@ pub const COMMANDS: &[Row] = &[
         ..HYPERLOGLOG
     },
     Row {
-        name: "pfcount", arity: -2, flags: READ,
+        name: "pfcount", arity: -2, flags: READ.union(Flags::MAY_REPLICATE),
         keys: &[REWRITE_KEY.all().noted("RW because it may change the internal representation of the key, and propagate to replicas")],
         usage: "key:key...", since: "2.8.9",
         complexity: "O(1) with a very small average constant time when called with a single key. \

@@ -74,12 +74,18 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
             let journal = &state.keyspace.journal;
             match &journal.changes[change] {
                 &Change::Key {
-                    db, key: ref place, ..
+                    db,
+                    key: ref place,
+                    expired: None,
                 } => {
                     key.clear();
                     key.extend_from_slice(journal.key(place));
                     reached |= serve(server, state, db, &key, now, uptime);
                 }
+                // Nobody waits for what has gone, and to look at the key would
+                // remove more of it.
+                Change::Key { .. } => {}
+                // There is nothing for anybody then.
                 Change::Flushed { .. } => {}
                 &Change::Swapped(a, b) => {
                     for db in [a, b] {

@@ -134,8 +134,11 @@ impl Compressor {
             }
             write_copy(at - from, count, out);
             let end = at + count;
-            // What comes next may be like something inside of this copy.
-            for inside in at + 1..end.min(string.len() - (COPY_MIN - 1)) {
+            // What comes next may begin like the end of this copy. To note all
+            // that is inside would take most of the time for little.
+            const NOTED: usize = 2;
+            let inside = (at + 1).max(end - NOTED);
+            for inside in inside..end.min(string.len() - (COPY_MIN - 1)) {
                 self.exchange(string, inside, bits);
             }
             (at, literals) = (end, end);

@@ -26,7 +26,7 @@ pub struct Pairs<'a> {
 /// Reads a zipmap.
 pub fn pairs(zipmap: &[u8]) -> Result<Pairs<'_>> {
     match zipmap {
-        [told, pairs @ .., END] => Ok(Pairs {
+        [told @ ..=LONG, pairs @ .., END] => Ok(Pairs {
             rest: pairs,
             told: (*told < LONG).then_some(usize::from(*told)),
             count: 0,
@@ -91,6 +91,8 @@ mod tests {
         assert_eq!(read(&counted), Err(Corrupt));
         counted[0] = LONG;
         assert_eq!(read(&counted).map(|pairs| pairs.len()), Ok(2));
+        counted[0] = END;
+        assert_eq!(read(&counted), Err(Corrupt));
     }
 
     #[test]

@@ -104,7 +104,20 @@ impl<'a> Reply<'a> {
     }
 
     /// A string of bytes.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        // The room for a short one is asked for once.
+        const SHORT_MAX: usize = 512;
+        if bytes.len() > SHORT_MAX {
+            return self.long_bulk(bytes);
+        }
+        let out = self.out.buffer(LINE_MAX + bytes.len() + 2);
+        number(out, b'$', bytes.len() as i64);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn long_bulk(&mut self, bytes: &[u8]) {
         self.number(b'$', bytes.len() as i64);
         self.out.extend(bytes);
         self.out.extend(b"\r\n");

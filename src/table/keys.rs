@@ -302,7 +302,12 @@ pub fn keys_of(specs: &[KeySpec], argv: Argv<'_>) -> Result<Vec<(usize, KeyFlags
     let mut keys = Vec::new();
     for spec in specs.iter().filter(|spec| !spec.is_of_channels()) {
         let flags = spec.flags_in.map_or(spec.flags, |flags_in| flags_in(argv));
-        keys.extend(spec.places(argv)?.iter().map(|place| (place, flags)));
+        let places = spec.places(argv)?;
+        // A request that announces no keys is refused, whatever else it names.
+        if matches!(spec.find, Find::Keynum { .. }) && places == Places::NONE {
+            return Ok(Vec::new());
+        }
+        keys.extend(places.iter().map(|place| (place, flags)));
     }
     Ok(keys)
 }
