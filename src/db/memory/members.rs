@@ -433,7 +433,7 @@ mod tests {
         }
         assert!(places.iter().all(|(&at, name)| members.name(at) == *name));
         let memory = members.memory();
-        assert!(memory < full / 15, "{memory} of {full}");
+        assert!(memory < full / 12, "{memory} of {full}");
     }
 
     /// So many records, and how many bytes their names have together.

@@ -440,12 +440,14 @@ impl Slots {
         Ok(number)
     }
 
-    /// How long the next page of a size is: half of what its pages have
-    /// together, so that a third is unused at most, and with three significant
-    /// bits, which allocators have sizes for.
+    /// How long the next page of a size is: about half of what its pages have
+    /// together, so that a third is unused at most. Allocators keep pages of
+    /// their own for each of their sizes: large ones are powers of two, or what
+    /// a million small keys take grows by a tenth.
     fn page_len(&self, slot_len: usize, memory: usize) -> usize {
         let len = (memory / 2).clamp(self.first_page as usize, PAGE_MAX);
-        let step = 1 << (len.ilog2() - 2);
+        let kept_bits = if len < FIRST_PAGE { 2 } else { 0 };
+        let step = 1 << (len.ilog2() - kept_bits);
         let len = (len & !(step - 1)).max(slot_len);
         len / slot_len * slot_len
     }
