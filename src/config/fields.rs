@@ -55,19 +55,19 @@ pub struct Config {
     pub notify_keyspace_events: KeyspaceEvents,
     /// Size of a list node: elements if positive, a size class from -1 to -5 if negative.
     pub list_max_listpack_size: i32,
-    /// Fields up to which a hash is packed.
+    /// Fields up to which a hash is a listpack.
     pub hash_max_listpack_entries: u64,
-    /// Bytes of a field or a value up to which a hash is packed.
+    /// Bytes of a field or a value up to which a hash is a listpack.
     pub hash_max_listpack_value: u64,
-    /// Members up to which a set of integers is packed.
+    /// Members up to which a set of integers is an intset.
     pub set_max_intset_entries: u64,
-    /// Members up to which a set is packed.
+    /// Members up to which a set is a listpack.
     pub set_max_listpack_entries: u64,
-    /// Bytes of a member up to which a set is packed.
+    /// Bytes of a member up to which a set is a listpack.
     pub set_max_listpack_value: u64,
-    /// Members up to which a sorted set is packed.
+    /// Members up to which a sorted set is a listpack.
     pub zset_max_listpack_entries: u64,
-    /// Bytes of a member up to which a sorted set is packed.
+    /// Bytes of a member up to which a sorted set is a listpack.
     pub zset_max_listpack_value: u64,
     /// Bytes up to which a HyperLogLog is sparse.
     pub hll_sparse_max_bytes: u64,

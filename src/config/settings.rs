@@ -207,16 +207,16 @@ const ROWS: &[Setting] = &[
         integer!(list_max_listpack_size, i32::MIN as i64, INT_MAX),
     )
     .alias(&["list-max-ziplist-size"]),
-    row("hash-max-listpack-entries", "Fields up to which a hash is packed.", integer!(hash_max_listpack_entries, 0, i64::MAX))
+    row("hash-max-listpack-entries", "Fields up to which a hash is a listpack.", integer!(hash_max_listpack_entries, 0, i64::MAX))
     .alias(&["hash-max-ziplist-entries"]),
-    row("hash-max-listpack-value", "Bytes of a field or a value up to which a hash is packed.", memory!(hash_max_listpack_value, 0, i64::MAX as u64))
+    row("hash-max-listpack-value", "Bytes of a field or a value up to which a hash is a listpack.", memory!(hash_max_listpack_value, 0, i64::MAX as u64))
     .alias(&["hash-max-ziplist-value"]),
-    row("set-max-intset-entries", "Members up to which a set of integers is packed.", integer!(set_max_intset_entries, 0, i64::MAX)),
-    row("set-max-listpack-entries", "Members up to which a set is packed.", integer!(set_max_listpack_entries, 0, i64::MAX)),
-    row("set-max-listpack-value", "Bytes of a member up to which a set is packed.", memory!(set_max_listpack_value, 0, i64::MAX as u64)),
-    row("zset-max-listpack-entries", "Members up to which a sorted set is packed.", integer!(zset_max_listpack_entries, 0, i64::MAX))
+    row("set-max-intset-entries", "Members up to which a set of integers is an intset.", integer!(set_max_intset_entries, 0, i64::MAX)),
+    row("set-max-listpack-entries", "Members up to which a set is a listpack.", integer!(set_max_listpack_entries, 0, i64::MAX)),
+    row("set-max-listpack-value", "Bytes of a member up to which a set is a listpack.", memory!(set_max_listpack_value, 0, i64::MAX as u64)),
+    row("zset-max-listpack-entries", "Members up to which a sorted set is a listpack.", integer!(zset_max_listpack_entries, 0, i64::MAX))
     .alias(&["zset-max-ziplist-entries"]),
-    row("zset-max-listpack-value", "Bytes of a member up to which a sorted set is packed.", memory!(zset_max_listpack_value, 0, i64::MAX as u64))
+    row("zset-max-listpack-value", "Bytes of a member up to which a sorted set is a listpack.", memory!(zset_max_listpack_value, 0, i64::MAX as u64))
     .alias(&["zset-max-ziplist-value"]),
     row(
         "hll-sparse-max-bytes",

@@ -95,12 +95,12 @@ impl Zset {
             };
             if let Some(place) = found {
                 packed::remove(bytes, place);
-                packed::insert(bytes, member, packed_as.score(new));
+                packed::insert(bytes, member, kept(new, *packed_as));
                 return Ok(update);
             }
             if let Some(becomes) = fits(bytes, *packed_as, member, limits) {
                 *packed_as = becomes;
-                packed::insert(bytes, member, becomes.score(new));
+                packed::insert(bytes, member, kept(new, becomes));
                 return Ok(update);
             }
             self.unpack()?.insert(member, new)?;
@@ -137,7 +137,7 @@ impl Zset {
                 if let Some(becomes) = fits(bytes, *packed_as, member, limits) =>
             {
                 *packed_as = becomes;
-                packed::append(bytes, member, becomes.score(score));
+                packed::append(bytes, member, kept(score, becomes));
                 Ok(())
             }
             _ => self.unpack()?.append(member, score),
@@ -197,13 +197,11 @@ fn fits(bytes: &[u8], packed_as: PackedAs, member: &[u8], limits: PackLimits) ->
     (packed::len(bytes) < limits.entries && becomes.holds(len)).then_some(becomes)
 }
 
-impl PackedAs {
-    /// How a score is kept: in a listpack Redis writes -0 as 0.
-    fn score(self, score: f64) -> f64 {
-        match self {
-            PackedAs::Listpack => score + 0.0,
-            PackedAs::Table => score,
-        }
+/// A score as it is kept: in a listpack Redis writes -0 as 0.
+fn kept(score: f64, packed_as: PackedAs) -> f64 {
+    match packed_as {
+        PackedAs::Listpack => score + 0.0,
+        PackedAs::Table => score,
     }
 }
 
