@@ -277,6 +277,15 @@ impl Members {
         is_small && held > (4 * used).max(used + REBUILT_FOR)
     }
 
+    /// A table without records, to be built anew: a scan that has begun in this
+    /// one goes on in that.
+    pub fn anew(&self) -> Members {
+        Members {
+            hasher: self.hasher.clone(),
+            ..Members::default()
+        }
+    }
+
     /// Writes a record into a slot of its own.
     fn store(&mut self, name: &[u8], rest: &[u8]) -> Result<u32, Full> {
         let len = len_of(name, rest);

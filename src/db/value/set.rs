@@ -485,7 +485,7 @@ impl Stored for Set {
         match self {
             Set::Ints(bytes) | Set::Packed(bytes, _) => trim(bytes),
             Set::Table(members) if members.is_wasteful() => {
-                let mut anew = Members::default();
+                let mut anew = members.anew();
                 let mut names = members.iter().map(|at| members.name(at));
                 let done = names.all(|name| anew.insert(name, &[]).is_ok());
                 drop(names);
@@ -566,6 +566,29 @@ mod tests {
             set.add(member.as_bytes(), LIMITS).unwrap();
         }
         set
+    }
+
+    #[test]
+    fn a_scan_goes_on_in_a_set_that_has_been_built_anew() {
+        let name = |n: usize| format!("{n:0150}").into_bytes();
+        let mut set = Set::default();
+        for n in 0..2000 {
+            set.add(&name(n), LIMITS).unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut each = |member: Member<'_>| seen.push(bytes(member));
+        let cursor = set.view().scan(0, 300, &mut each);
+        let full = set.memory();
+        for n in (0..2000).filter(|n| n % 50 != 0) {
+            set.remove(&name(n));
+            set.give_back();
+        }
+        assert!(set.memory() < full / 20, "{} of {full}", set.memory());
+        assert_eq!(set.view().scan(cursor, 2000, &mut each), 0);
+        for n in (0..2000).step_by(50) {
+            let times = seen.iter().filter(|member| **member == name(n));
+            assert_eq!(times.count(), 1, "{n}");
+        }
     }
 
     #[test]

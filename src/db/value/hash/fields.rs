@@ -200,7 +200,7 @@ impl Fields {
         match self {
             Fields::Packed(bytes, _) => trim(bytes),
             Fields::Table(members) if members.is_wasteful() => {
-                let mut anew = Members::default();
+                let mut anew = members.anew();
                 let mut records = members.iter().map(|at| members.record(at));
                 let done = records.all(|(field, value)| anew.insert(field, value).is_ok());
                 drop(records);

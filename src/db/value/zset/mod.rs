@@ -308,7 +308,7 @@ impl Stored for Zset {
         match self {
             Zset::Packed(bytes, _) => trim(bytes),
             Zset::Table(table) if table.members().is_wasteful() => {
-                let mut anew = Table::default();
+                let mut anew = table.anew();
                 let mut entries = table.range(0..table.len()).map(|entry| table.entry(entry));
                 if entries.all(|(member, score)| anew.append(member, score).is_ok()) {
                     **table = anew;

@@ -22,6 +22,14 @@ impl Table {
         self.order.len()
     }
 
+    /// A table without members, to be [built anew](Members::anew).
+    pub fn anew(&self) -> Table {
+        Table {
+            members: self.members.anew(),
+            order: Tree::default(),
+        }
+    }
+
     /// The members by name.
     pub fn members(&self) -> &Members {
         &self.members
