@@ -43,6 +43,10 @@ pub enum Edited<R> {
     /// It is another: the event that tells of it, and how many changes that
     /// are for `rdb_changes_since_last_save`.
     Changed(&'static str, usize, R),
+    /// The value is what it was, but for what is kept beside it, such as who
+    /// has read how far: that counts as so many changes, and an event may tell
+    /// of it. Who watches the key or waits for it does not hear of it.
+    Noted(Option<&'static str>, usize, R),
 }
 
 /// One database as a command's handler sees it: the selected one, at the time
@@ -291,6 +295,10 @@ impl Db<'_> {
         }
         match edited? {
             Edited::Unchanged(answer) => Ok(answer),
+            Edited::Noted(event, changes, answer) => {
+                self.noted(key, event.map(|event| (events, event)), changes);
+                Ok(answer)
+            }
             Edited::Changed(event, changes, answer) => {
                 self.event(events, event, key);
                 if is_used_up {
@@ -343,6 +351,8 @@ impl Db<'_> {
                 }
                 Ok(answer)
             }
+            // No value in a slot has anything beside it.
+            Edited::Noted(_, _, answer) => Ok(answer),
             Edited::Changed(event, changes, answer) if value.is_used_up() => {
                 self.event(value.kind().events, event, key);
                 self.remove(key, handle, changes);
@@ -355,6 +365,19 @@ impl Db<'_> {
                 self.changed(key, changes);
                 Ok(answer)
             }
+        }
+    }
+
+    /// Notes a change of what is kept beside a value.
+    fn noted(
+        &mut self,
+        key: &[u8],
+        event: Option<(KeyspaceEvents, &'static str)>,
+        changes: usize,
+    ) {
+        self.keyspace.journal.dirty += changes as u64;
+        if let Some((class, name)) = event {
+            self.event(class, name, key);
         }
     }
 
@@ -409,7 +432,8 @@ impl Db<'_> {
         }
         let mut value = K::default();
         match edit(&mut value)? {
-            Edited::Unchanged(answer) => Ok(answer),
+            // A value that is not there has nothing beside it.
+            Edited::Unchanged(answer) | Edited::Noted(_, _, answer) => Ok(answer),
             Edited::Changed(event, changes, answer) => {
                 debug_assert!(!value.is_used_up(), "{event} leaves nothing to store");
                 let events = value.kind().events;

@@ -24,6 +24,41 @@ const INT_24: u8 = 0xf2;
 const INT_32: u8 = 0xf3;
 const INT_64: u8 = 0xf4;
 
+/// How many bytes an element takes.
+pub fn encoded_len(element: &[u8]) -> usize {
+    if let Some(number) = number::parse_i64(element) {
+        return integer_len(number);
+    }
+    let head = match element.len() {
+        0..64 => 1,
+        64..4096 => 2,
+        _ => 5,
+    };
+    with_back(head + element.len())
+}
+
+/// How many bytes an integer takes.
+pub fn integer_len(number: i64) -> usize {
+    with_back(1 + integer_kind(number).1)
+}
+
+/// So many bytes with their number behind them.
+fn with_back(len: usize) -> usize {
+    len + back_digits(len, &mut [0; BACK_MAX]).len()
+}
+
+/// The first byte of an integer, and how many bytes of the number follow it.
+fn integer_kind(number: i64) -> (u8, usize) {
+    match number {
+        0..128 => (number as u8, 0),
+        -4096..4096 => (0xc0 | (number >> 8) as u8 & 0x1f, 1),
+        -0x8000..0x8000 => (INT_16, 2),
+        -0x80_0000..0x80_0000 => (INT_24, 3),
+        -0x8000_0000..0x8000_0000 => (INT_32, 4),
+        _ => (INT_64, 8),
+    }
+}
+
 /// A listpack that is being written.
 #[derive(Debug)]
 pub struct Listpack {
@@ -65,14 +100,7 @@ impl Listpack {
     /// Adds an integer at the end.
     pub fn push_integer(&mut self, number: i64) {
         let start = self.bytes.len();
-        let (kind, width) = match number {
-            0..128 => (number as u8, 0),
-            -4096..4096 => (0xc0 | (number >> 8) as u8 & 0x1f, 1),
-            -0x8000..0x8000 => (INT_16, 2),
-            -0x80_0000..0x80_0000 => (INT_24, 3),
-            -0x8000_0000..0x8000_0000 => (INT_32, 4),
-            _ => (INT_64, 8),
-        };
+        let (kind, width) = integer_kind(number);
         self.bytes.push(kind);
         self.bytes.extend_from_slice(&number.to_le_bytes()[..width]);
         self.end_element(start);

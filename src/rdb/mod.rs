@@ -11,7 +11,7 @@ mod element;
 mod footer;
 mod intset;
 mod kinds;
-mod listpack;
+pub mod listpack;
 mod lzf;
 mod read;
 mod types;

@@ -22,6 +22,7 @@ mod hash;
 mod kind;
 mod list;
 mod set;
+pub mod stream;
 mod string;
 mod zset;
 
@@ -40,6 +41,7 @@ pub use hash::{Hash, HashRef, OldTime, Pair};
 pub use kind::{Held, Kind, Parts, Stored, Viewed};
 pub use list::{ChunkLimit, End, List};
 pub use set::{Digits, Member, Set, SetLimits, SetRef};
+pub use stream::Stream;
 pub use string::{STRING, Str, modify};
 pub use zset::{Direction, LexBound, ScoreBound, Update, Zset, ZsetRef};
 
@@ -58,6 +60,8 @@ pub enum Value {
     Set(Set),
     /// A sorted set that does not stand in a slot, never empty.
     Zset(Zset),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -69,6 +73,7 @@ impl Value {
             Value::Hash(hash) => hash,
             Value::Set(set) => set,
             Value::Zset(zset) => zset,
+            Value::Stream(stream) => &**stream,
         }
     }
 
@@ -85,6 +90,7 @@ impl Value {
             Value::Hash(hash) => hash,
             Value::Set(set) => set,
             Value::Zset(zset) => zset,
+            Value::Stream(stream) => &mut **stream,
         }
     }
 }
@@ -156,6 +162,28 @@ is_variant!(List, Value::List);
 is_variant!(Hash, Value::Hash);
 is_variant!(Set, Value::Set);
 is_variant!(Zset, Value::Zset);
+
+impl From<Stream> for Value {
+    fn from(stream: Stream) -> Value {
+        Value::Stream(stream.into())
+    }
+}
+
+impl OfKind for Stream {
+    fn of(value: &Value) -> Option<&Self> {
+        match value {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Self> {
+        match value {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+}
 
 /// A kind of value that does not stand in a slot, for who reads or writes it.
 pub trait OfKind: Stored + Viewed + Default + Into<Value> {

@@ -1,0 +1,326 @@
+//! The entries of a stream, and what it remembers of those that have gone.
+
+use super::id::{NewId, StreamId};
+use super::node::{self, Entry, Node, NodeLimits};
+use super::nodes::{Nodes, Place};
+
+/// Entries in the order of their ids, and what is known of all that have ever
+/// been there.
+#[derive(Clone, Default, Debug)]
+pub struct Entries {
+    nodes: Nodes,
+    len: usize,
+    /// The highest id there has been: the next one is above it.
+    last_id: StreamId,
+    /// The highest id of those that were removed one by one.
+    max_deleted_id: StreamId,
+    /// How many have been added, ever.
+    added: u64,
+}
+
+/// Which entries XTRIM leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// The last so many.
+    MaxLen(u64),
+    /// Those from this id on.
+    MinId(StreamId),
+}
+
+/// How XTRIM goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exactness {
+    /// Exactly those.
+    Exact,
+    /// Whole nodes only, and no more than so many entries; 0 for any number.
+    Approximate {
+        /// The most entries that go.
+        limit: u64,
+    },
+}
+
+/// Larger entries are refused: Redis keeps a node in a listpack.
+pub const ENTRY_MAX: usize = 1 << 30;
+
+impl Entries {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The highest id there has been; `0-0` if there was none.
+    pub fn last_id(&self) -> StreamId {
+        self.last_id
+    }
+
+    /// The highest id of the removed ones; `0-0` if none was.
+    pub fn max_deleted_id(&self) -> StreamId {
+        self.max_deleted_id
+    }
+
+    /// How many entries have been added, ever.
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// In how many nodes they stand.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The first entry.
+    pub fn first(&self) -> Option<Entry<'_>> {
+        self.range(StreamId::MIN, StreamId::MAX).next()
+    }
+
+    /// The last entry.
+    pub fn last(&self) -> Option<Entry<'_>> {
+        self.range_rev(StreamId::MIN, StreamId::MAX).next()
+    }
+
+    /// The entry with this id.
+    pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
+        self.range(id, id).next()
+    }
+
+    /// The id that a new entry gets at the time `now`, in milliseconds since
+    /// 1970; `None` if it would not be above all others.
+    pub fn next_id(&self, new: NewId, now: u64) -> Option<StreamId> {
+        let id = match new {
+            NewId::Auto if now > self.last_id.ms => StreamId::new(now, 0),
+            NewId::Auto => self.last_id.next()?,
+            NewId::Ms(ms) if ms == self.last_id.ms => {
+                StreamId::new(ms, self.last_id.seq.checked_add(1)?)
+            }
+            NewId::Ms(ms) => StreamId::new(ms, 0),
+            NewId::Exact(id) => id,
+        };
+        (id > self.last_id).then_some(id)
+    }
+
+    /// Adds an entry, whose id [`next_id`](Self::next_id) has told.
+    pub fn append<'f>(
+        &mut self,
+        id: StreamId,
+        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        limits: NodeLimits,
+    ) {
+        debug_assert!(id > self.last_id, "{id} is not above {}", self.last_id);
+        let bytes = fields.clone().map(|(field, value)| field.len() + value.len());
+        let bytes = bytes.sum();
+        match self.nodes.back_mut() {
+            Some(node) if node.admits(bytes, limits) => node.append(id, fields),
+            last => {
+                // The next node mostly takes what the one before has taken.
+                let room = last.map_or(0, |node| {
+                    node.close();
+                    node.byte_len()
+                });
+                self.nodes.push_back(Node::new(id, fields, room));
+            }
+        }
+        self.len += 1;
+        self.added += 1;
+        self.last_id = id;
+    }
+
+    /// The entries from one id to another, both included, in order.
+    pub fn range(&self, start: StreamId, end: StreamId) -> Range<'_> {
+        let place = self.nodes.find(start).or_else(|| self.nodes.first());
+        Range {
+            nodes: &self.nodes,
+            place,
+            node: None,
+            start,
+            end,
+        }
+    }
+
+    /// The same, from the last to the first.
+    pub fn range_rev(&self, start: StreamId, end: StreamId) -> RangeRev<'_> {
+        RangeRev {
+            nodes: &self.nodes,
+            place: self.nodes.find(end),
+            node: None,
+            positions: Vec::new(),
+            start,
+            end,
+        }
+    }
+
+    /// Removes the entry with this id; answers whether it was there.
+    pub fn remove(&mut self, id: StreamId) -> bool {
+        let Some(place) = self.nodes.find(id) else {
+            return false;
+        };
+        let Some(node) = self.nodes.get_mut(place) else {
+            return false;
+        };
+        if !node.remove(id) {
+            return false;
+        }
+        if node.live() == 0 {
+            self.nodes.remove(place);
+        }
+        self.len -= 1;
+        self.max_deleted_id = self.max_deleted_id.max(id);
+        true
+    }
+
+    /// Removes all but what `keep` says. Answers how many have gone, and the
+    /// nodes that they have left, for who frees them.
+    pub fn trim(&mut self, keep: Keep, how: Exactness) -> (usize, Entries) {
+        let (mut gone, mut cut) = (0, Nodes::default());
+        let limit = match how {
+            Exactness::Exact | Exactness::Approximate { limit: 0 } => u64::MAX,
+            Exactness::Approximate { limit } => limit,
+        };
+        while let Some(node) = self.nodes.front_mut() {
+            let live = node.live();
+            let excess = match keep {
+                Keep::MaxLen(max) => (self.len as u64).saturating_sub(max),
+                Keep::MinId(_) => u64::MAX,
+            };
+            if excess == 0 || (gone as u64).saturating_add(live as u64) > limit {
+                break;
+            }
+            let whole = match keep {
+                Keep::MaxLen(_) => live as u64 <= excess,
+                Keep::MinId(min) => node.last_id() < min,
+            };
+            if whole {
+                self.len -= live;
+                gone += live;
+                self.nodes.pop_front().into_iter().for_each(|node| cut.push_back(node));
+                continue;
+            }
+            if how == Exactness::Exact {
+                let mut left = excess;
+                let count = node.remove_if(|id| {
+                    let goes = match keep {
+                        Keep::MaxLen(_) => left > 0,
+                        Keep::MinId(min) => id < min,
+                    };
+                    left -= u64::from(goes);
+                    goes
+                });
+                self.len -= count;
+                gone += count;
+            }
+            break;
+        }
+        let cut = Entries {
+            nodes: cut,
+            ..Entries::default()
+        };
+        (gone, cut)
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.nodes.memory()
+    }
+
+    /// Frees some nodes, as many as `budget` has left; answers whether these
+    /// were all.
+    pub fn free_some(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0 && self.nodes.pop_front().is_some() {
+            *budget -= 1;
+        }
+        self.nodes.len() == 0
+    }
+
+    /// Sets what XSETID sets.
+    pub fn set_ids(&mut self, last_id: StreamId, added: Option<u64>, max_deleted: Option<StreamId>) {
+        self.last_id = last_id;
+        self.added = added.unwrap_or(self.added);
+        self.max_deleted_id = max_deleted.unwrap_or(self.max_deleted_id);
+    }
+}
+
+/// Entries in order.
+#[derive(Clone, Debug)]
+pub struct Range<'a> {
+    nodes: &'a Nodes,
+    /// The node that comes next.
+    place: Option<Place>,
+    node: Option<node::Iter<'a>>,
+    start: StreamId,
+    end: StreamId,
+}
+
+impl<'a> Iterator for Range<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            if let Some(node) = &mut self.node {
+                for placed in node {
+                    if placed.entry.id > self.end {
+                        self.place = None;
+                        self.node = None;
+                        return None;
+                    }
+                    if !placed.is_removed && placed.entry.id >= self.start {
+                        return Some(placed.entry);
+                    }
+                }
+            }
+            let place = self.place?;
+            self.place = self.nodes.after(place);
+            self.node = Some(self.nodes.get(place)?.iter());
+        }
+    }
+}
+
+/// Entries from the last to the first.
+#[derive(Clone, Debug)]
+pub struct RangeRev<'a> {
+    nodes: &'a Nodes,
+    place: Option<Place>,
+    node: Option<node::Iter<'a>>,
+    /// Where the entries of the node begin that have not come yet.
+    positions: Vec<u32>,
+    start: StreamId,
+    end: StreamId,
+}
+
+impl<'a> Iterator for RangeRev<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            if let Some(node) = &mut self.node
+                && let Some(position) = self.positions.pop()
+            {
+                node.seek(position as usize);
+                return Some(node.next()?.entry);
+            }
+            let place = self.place?;
+            self.place = self.nodes.before(place);
+            let node = self.nodes.get(place)?;
+            if node.base() <= self.start {
+                self.place = None;
+            }
+            let mut iter = node.iter();
+            self.node = Some(iter);
+            let mut position = iter.position();
+            while let Some(placed) = iter.next() {
+                let id = placed.entry.id;
+                if id > self.end {
+                    break;
+                }
+                if !placed.is_removed && id >= self.start {
+                    self.positions.push(position as u32);
+                }
+                position = iter.position();
+            }
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Entries of a stream side by side in one allocation.
+//!
+//! The fields of the first entry are written once, in front. An entry is its
+//! id as a distance from the node's, and its values; one that has other fields
+//! than the first says so and brings them. What is left of a removed entry is
+//! its id, because `~` trims by nodes and counts as Redis does.
+//!
+//! An entry's first byte holds whether it has the fields of the first, whether
+//! it is removed, and five bits of the distance in milliseconds; the high bit
+//! says that more of those follow. Then comes the number: as a distance where
+//! the time is the node's.
+
+use super::id::StreamId;
+use crate::db::memory::pack::{self, Strings};
+use crate::rdb::listpack;
+
+/// Bits of an entry's first byte.
+const SAME_FIELDS: u8 = 1;
+const REMOVED: u8 = 2;
+const MORE: u8 = 0x80;
+/// How many bits of a distance are in it, above those two.
+const MS_SHIFT: u32 = 2;
+const MS_BITS: u32 = 5;
+
+/// How large a node may grow: `stream-node-max-bytes` and
+/// `stream-node-max-entries`, where 0 is no limit.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeLimits {
+    /// Bytes, as Redis counts them.
+    pub bytes: usize,
+    /// Entries, removed ones among them.
+    pub entries: usize,
+}
+
+impl NodeLimits {
+    /// A node that is searched and rewritten as a whole must not grow without
+    /// bound, whatever the settings say.
+    const BYTES_MAX: usize = 256 * 1024;
+
+    /// From the settings.
+    pub fn new(bytes: u64, entries: u64) -> NodeLimits {
+        let limited = |limit: u64| match usize::try_from(limit) {
+            Ok(0) | Err(_) => usize::MAX,
+            Ok(limit) => limit,
+        };
+        NodeLimits {
+            bytes: limited(bytes).min(NodeLimits::BYTES_MAX),
+            entries: limited(entries),
+        }
+    }
+}
+
+impl Default for NodeLimits {
+    /// Those of Redis.
+    fn default() -> NodeLimits {
+        NodeLimits::new(4096, 100)
+    }
+}
+
+/// Entries side by side.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The id of the first entry that was ever in it.
+    base: StreamId,
+    /// How many fields the first entry has, those, and the entries.
+    bytes: Vec<u8>,
+    /// How many entries there are, and of how many only the id is left.
+    live: u32,
+    removed: u32,
+    /// What Redis would need for all but those two counts.
+    counted: usize,
+}
+
+/// An entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its id.
+    pub id: StreamId,
+    /// Its fields and values.
+    pub fields: Fields<'a>,
+}
+
+/// The fields of an entry and their values, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    left: usize,
+    /// The fields, if they stand apart from the values.
+    names: Option<Strings<'a>>,
+    /// The values, or fields and values by turns.
+    values: Strings<'a>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        self.left = self.left.checked_sub(1)?;
+        let field = match &mut self.names {
+            Some(names) => names.next()?,
+            None => self.values.next()?,
+        };
+        Some((field, self.values.next()?))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}
+
+/// An entry as it stands in a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// The entry; without fields if it is removed.
+    pub entry: Entry<'a>,
+    /// Whether only the id is left of it.
+    pub is_removed: bool,
+    /// Where it begins, where its id ends, and where it ends.
+    start: usize,
+    body: usize,
+    end: usize,
+}
+
+/// What Redis needs for the entry with this id in a node of its own kind, less
+/// the values: flags, distances, and the number of elements.
+fn counted_len(base: StreamId, id: StreamId, elements: usize) -> usize {
+    let distances = [
+        id.ms.wrapping_sub(base.ms) as i64,
+        id.seq.wrapping_sub(base.seq) as i64,
+        elements as i64,
+    ];
+    let flags = listpack::integer_len(0);
+    flags + distances.map(listpack::integer_len).iter().sum::<usize>()
+}
+
+impl Node {
+    /// The first entry of a node, which is to have room for so many bytes.
+    pub fn new<'f>(
+        id: StreamId,
+        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        room: usize,
+    ) -> Node {
+        let mut bytes = Vec::with_capacity(room);
+        // A header and an end byte, the number of fields, and a zero behind them.
+        let mut counted = 7 + listpack::integer_len(fields.len() as i64) + listpack::integer_len(0);
+        pack::push_number(&mut bytes, fields.len() as u64);
+        for (field, _) in fields.clone() {
+            pack::push(&mut bytes, field);
+            counted += listpack::encoded_len(field);
+        }
+        let mut node = Node {
+            base: id,
+            bytes,
+            live: 0,
+            removed: 0,
+            counted,
+        };
+        node.append(id, fields);
+        node
+    }
+
+    /// Adds an entry whose id is higher than those of all others.
+    pub fn append<'f>(
+        &mut self,
+        id: StreamId,
+        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) {
+        let count = fields.len();
+        let is_same = self.has_fields(fields.clone());
+        let flags = if is_same { SAME_FIELDS } else { 0 };
+        push_id(&mut self.bytes, self.base, id, flags);
+        let mut counted = 0;
+        if is_same {
+            for (_, value) in fields {
+                pack::push(&mut self.bytes, value);
+                counted += listpack::encoded_len(value);
+            }
+            counted += counted_len(self.base, id, 3 + count);
+        } else {
+            pack::push_number(&mut self.bytes, count as u64);
+            for (field, value) in fields {
+                pack::push(&mut self.bytes, field);
+                pack::push(&mut self.bytes, value);
+                counted += listpack::encoded_len(field) + listpack::encoded_len(value);
+            }
+            counted += listpack::integer_len(count as i64);
+            counted += counted_len(self.base, id, 4 + 2 * count);
+        }
+        self.counted += counted;
+        self.live += 1;
+    }
+
+    /// Whether the first entry has these fields.
+    fn has_fields<'f>(
+        &self,
+        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])>,
+    ) -> bool {
+        let (count, names) = self.names();
+        count == fields.len() && Strings(names).zip(fields).all(|(name, (field, _))| name == field)
+    }
+
+    /// How many fields the first entry has, and these with all that follows.
+    fn names(&self) -> (usize, &[u8]) {
+        let (count, rest) = pack::split_number(&self.bytes).expect(WHOLE);
+        (count as usize, rest)
+    }
+
+    /// The id of the first entry that was ever in it.
+    pub fn base(&self) -> StreamId {
+        self.base
+    }
+
+    /// How many entries there are.
+    pub fn live(&self) -> usize {
+        self.live as usize
+    }
+
+    /// How many have been removed.
+    pub fn removed(&self) -> usize {
+        self.removed as usize
+    }
+
+    /// Bytes of entries.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives back the room for entries that will not come.
+    pub fn close(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Whether an entry whose fields and values have so many bytes may be added.
+    pub fn admits(&self, len: usize, limits: NodeLimits) -> bool {
+        let counts = [self.live, self.removed].map(|count| listpack::integer_len(count.into()));
+        let bytes = self.counted + counts.iter().sum::<usize>();
+        bytes.saturating_add(len) < limits.bytes
+            && ((self.live + self.removed) as usize) < limits.entries
+    }
+
+    /// Its entries in order, removed ones among them.
+    pub fn iter(&self) -> Iter<'_> {
+        let (count, names) = self.names();
+        let mut rest = Strings(names);
+        (0..count).for_each(|_| _ = rest.next());
+        Iter {
+            base: self.base,
+            names: (count, Strings(names)),
+            bytes: &self.bytes,
+            at: self.bytes.len() - rest.0.len(),
+        }
+    }
+
+    /// The id of the last entry that was ever in it.
+    pub fn last_id(&self) -> StreamId {
+        let last = self.iter().last();
+        last.map_or(self.base, |placed| placed.entry.id)
+    }
+
+    /// Removes those of its entries for which `is_gone` holds; answers how
+    /// many they were.
+    pub fn remove_if(&mut self, mut is_gone: impl FnMut(StreamId) -> bool) -> usize {
+        let mut count = 0;
+        let mut kept: Option<Vec<u8>> = None;
+        for placed in self.iter() {
+            let id = placed.entry.id;
+            let gone = !placed.is_removed && is_gone(id);
+            count += usize::from(gone);
+            match &mut kept {
+                None if gone => {
+                    let mut bytes = Vec::with_capacity(self.bytes.len());
+                    bytes.extend_from_slice(&self.bytes[..placed.start]);
+                    push_id(&mut bytes, self.base, id, REMOVED);
+                    kept = Some(bytes);
+                }
+                None => {}
+                Some(kept) if gone => push_id(kept, self.base, id, REMOVED),
+                Some(kept) => kept.extend_from_slice(&self.bytes[placed.start..placed.end]),
+            }
+        }
+        if let Some(kept) = kept {
+            self.bytes = kept;
+            self.live -= count as u32;
+            self.removed += count as u32;
+        }
+        count
+    }
+
+    /// Removes the entry with this id; answers whether it was there.
+    pub fn remove(&mut self, id: StreamId) -> bool {
+        let found = self.iter().find(|placed| placed.entry.id >= id);
+        let Some(placed) = found.filter(|placed| placed.entry.id == id && !placed.is_removed)
+        else {
+            return false;
+        };
+        let (start, body, end) = (placed.start, placed.body, placed.end);
+        self.bytes[start] = self.bytes[start] & !SAME_FIELDS | REMOVED;
+        self.bytes.drain(body..end);
+        self.live -= 1;
+        self.removed += 1;
+        true
+    }
+}
+
+/// Why what is read from a node is there: only this file writes one.
+const WHOLE: &str = "a node holds whole entries";
+
+/// Writes the id of an entry in a node whose id is `base`.
+fn push_id(bytes: &mut Vec<u8>, base: StreamId, id: StreamId, flags: u8) {
+    let ms = id.ms - base.ms;
+    let low = (ms as u8 & ((1 << MS_BITS) - 1)) << MS_SHIFT | flags;
+    match ms >> MS_BITS {
+        0 => bytes.push(low),
+        more => {
+            bytes.push(low | MORE);
+            pack::push_number(bytes, more);
+        }
+    }
+    let seq = if ms == 0 { id.seq - base.seq } else { id.seq };
+    pack::push_number(bytes, seq);
+}
+
+/// The entries of a node in order, removed ones among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Iter<'a> {
+    base: StreamId,
+    /// How many fields the first entry has, and these.
+    names: (usize, Strings<'a>),
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iter<'a> {
+    /// Where the next one begins.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on with the entry that begins there.
+    pub fn seek(&mut self, position: usize) {
+        self.at = position;
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Placed<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Placed<'a>> {
+        let len = self.bytes.len();
+        let start = self.at;
+        let (&first, rest) = self.bytes.get(start..)?.split_first()?;
+        let low = u64::from(first >> MS_SHIFT & ((1 << MS_BITS) - 1));
+        let (ms, rest) = match first & MORE {
+            0 => (low, rest),
+            _ => {
+                let (more, rest) = pack::split_number(rest)?;
+                (more << MS_BITS | low, rest)
+            }
+        };
+        let (seq, rest) = pack::split_number(rest)?;
+        let seq = if ms == 0 { self.base.seq + seq } else { seq };
+        let id = StreamId::new(self.base.ms + ms, seq);
+        let body = len - rest.len();
+        let is_removed = first & REMOVED != 0;
+        let (count, names, values) = match first & SAME_FIELDS {
+            _ if is_removed => (0, None, rest),
+            0 => {
+                let (count, rest) = pack::split_number(rest)?;
+                (count as usize, None, rest)
+            }
+            _ => (self.names.0, Some(self.names.1), rest),
+        };
+        let strings = if names.is_some() { count } else { 2 * count };
+        let mut after = Strings(values);
+        for _ in 0..strings {
+            after.next()?;
+        }
+        self.at = len - after.0.len();
+        let fields = Fields {
+            left: count,
+            names,
+            values: Strings(values),
+        };
+        Some(Placed {
+            entry: Entry { id, fields },
+            is_removed,
+            start,
+            body,
+            end: self.at,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The nodes of a stream in order, found by id in logarithmic time.
+//!
+//! They stand in runs of a few hundred, so that neither growing nor taking
+//! one out of the middle moves more than one run.
+
+use std::collections::VecDeque;
+
+use super::id::StreamId;
+use super::node::Node;
+use crate::db::value::kind::sample;
+
+/// So many nodes stand together at most.
+const TOGETHER: usize = 256;
+
+/// The nodes of a stream; their ids ascend.
+#[derive(Clone, Default, Debug)]
+pub struct Nodes {
+    /// None of them is empty.
+    runs: VecDeque<VecDeque<Node>>,
+    len: usize,
+}
+
+/// Where a node is, until one is added or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    run: usize,
+    at: usize,
+}
+
+impl Nodes {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The first one.
+    pub fn front(&self) -> Option<&Node> {
+        self.runs.front()?.front()
+    }
+
+    /// The last one.
+    pub fn back(&self) -> Option<&Node> {
+        self.runs.back()?.back()
+    }
+
+    /// The first one, to be changed.
+    pub fn front_mut(&mut self) -> Option<&mut Node> {
+        self.runs.front_mut()?.front_mut()
+    }
+
+    /// The last one, to be changed.
+    pub fn back_mut(&mut self) -> Option<&mut Node> {
+        self.runs.back_mut()?.back_mut()
+    }
+
+    /// Adds one behind all others.
+    pub fn push_back(&mut self, node: Node) {
+        self.len += 1;
+        match self.runs.back_mut() {
+            Some(run) if run.len() < TOGETHER => run.push_back(node),
+            _ => {
+                // Most streams are small.
+                let room = if self.runs.is_empty() { 1 } else { TOGETHER };
+                let mut run = VecDeque::with_capacity(room);
+                run.push_back(node);
+                if self.runs.is_empty() {
+                    self.runs = VecDeque::with_capacity(1);
+                }
+                self.runs.push_back(run);
+            }
+        }
+    }
+
+    /// Takes the first one out.
+    pub fn pop_front(&mut self) -> Option<Node> {
+        let run = self.runs.front_mut()?;
+        let node = run.pop_front();
+        self.len -= usize::from(node.is_some());
+        if run.is_empty() {
+            self.runs.pop_front();
+        }
+        node
+    }
+
+    /// The place of the last one whose id is not above this one.
+    pub fn find(&self, id: StreamId) -> Option<Place> {
+        let begins = |run: &VecDeque<Node>| run.front().is_some_and(|node| node.base() <= id);
+        let run = self.runs.partition_point(begins).checked_sub(1)?;
+        let at = self.runs[run].partition_point(|node| node.base() <= id);
+        let at = at.checked_sub(1)?;
+        Some(Place { run, at })
+    }
+
+    /// The place of the first one.
+    pub fn first(&self) -> Option<Place> {
+        (self.len > 0).then_some(Place { run: 0, at: 0 })
+    }
+
+    /// The one at a place.
+    pub fn get(&self, place: Place) -> Option<&Node> {
+        self.runs.get(place.run)?.get(place.at)
+    }
+
+    /// The one at a place, to be changed.
+    pub fn get_mut(&mut self, place: Place) -> Option<&mut Node> {
+        self.runs.get_mut(place.run)?.get_mut(place.at)
+    }
+
+    /// The place behind this one.
+    pub fn after(&self, place: Place) -> Option<Place> {
+        let Place { run, at } = place;
+        if at + 1 < self.runs.get(run)?.len() {
+            return Some(Place { run, at: at + 1 });
+        }
+        (run + 1 < self.runs.len()).then_some(Place {
+            run: run + 1,
+            at: 0,
+        })
+    }
+
+    /// The place before this one.
+    pub fn before(&self, place: Place) -> Option<Place> {
+        let Place { run, at } = place;
+        if let Some(at) = at.checked_sub(1) {
+            return Some(Place { run, at });
+        }
+        let run = run.checked_sub(1)?;
+        let at = self.runs.get(run)?.len().checked_sub(1)?;
+        Some(Place { run, at })
+    }
+
+    /// Takes the one at a place out.
+    pub fn remove(&mut self, place: Place) -> Option<Node> {
+        let run = self.runs.get_mut(place.run)?;
+        let node = run.remove(place.at)?;
+        self.len -= 1;
+        if run.is_empty() {
+            self.runs.remove(place.run);
+        }
+        Some(node)
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.runs.iter().flatten()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        let run = |run: &VecDeque<Node>| {
+            run.capacity() * size_of::<Node>() + sample(run.iter(), Node::memory)
+        };
+        self.runs.capacity() * size_of::<VecDeque<Node>>() + sample(self.runs.iter(), run)
+    }
+}
