@@ -108,6 +108,30 @@ texts! {
     INVALID_TTL = "ERR Invalid TTL value, must be >= 0";
     INVALID_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
     INVALID_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
+    INVALID_STREAM_ID = "ERR Invalid stream ID specified as stream command argument";
+    NEW_ID_ZERO = "ERR The ID specified in XADD must be greater than 0-0";
+    NEW_ID_TOO_LOW = "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+    IDS_EXHAUSTED = "ERR The stream has exhausted the last possible ID, unable to add more items";
+    ENTRY_TOO_LARGE = "ERR Elements are too large to be stored";
+    INVALID_START_ID = "ERR invalid start ID for the interval";
+    INVALID_END_ID = "ERR invalid end ID for the interval";
+    MAXLEN_AND_MINID = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible";
+    TRIM_MAXLEN_NEGATIVE = "ERR The MAXLEN argument must be >= 0.";
+    TRIM_LIMIT_NEGATIVE = "ERR The LIMIT argument must be >= 0.";
+    LIMIT_WITHOUT_TRIM = "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy";
+    LIMIT_WITHOUT_APPROX = "ERR syntax error, LIMIT cannot be used without the special ~ option";
+    XTRIM_WITHOUT_TRIM = "ERR syntax error, XTRIM must be called with a trimming strategy";
+    ENTRIES_ADDED_NEGATIVE = "ERR entries_added must be positive";
+    ENTRIES_ADDED_TOO_LOW = "ERR The entries_added specified in XSETID is smaller than the target stream length";
+    SET_ID_BELOW_TOP = "ERR The ID specified in XSETID is smaller than the target stream top item";
+    SET_ID_BELOW_GIVEN_DELETED = "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id";
+    SET_ID_BELOW_DELETED = "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+    GROUP_IN_XREAD = "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.";
+    NOACK_IN_XREAD = "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.";
+    GROUP_MISSING = "ERR Missing GROUP option for XREADGROUP";
+    NEW_IN_XREAD = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.";
+    DOLLAR_IN_GROUP = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.";
+    PLUS_IN_GROUP = "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.";
     PAYLOAD = "ERR DUMP payload version or checksum are wrong";
     DATA_FORMAT = "ERR Bad data format";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
@@ -170,6 +194,15 @@ impl Error {
     pub fn wrong_arity(full_name: &str) -> Error {
         Error::new(format!(
             "ERR wrong number of arguments for '{full_name}' command"
+        ))
+    }
+
+    /// `ERR Unbalanced 'xread' list of streams: …`, where `new` stands for what
+    /// is new.
+    pub fn unbalanced_streams(command: &str, new: char) -> Error {
+        Error::new(format!(
+            "ERR Unbalanced '{command}' list of streams: for each stream key an ID or '{new}' must \
+             be specified."
         ))
     }
 

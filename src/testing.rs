@@ -8,7 +8,7 @@ use crate::command::TABLE;
 use crate::config::Config;
 use crate::db::value::List;
 use crate::db::{Db, Keyspace, Limits};
-use crate::engine::{Attempt, Engine, Null, Turn, Wait};
+use crate::engine::{Attempt, Engine, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
@@ -128,12 +128,8 @@ pub fn client(engine: &Arc<Engine>) -> LocalClient {
 pub fn blocked(engine: &Engine, key: &str, attempt: Attempt) -> Session {
     let mut session = engine.server.connect(-1, Peer::Local);
     let key_only = 0..key.len() as u32;
-    let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only)).to_owned();
-    let wait = Wait {
-        kind: List::KIND,
-        timeout: None,
-        null: Null::Array,
-    };
+    let argv = Argv::new(key.as_bytes(), std::slice::from_ref(&key_only));
+    let wait = Wait::for_kind(List::KIND, None);
     let keys = (0..1).step_by(1);
     Turn::new(engine).block(&mut session, 0, attempt, argv, keys, wait);
     session

@@ -97,9 +97,8 @@ fn pop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>, end: End) -> Resu
 
 fn wait(timeout: Option<Duration>, null: Null) -> Wait {
     Wait {
-        kind: List::KIND,
-        timeout,
         null,
+        ..Wait::for_kind(List::KIND, timeout)
     }
 }
 

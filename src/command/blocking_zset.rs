@@ -7,7 +7,7 @@ use super::pop_first::{self, PopFirst};
 use super::zset;
 use crate::db::Db;
 use crate::db::value::{Direction, Zset};
-use crate::engine::{Null, Wait};
+use crate::engine::Wait;
 use crate::error::Result;
 use crate::resp::{Argv, Reply};
 use crate::table::vocabulary::{SORTED_SET, TAKE_KEY, WRITE, WRITE_FAST};
@@ -77,11 +77,7 @@ fn pop(
 }
 
 fn wait(timeout: Option<Duration>) -> Wait {
-    Wait {
-        kind: Zset::KIND,
-        timeout,
-        null: Null::Array,
-    }
+    Wait::for_kind(Zset::KIND, timeout)
 }
 
 fn bzmpop(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {

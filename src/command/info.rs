@@ -178,6 +178,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
     });
     let waiters = &context.turn.state().waiters;
     let (blocked, keys, timed) = (waiters.len(), waiters.key_count(), waiters.timed());
+    let lost = waiters.keys_of_losses();
     // Redis blocks a client that a pause holds back.
     let blocked = blocked + server.pause.held_clients();
     let max_clients = server.live.max_clients.load(Relaxed);
@@ -191,7 +192,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
         ("tracking_clients", 0),
         ("clients_in_timeout_table", timed as u64),
         ("total_blocking_keys", keys as u64),
-        ("total_blocking_keys_on_nokey", 0),
+        ("total_blocking_keys_on_nokey", lost as u64),
     ]);
 }
 

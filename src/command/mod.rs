@@ -34,6 +34,8 @@ mod set;
 mod set_combine;
 mod slowlog;
 mod sort;
+mod stream;
+mod stream_read;
 mod string;
 mod transaction;
 mod zset;
@@ -67,6 +69,8 @@ const FAMILIES: &[&[Row]] = &[
     zset_combine::COMMANDS,
     blocking_zset::COMMANDS,
     geo::COMMANDS,
+    stream::COMMANDS,
+    stream_read::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,
     bitmap::COMMANDS,

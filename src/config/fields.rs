@@ -69,6 +69,10 @@ pub struct Config {
     pub zset_max_listpack_entries: u64,
     /// Bytes of a member up to which a sorted set is a listpack.
     pub zset_max_listpack_value: u64,
+    /// Bytes of a node of a stream; 0 is no limit.
+    pub stream_node_max_bytes: u64,
+    /// Entries of a node of a stream; 0 is no limit.
+    pub stream_node_max_entries: u64,
     /// Bytes up to which a HyperLogLog is sparse.
     pub hll_sparse_max_bytes: u64,
     /// Microseconds from which on a command is logged as slow; 0 logs all, -1 none.
@@ -126,6 +130,8 @@ impl Default for Config {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
             hll_sparse_max_bytes: 3000,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,

@@ -14,15 +14,12 @@ const INT: Form = Integer(i32::MIN as i64, i32::MAX as i64);
 const LONG: Form = Integer(0, i64::MAX);
 const PERCENT: Form = Integer(1, 99);
 const PORT: Form = Integer(0, 65535);
-const SIZE: Form = Memory(0, i64::MAX as u64);
 
 /// A row each: name, default, what Redis takes, what it tunes there.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Setting] = &[
     // How values are stored.
     inert("list-compress-depth", "0", COUNT, "Nodes at the ends of a list that are not compressed."),
-    inert("stream-node-max-bytes", "4096", SIZE, "Bytes of a node of a stream."),
-    inert("stream-node-max-entries", "100", LONG, "Entries of a node of a stream."),
 
     // Memory.
     inert("active-defrag-cycle-max", "25", PERCENT, "Most CPU of defragmentation."),
@@ -99,7 +96,7 @@ pub(super) const ROWS: &[Setting] = &[
     inert("appenddirname", "appendonlydir", Word(parse_append_dir), "Directory of the append-only files.").startup(),
     inert("appendfilename", "appendonly.aof", Word(parse_append_file), "Name of the append-only file.").startup(),
     inert("appendfsync", "everysec", Choice(&["everysec", "always", "no"]), "When the append-only file is synced."),
-    inert("auto-aof-rewrite-min-size", "67108864", SIZE, "Size from which on the append-only file is rewritten."),
+    inert("auto-aof-rewrite-min-size", "67108864", Memory(0, i64::MAX as u64), "Size from which on the append-only file is rewritten."),
     inert("auto-aof-rewrite-percentage", "100", COUNT, "Growth after which it is rewritten."),
     inert("dbfilename", "dump.rdb", Word(parse_snapshot_file), "Name of the snapshot.").protected(),
     inert("no-appendfsync-on-rewrite", "no", Flag, "Leaves syncing out during a rewrite."),

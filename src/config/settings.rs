@@ -218,6 +218,8 @@ const ROWS: &[Setting] = &[
     .alias(&["zset-max-ziplist-entries"]),
     row("zset-max-listpack-value", "Bytes of a member up to which a sorted set is a listpack.", memory!(zset_max_listpack_value, 0, i64::MAX as u64))
     .alias(&["zset-max-ziplist-value"]),
+    row("stream-node-max-bytes", "Bytes of a node of a stream; 0 is no limit.", memory!(stream_node_max_bytes, 0, i64::MAX as u64)),
+    row("stream-node-max-entries", "Entries of a node of a stream; 0 is no limit.", integer!(stream_node_max_entries, 0, i64::MAX)),
     row(
         "hll-sparse-max-bytes",
         "Bytes up to which a HyperLogLog is sparse.",

@@ -1,6 +1,7 @@
 //! The settings that say how values are kept.
 
 use super::memory::pack::PackLimits;
+use super::value::stream::NodeLimits;
 use super::value::{ChunkLimit, SetLimits};
 
 /// Settings that handlers need.
@@ -18,6 +19,8 @@ pub struct Limits {
     pub set: SetLimits,
     /// How large a sorted set may be that is packed.
     pub zset: PackLimits,
+    /// How large a node of a stream may grow.
+    pub stream: NodeLimits,
 }
 
 impl Default for Limits {
@@ -30,6 +33,7 @@ impl Default for Limits {
             hash: PackLimits::new(512, 64),
             set: SetLimits::new(512, 128, 64),
             zset: PackLimits::new(128, 64),
+            stream: NodeLimits::default(),
         }
     }
 }

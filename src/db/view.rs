@@ -369,12 +369,7 @@ impl Db<'_> {
     }
 
     /// Notes a change of what is kept beside a value.
-    fn noted(
-        &mut self,
-        key: &[u8],
-        event: Option<(KeyspaceEvents, &'static str)>,
-        changes: usize,
-    ) {
+    fn noted(&mut self, key: &[u8], event: Option<(KeyspaceEvents, &'static str)>, changes: usize) {
         self.keyspace.journal.dirty += changes as u64;
         if let Some((class, name)) = event {
             self.event(class, name, key);

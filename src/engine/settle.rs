@@ -85,7 +85,12 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
                 // Nobody waits for what has gone, and to look at the key would
                 // remove more of it.
                 Change::Key { .. } => {}
-                // There is nothing for anybody then.
+                &Change::Flushed { db, .. } if state.waiters.hear_of_losses() => {
+                    for key in state.waiters.keys_of(db) {
+                        reached |= serve(server, state, db, &key, now, uptime);
+                    }
+                }
+                // There is nothing for anybody else then.
                 Change::Flushed { .. } => {}
                 &Change::Swapped(a, b) => {
                     for db in [a, b] {
@@ -120,14 +125,16 @@ fn serve(
     let mut from = 0;
     while let Some((at, waiter)) = state.waiters.waiting_for(db, key, from) {
         let mut view = Db::new(&mut state.keyspace, db, now, true);
-        let Some(found) = view.peek(key) else {
+        let found = view.peek(key);
+        if found.is_none() && !state.waiters.hear_of_losses() {
             break;
-        };
+        }
+        let kind = found.map(|found| view.database().value(found).kind());
         let mut output = state.scratch.reply.lend();
         let mut reply = Reply::new(&mut output, waiter.recipient.protocol);
         // A client that is being closed takes nothing with it, and one may
         // wait for a value of another type.
-        let served = view.database().value(found).kind() == waiter.wait.kind
+        let served = (waiter.wait.kind.is_none() || waiter.wait.kind == kind)
             && !waiter
                 .recipient
                 .client

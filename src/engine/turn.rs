@@ -16,7 +16,7 @@ use super::waiters::{Attempt, Recipient, Wait, Waiter};
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::Error;
-use crate::resp::{Output, OwnedArgv, Reply};
+use crate::resp::{Argv, Output, Reply};
 use crate::server::Server;
 use crate::session::pause::PauseMode;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
@@ -219,10 +219,11 @@ impl<'a> Turn<'a> {
         session: &mut Session,
         command: usize,
         attempt: Attempt,
-        argv: OwnedArgv,
+        argv: Argv<'_>,
         keys: StepBy<Range<usize>>,
-        wait: Wait,
+        mut wait: Wait,
     ) {
+        let argv = argv.with(&std::mem::take(&mut wait.words));
         session.client.set_flags(ClientFlags::BLOCKED, true);
         let silent = session.reply_mode != ReplyMode::On;
         if session.reply_mode == ReplyMode::Skip {

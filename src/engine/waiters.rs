@@ -32,13 +32,31 @@ use crate::session::Client;
 /// What a handler that cannot reply yet waits for.
 #[derive(Debug)]
 pub struct Wait {
-    /// What must be under a key before the handler is run again.
-    pub kind: Kind,
+    /// What must be under a key before the handler is run again; `None` if it
+    /// is run whatever becomes of a key, even when it goes: there must have been
+    /// something that a client cannot wait for without it.
+    pub kind: Option<Kind>,
     /// For how long; `None` is for ever.
     pub timeout: Option<Duration>,
     /// The reply within a transaction, where nothing waits. When the time is
     /// up, it is a null array for every command.
     pub null: Null,
+    /// Words of the request that read otherwise from now on, such as one that
+    /// stands for what is there when the wait begins.
+    pub words: Vec<(usize, Vec<u8>)>,
+}
+
+impl Wait {
+    /// Waits for values of a kind, with a null array for a reply in a
+    /// transaction.
+    pub fn for_kind(kind: Kind, timeout: Option<Duration>) -> Wait {
+        Wait {
+            kind: Some(kind),
+            timeout,
+            null: Null::Array,
+            words: Vec::new(),
+        }
+    }
 }
 
 /// The form of a null reply.
@@ -110,6 +128,8 @@ pub struct Waiters {
     /// Whose wait for so many keys has ended that their places are given up in
     /// steps.
     leaving: VecDeque<Leaving>,
+    /// How many of them hear of keys that have gone.
+    of_losses: usize,
     /// Bytes of their requests, and of the keys.
     request_bytes: usize,
     key_bytes: usize,
@@ -153,6 +173,24 @@ impl Waiters {
         queues.filter(|(_, queue)| is_waited_for(queue)).count()
     }
 
+    /// How many keys are waited for by clients that hear of it when one goes.
+    pub fn keys_of_losses(&self) -> usize {
+        if !self.hear_of_losses() {
+            return 0;
+        }
+        let hears = |place: &Place| {
+            let waiter = self.by_client.get(&place.client);
+            waiter.is_some_and(|(current, waiter)| current == place && waiter.wait.kind.is_none())
+        };
+        let queues = self.by_db.iter().flat_map(SegmentedMap::iter);
+        queues.filter(|(_, queue)| queue.iter().any(hears)).count()
+    }
+
+    /// Whether somebody is to hear of keys that have gone.
+    pub fn hear_of_losses(&self) -> bool {
+        self.of_losses > 0
+    }
+
     /// Whether whoever had this place still waits.
     fn holds(&self, place: Place) -> bool {
         let waiter = self.by_client.get(&place.client);
@@ -182,6 +220,7 @@ impl Waiters {
             }
         }
         self.request_bytes += waiter.argv.memory();
+        self.of_losses += usize::from(waiter.wait.kind.is_none());
         self.by_client.insert_new(place.client, (place, waiter));
     }
 
@@ -190,6 +229,7 @@ impl Waiters {
         let (_, (place, waiter)) = self.by_client.remove(&client)?;
         let recipient = waiter.recipient.clone();
         self.request_bytes -= waiter.argv.memory();
+        self.of_losses -= usize::from(waiter.wait.kind.is_none());
         let mut leaving = Leaving { place, waiter };
         if leaving.waiter.keys.len() <= Self::AT_ONCE {
             self.give_up(&mut leaving, Self::AT_ONCE);

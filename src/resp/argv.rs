@@ -63,6 +63,20 @@ impl<'a> Argv<'a> {
     pub fn to_owned(self) -> OwnedArgv {
         OwnedArgv::new(self.iter())
     }
+
+    /// A copy in which some words read otherwise.
+    pub fn with(self, words: &[(usize, Vec<u8>)]) -> OwnedArgv {
+        if words.is_empty() {
+            return self.to_owned();
+        }
+        let mut changed: Vec<&[u8]> = self.iter().collect();
+        for (index, word) in words {
+            if let Some(place) = changed.get_mut(*index) {
+                *place = word;
+            }
+        }
+        OwnedArgv::new(changed.into_iter())
+    }
 }
 
 /// A request kept for later: one that blocks, or is shown to others.

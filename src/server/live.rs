@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use crate::acl::Password;
 use crate::config::{Config, OutputBufferLimit};
 use crate::db::value::SetLimits;
+use crate::db::value::stream::NodeLimits;
 use crate::db::{ChunkLimit, Limits, PackLimits};
 use crate::session::ClientFlags;
 use crate::session::outbox::OutputLimit;
@@ -101,6 +102,7 @@ pub fn data_limits(config: &Config) -> Limits {
             config.zset_max_listpack_entries,
             config.zset_max_listpack_value,
         ),
+        stream: NodeLimits::new(config.stream_node_max_bytes, config.stream_node_max_entries),
         hll_sparse: usize::try_from(config.hll_sparse_max_bytes).unwrap_or(usize::MAX),
     }
 }

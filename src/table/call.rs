@@ -93,7 +93,7 @@ fn block(
         context.session,
         command.id,
         attempt,
-        argv.to_owned(),
+        argv,
         keys.iter(),
         wait,
     );

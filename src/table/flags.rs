@@ -91,6 +91,8 @@ pub enum Group {
     Bitmap,
     /// `hyperloglog`
     Hyperloglog,
+    /// `stream`
+    Stream,
     /// `pubsub`
     Pubsub,
     /// `transactions`
@@ -114,6 +116,7 @@ impl Group {
             Group::Hash => "hash",
             Group::Bitmap => "bitmap",
             Group::Hyperloglog => "hyperloglog",
+            Group::Stream => "stream",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
@@ -133,6 +136,7 @@ impl Group {
             Group::Hash => Acl::HASH,
             Group::Bitmap => Acl::BITMAP,
             Group::Hyperloglog => Acl::HYPERLOGLOG,
+            Group::Stream => Acl::STREAM,
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,
             Group::Pubsub | Group::Server => Acl::empty(),

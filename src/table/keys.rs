@@ -134,6 +134,18 @@ impl KeySpec {
         }
     }
 
+    /// The first half of the arguments from the first key on are keys.
+    pub const fn halves(self) -> KeySpec {
+        KeySpec {
+            find: Find::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            },
+            ..self
+        }
+    }
+
     /// Every other argument is a key.
     pub const fn pairs(self) -> KeySpec {
         KeySpec {

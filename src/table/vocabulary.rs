@@ -30,6 +30,8 @@ pub const SET: Row = Row::of(Group::Set);
 pub const SERVER: Row = Row::of(Group::Server);
 /// A command on sorted sets.
 pub const SORTED_SET: Row = Row::of(Group::SortedSet);
+/// A command on streams.
+pub const STREAM: Row = Row::of(Group::Stream);
 /// A command on strings.
 pub const STRING: Row = Row::of(Group::String);
 /// A command on transactions.

@@ -7,10 +7,10 @@ mod id;
 mod node;
 mod nodes;
 
-pub use entries::{ENTRY_MAX, Entries, Exactness, Keep, Range, RangeRev};
+pub use entries::{ENTRY_MAX, Entries, Exactness, Keep};
 pub use group::Groups;
-pub use id::{NewId, StreamId};
-pub use node::{Entry, Fields, NodeLimits};
+pub use id::{ID_TEXT_MAX, NewId, StreamId};
+pub use node::{Entry, NodeLimits};
 
 use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::Digest;

@@ -67,6 +67,7 @@ impl Db<'_> {
         let (edited, grown) = self.write_string(key, found, len, write)?;
         let (event, changes, answer) = match edited {
             Edited::Changed(event, changes, answer) => (Some(event), changes, answer),
+            Edited::Noted(event, changes, answer) => (event, changes, answer),
             // What has grown is noted all the same, though Redis does not count it.
             Edited::Unchanged(answer) if grown => (None, 0, answer),
             Edited::Unchanged(answer) => return Ok(answer),

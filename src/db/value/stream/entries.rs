@@ -111,7 +111,9 @@ impl Entries {
         limits: NodeLimits,
     ) {
         debug_assert!(id > self.last_id, "{id} is not above {}", self.last_id);
-        let bytes = fields.clone().map(|(field, value)| field.len() + value.len());
+        let bytes = fields
+            .clone()
+            .map(|(field, value)| field.len() + value.len());
         let bytes = bytes.sum();
         match self.nodes.back_mut() {
             Some(node) if node.admits(bytes, limits) => node.append(id, fields),
@@ -125,7 +127,7 @@ impl Entries {
             }
         }
         self.len += 1;
-        self.added += 1;
+        self.added = self.added.saturating_add(1);
         self.last_id = id;
     }
 
@@ -151,6 +153,31 @@ impl Entries {
             start,
             end,
         }
+    }
+
+    /// How many entries there are from one id to another, both included; `max`
+    /// if there are more.
+    pub fn count(&self, start: StreamId, end: StreamId, max: usize) -> usize {
+        let mut count = 0;
+        let mut next = self.nodes.find(start).or_else(|| self.nodes.first());
+        while let Some((place, node)) = next.and_then(|at| Some((at, self.nodes.get(at)?))) {
+            next = self.nodes.after(place);
+            let following = next.and_then(|at| self.nodes.get(at)).map(Node::base);
+            let last = following.map_or(self.last_id, |id| id.previous().unwrap_or(id));
+            // A node that lies within is not looked into.
+            if start <= node.base() && last <= end {
+                count += node.live();
+            } else {
+                let ids = node.iter().filter(|placed| !placed.is_removed);
+                let ids = ids.map(|placed| placed.entry.id);
+                let ids = ids.skip_while(|id| *id < start).take_while(|id| *id <= end);
+                count += ids.take(max).count();
+            }
+            if count >= max || following.is_some_and(|id| id > end) {
+                break;
+            }
+        }
+        count.min(max)
     }
 
     /// Removes the entry with this id; answers whether it was there.
@@ -196,7 +223,10 @@ impl Entries {
             if whole {
                 self.len -= live;
                 gone += live;
-                self.nodes.pop_front().into_iter().for_each(|node| cut.push_back(node));
+                self.nodes
+                    .pop_front()
+                    .into_iter()
+                    .for_each(|node| cut.push_back(node));
                 continue;
             }
             if how == Exactness::Exact {
@@ -236,7 +266,16 @@ impl Entries {
     }
 
     /// Sets what XSETID sets.
-    pub fn set_ids(&mut self, last_id: StreamId, added: Option<u64>, max_deleted: Option<StreamId>) {
+    pub fn set_ids(
+        &mut self,
+        last_id: StreamId,
+        added: Option<u64>,
+        max_deleted: Option<StreamId>,
+    ) {
+        if self.len == 0 {
+            // What is left of removed entries must not be above new ones.
+            self.nodes = Nodes::default();
+        }
         self.last_id = last_id;
         self.added = added.unwrap_or(self.added);
         self.max_deleted_id = max_deleted.unwrap_or(self.max_deleted_id);
@@ -262,14 +301,15 @@ impl<'a> Iterator for Range<'a> {
         loop {
             if let Some(node) = &mut self.node {
                 for placed in node {
+                    if placed.is_removed || placed.entry.id < self.start {
+                        continue;
+                    }
                     if placed.entry.id > self.end {
                         self.place = None;
                         self.node = None;
                         return None;
                     }
-                    if !placed.is_removed && placed.entry.id >= self.start {
-                        return Some(placed.entry);
-                    }
+                    return Some(placed.entry);
                 }
             }
             let place = self.place?;
@@ -286,7 +326,7 @@ pub struct RangeRev<'a> {
     place: Option<Place>,
     node: Option<node::Iter<'a>>,
     /// Where the entries of the node begin that have not come yet.
-    positions: Vec<u32>,
+    positions: Vec<usize>,
     start: StreamId,
     end: StreamId,
 }
@@ -299,7 +339,7 @@ impl<'a> Iterator for RangeRev<'a> {
             if let Some(node) = &mut self.node
                 && let Some(position) = self.positions.pop()
             {
-                node.seek(position as usize);
+                node.seek(position);
                 return Some(node.next()?.entry);
             }
             let place = self.place?;
@@ -313,11 +353,11 @@ impl<'a> Iterator for RangeRev<'a> {
             let mut position = iter.position();
             while let Some(placed) = iter.next() {
                 let id = placed.entry.id;
-                if id > self.end {
-                    break;
-                }
                 if !placed.is_removed && id >= self.start {
-                    self.positions.push(position as u32);
+                    if id > self.end {
+                        break;
+                    }
+                    self.positions.push(position);
                 }
                 position = iter.position();
             }

@@ -75,6 +75,25 @@ impl StreamId {
     }
 }
 
+/// The longest text of an id.
+pub const ID_TEXT_MAX: usize = 41;
+
+impl StreamId {
+    /// `ms-seq`, written into `text`.
+    pub fn text(self, text: &mut [u8; ID_TEXT_MAX]) -> &[u8] {
+        let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (ms, seq) = (
+            ms.format(self.ms).as_bytes(),
+            seq.format(self.seq).as_bytes(),
+        );
+        let len = ms.len() + 1 + seq.len();
+        text[..ms.len()].copy_from_slice(ms);
+        text[ms.len()] = b'-';
+        text[ms.len() + 1..len].copy_from_slice(seq);
+        &text[..len]
+    }
+}
+
 impl NewId {
     /// Reads what XADD is told.
     pub fn parse(text: &[u8]) -> Option<NewId> {

@@ -37,6 +37,16 @@ impl NodeLimits {
     /// bound, whatever the settings say.
     const BYTES_MAX: usize = 256 * 1024;
 
+    /// How many entries `~` trims at once if nobody says it.
+    pub fn trimmed_at_once(self) -> u64 {
+        const NODES: usize = 100;
+        const MOST: usize = 1_000_000;
+        match self.entries {
+            usize::MAX => 10_000,
+            entries => entries.saturating_mul(NODES).min(MOST) as u64,
+        }
+    }
+
     /// From the settings.
     pub fn new(bytes: u64, entries: u64) -> NodeLimits {
         let limited = |limit: u64| match usize::try_from(limit) {
@@ -193,12 +203,12 @@ impl Node {
     }
 
     /// Whether the first entry has these fields.
-    fn has_fields<'f>(
-        &self,
-        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])>,
-    ) -> bool {
+    fn has_fields<'f>(&self, fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])>) -> bool {
         let (count, names) = self.names();
-        count == fields.len() && Strings(names).zip(fields).all(|(name, (field, _))| name == field)
+        count == fields.len()
+            && Strings(names)
+                .zip(fields)
+                .all(|(name, (field, _))| name == field)
     }
 
     /// How many fields the first entry has, and these with all that follows.
@@ -295,9 +305,9 @@ impl Node {
 
     /// Removes the entry with this id; answers whether it was there.
     pub fn remove(&mut self, id: StreamId) -> bool {
-        let found = self.iter().find(|placed| placed.entry.id >= id);
-        let Some(placed) = found.filter(|placed| placed.entry.id == id && !placed.is_removed)
-        else {
+        let mut live = self.iter().filter(|placed| !placed.is_removed);
+        let found = live.find(|placed| placed.entry.id >= id);
+        let Some(placed) = found.filter(|placed| placed.entry.id == id) else {
             return false;
         };
         let (start, body, end) = (placed.start, placed.body, placed.end);
@@ -314,7 +324,8 @@ const WHOLE: &str = "a node holds whole entries";
 
 /// Writes the id of an entry in a node whose id is `base`.
 fn push_id(bytes: &mut Vec<u8>, base: StreamId, id: StreamId, flags: u8) {
-    let ms = id.ms - base.ms;
+    // XSETID may have had ids begin anew below removed ones.
+    let ms = id.ms.wrapping_sub(base.ms);
     let low = (ms as u8 & ((1 << MS_BITS) - 1)) << MS_SHIFT | flags;
     match ms >> MS_BITS {
         0 => bytes.push(low),
@@ -323,7 +334,10 @@ fn push_id(bytes: &mut Vec<u8>, base: StreamId, id: StreamId, flags: u8) {
             pack::push_number(bytes, more);
         }
     }
-    let seq = if ms == 0 { id.seq - base.seq } else { id.seq };
+    let seq = match ms {
+        0 => id.seq.wrapping_sub(base.seq),
+        _ => id.seq,
+    };
     pack::push_number(bytes, seq);
 }
 
@@ -366,8 +380,11 @@ impl<'a> Iterator for Iter<'a> {
             }
         };
         let (seq, rest) = pack::split_number(rest)?;
-        let seq = if ms == 0 { self.base.seq + seq } else { seq };
-        let id = StreamId::new(self.base.ms + ms, seq);
+        let seq = match ms {
+            0 => self.base.seq.wrapping_add(seq),
+            _ => seq,
+        };
+        let id = StreamId::new(self.base.ms.wrapping_add(ms), seq);
         let body = len - rest.len();
         let is_removed = first & REMOVED != 0;
         let (count, names, values) = match first & SAME_FIELDS {
