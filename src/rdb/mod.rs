@@ -14,6 +14,7 @@ mod kinds;
 pub mod listpack;
 mod lzf;
 mod read;
+mod stream;
 mod types;
 mod write;
 mod ziplist;
@@ -24,6 +25,7 @@ pub use footer::open;
 pub use footer::seal;
 pub use listpack::Listpack;
 pub use read::Reader;
+pub use stream::{NodeReader, NodeWriter};
 pub use types::Type;
 pub use write::Writer;
 

@@ -102,6 +102,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number in eight bytes, the highest first.
+    pub(super) fn big_endian(&mut self) -> Result<u64> {
+        take_array(&mut self.rest).map(u64::from_be_bytes)
+    }
+
     /// Milliseconds since 1970.
     pub fn time(&mut self) -> Result<i64> {
         take_array(&mut self.rest).map(i64::from_le_bytes)

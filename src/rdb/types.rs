@@ -31,10 +31,16 @@ pub enum Type {
     HashListpack = 16,
     /// A sorted set in a listpack: from Redis 7.0 on.
     ZsetListpack = 17,
+    /// A stream in listpacks: from Redis 5.0 on.
+    StreamListpacks = 15,
     /// A list in several listpacks: from Redis 7.0 on.
     ListQuicklist2 = 18,
+    /// A stream that knows what has gone: from Redis 7.0 on.
+    StreamListpacks2 = 19,
     /// A set in a listpack: from Redis 7.2 on.
     SetListpack = 20,
+    /// A stream that knows when consumers were active: from Redis 7.2 on.
+    StreamListpacks3 = 21,
     /// A hash whose fields expire, as 7.4 wrote it before it was released.
     HashTimes = 22,
     /// A hash whose fields expire, in a listpack, from before that release.
@@ -46,7 +52,7 @@ pub enum Type {
 }
 
 impl Type {
-    const ALL: [Type; 20] = [
+    const ALL: [Type; 23] = [
         Type::String,
         Type::List,
         Type::Set,
@@ -59,10 +65,13 @@ impl Type {
         Type::ZsetZiplist,
         Type::HashZiplist,
         Type::ListQuicklist,
+        Type::StreamListpacks,
         Type::HashListpack,
         Type::ZsetListpack,
         Type::ListQuicklist2,
+        Type::StreamListpacks2,
         Type::SetListpack,
+        Type::StreamListpacks3,
         Type::HashTimes,
         Type::HashTimesListpack,
         Type::HashTimes2,
@@ -94,8 +103,8 @@ mod tests {
     fn a_type_is_found_by_its_number() {
         let found: Vec<_> = (0..=u8::MAX).filter_map(Type::from_number).collect();
         assert_eq!(found, Type::ALL);
-        // Streams, modules, and what there is no type for.
-        for number in [6, 7, 8, 15, 19, 21, 26] {
+        // Modules, and what there is no type for.
+        for number in [6, 7, 8, 26] {
             assert_eq!(Type::from_number(number), None, "{number}");
         }
     }

@@ -38,20 +38,30 @@ impl Writer {
 
     /// A length or a count.
     pub fn len(&mut self, len: usize) {
-        match len {
-            0..0x40 => self.bytes.push(len as u8),
-            0x40..0x4000 => self.bytes.extend((len as u16 | 0x4000).to_be_bytes()),
-            _ => match u32::try_from(len) {
-                Ok(len) => {
+        self.number(len as u64);
+    }
+
+    /// A number that takes less room the smaller it is, as lengths do.
+    pub fn number(&mut self, number: u64) {
+        match number {
+            0..0x40 => self.bytes.push(number as u8),
+            0x40..0x4000 => self.bytes.extend((number as u16 | 0x4000).to_be_bytes()),
+            _ => match u32::try_from(number) {
+                Ok(number) => {
                     self.bytes.push(LEN_32);
-                    self.bytes.extend(len.to_be_bytes());
+                    self.bytes.extend(number.to_be_bytes());
                 }
                 Err(_) => {
                     self.bytes.push(LEN_64);
-                    self.bytes.extend((len as u64).to_be_bytes());
+                    self.bytes.extend(number.to_be_bytes());
                 }
             },
         }
+    }
+
+    /// Bytes as they are.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// A string, as an integer or compressed if that is shorter.

@@ -123,6 +123,9 @@ pub fn read(input: &mut Reader<'_>, limits: &Limits) -> Result<Value> {
         Type::ZsetZiplist | Type::ZsetListpack => {
             Zset::read(input, written, limits.zset.of_any_length())?.into()
         }
+        Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
+            Stream::read(input, written)?.into()
+        }
     };
     match value.stored().is_used_up() {
         true => Err(Error::DATA_FORMAT),

@@ -8,6 +8,7 @@ use super::nodes::{Nodes, Place};
 /// been there.
 #[derive(Clone, Default, Debug)]
 pub struct Entries {
+    /// In each of them is an entry.
     nodes: Nodes,
     len: usize,
     /// The highest id there has been: the next one is above it.
@@ -103,6 +104,22 @@ impl Entries {
         (id > self.last_id).then_some(id)
     }
 
+    /// The nodes in which they stand.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Adds a node that has been read, whose last entry has the id `last`, if
+    /// it has one.
+    pub fn push_node(&mut self, mut node: Node, last: StreamId) {
+        if node.live() > 0 {
+            node.close();
+            self.len += node.live();
+            self.last_id = last;
+            self.nodes.push_back(node);
+        }
+    }
+
     /// Adds an entry, whose id [`next_id`](Self::next_id) has told.
     pub fn append<'f>(
         &mut self,
@@ -123,7 +140,10 @@ impl Entries {
                     node.close();
                     node.byte_len()
                 });
-                self.nodes.push_back(Node::new(id, fields, room));
+                let names = fields.clone().map(|(field, _)| field);
+                let mut node = Node::new(id, names, room);
+                node.append(id, fields);
+                self.nodes.push_back(node);
             }
         }
         self.len += 1;
@@ -239,8 +259,13 @@ impl Entries {
                     left -= u64::from(goes);
                     goes
                 });
+                let is_empty = node.live() == 0;
                 self.len -= count;
                 gone += count;
+                if is_empty {
+                    self.nodes.pop_front();
+                    continue;
+                }
             }
             break;
         }
@@ -272,10 +297,6 @@ impl Entries {
         added: Option<u64>,
         max_deleted: Option<StreamId>,
     ) {
-        if self.len == 0 {
-            // What is left of removed entries must not be above new ones.
-            self.nodes = Nodes::default();
-        }
         self.last_id = last_id;
         self.added = added.unwrap_or(self.added);
         self.max_deleted_id = max_deleted.unwrap_or(self.max_deleted_id);

@@ -100,6 +100,13 @@ pub struct Fields<'a> {
     values: Strings<'a>,
 }
 
+impl Fields<'_> {
+    /// Whether the fields are those of the first entry of the node.
+    pub fn are_shared(&self) -> bool {
+        self.names.is_some()
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
@@ -146,29 +153,35 @@ fn counted_len(base: StreamId, id: StreamId, elements: usize) -> usize {
 }
 
 impl Node {
-    /// The first entry of a node, which is to have room for so many bytes.
+    /// One without entries, which has room for so many bytes. The first entry
+    /// will have this id and these fields.
     pub fn new<'f>(
-        id: StreamId,
-        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        base: StreamId,
+        fields: impl ExactSizeIterator<Item = &'f [u8]>,
         room: usize,
     ) -> Node {
         let mut bytes = Vec::with_capacity(room);
         // A header and an end byte, the number of fields, and a zero behind them.
         let mut counted = 7 + listpack::integer_len(fields.len() as i64) + listpack::integer_len(0);
         pack::push_number(&mut bytes, fields.len() as u64);
-        for (field, _) in fields.clone() {
+        for field in fields {
             pack::push(&mut bytes, field);
             counted += listpack::encoded_len(field);
         }
-        let mut node = Node {
-            base: id,
+        Node {
+            base,
             bytes,
             live: 0,
             removed: 0,
             counted,
-        };
-        node.append(id, fields);
-        node
+        }
+    }
+
+    /// Adds what is left of an entry that was removed.
+    pub fn append_removed(&mut self, id: StreamId) {
+        push_id(&mut self.bytes, self.base, id, REMOVED);
+        self.counted += counted_len(self.base, id, 4) + listpack::integer_len(0);
+        self.removed += 1;
     }
 
     /// Adds an entry whose id is higher than those of all others.
@@ -215,6 +228,13 @@ impl Node {
     fn names(&self) -> (usize, &[u8]) {
         let (count, rest) = pack::split_number(&self.bytes).expect(WHOLE);
         (count as usize, rest)
+    }
+
+    /// The fields of the first entry that was ever in it.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let (count, names) = self.names();
+        let mut names = Strings(names);
+        (0..count).map(move |_| names.next().expect(WHOLE))
     }
 
     /// The id of the first entry that was ever in it.
@@ -324,7 +344,7 @@ const WHOLE: &str = "a node holds whole entries";
 
 /// Writes the id of an entry in a node whose id is `base`.
 fn push_id(bytes: &mut Vec<u8>, base: StreamId, id: StreamId, flags: u8) {
-    // XSETID may have had ids begin anew below removed ones.
+    // What is left of a removed entry may come from anybody.
     let ms = id.ms.wrapping_sub(base.ms);
     let low = (ms as u8 & ((1 << MS_BITS) - 1)) << MS_SHIFT | flags;
     match ms >> MS_BITS {
