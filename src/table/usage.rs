@@ -14,6 +14,7 @@
 //! | `addr<ip:port>` | shown to people as `ip:port` |
 //! | `NX` | the word itself; the argument's name is `nx` |
 //! | `sorting=ALPHA` | the word itself, under a name of its own |
+//! | `auto_id=*` | the same of a sign: one of `*`, `=`, `~` and `$` |
 //! | `COUNT count:integer` | a word, and what must follow it |
 //! | `where(LEFT\|RIGHT)` | one of several |
 //! | `data(key:key value)` | several that belong together |
@@ -194,7 +195,7 @@ impl Parser {
         }
         let word = self.word()?;
         if self.take('=') {
-            let token = self.word()?;
+            let token = self.sign_or_word()?;
             return self.suffixes(argument(word.to_owned(), Kind::Token, Some(token)));
         }
         if !is_token(word) {
@@ -268,6 +269,17 @@ impl Parser {
             argument.deprecated = Some(self.version()?);
         }
         Ok(argument)
+    }
+
+    fn sign_or_word(&mut self) -> Result<&'static str, String> {
+        match self.rest.starts_with(['*', '=', '~', '$']) {
+            true => {
+                let (sign, rest) = self.rest.split_at(1);
+                self.rest = rest;
+                Ok(sign)
+            }
+            false => self.word(),
+        }
     }
 
     fn word(&mut self) -> Result<&'static str, String> {

@@ -66,6 +66,8 @@ transcripts! {
     set
     set_combine
     sort
+    stream
+    stream_read
     strings
     transactions
     watch
