@@ -187,8 +187,18 @@ fn xread(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Optio
     let words = words.map(|(at, (_, behind))| (reading.first_id + at, behind.to_string().into()));
     Ok(Some(Wait {
         words: words.collect(),
+        ready: Some(is_ready),
         ..Wait::for_kind(Stream::KIND, timeout)
     }))
+}
+
+/// Whether something has come behind the id that belongs to a key.
+fn is_ready(db: &Db<'_>, handle: Handle, argv: Argv<'_>, key: usize, keys: usize) -> bool {
+    let Ok(stream) = db.value::<Stream>(handle) else {
+        return false;
+    };
+    let id = argv.get(key + keys).and_then(|id| StreamId::parse(id, 0));
+    id.is_none_or(|id| stream.entries.last_id() > id)
 }
 
 /// The id behind which XREAD begins.

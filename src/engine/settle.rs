@@ -123,13 +123,17 @@ fn serve(
 ) -> bool {
     let mut served_any = false;
     let mut from = 0;
-    while let Some((at, waiter)) = state.waiters.waiting_for(db, key, from) {
+    while let Some((at, place, waiter)) = state.waiters.waiting_for(db, key, from) {
         let mut view = Db::new(&mut state.keyspace, db, now, true);
         let found = view.peek(key);
         if found.is_none() && !state.waiters.hear_of_losses() {
             break;
         }
         let kind = found.map(|found| view.database().value(found).kind());
+        if !waiter.may_be_served(&view, found, place) {
+            from = at + 1;
+            continue;
+        }
         let mut output = state.scratch.reply.lend();
         let mut reply = Reply::new(&mut output, waiter.recipient.protocol);
         // A client that is being closed takes nothing with it, and one may

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::db::{Db, Kind};
+use crate::db::{Db, Handle, Kind};
 use crate::error::Result;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply};
 use crate::segmented::SegmentedMap;
@@ -44,7 +44,15 @@ pub struct Wait {
     /// Words of the request that read otherwise from now on, such as one that
     /// stands for what is there when the wait begins.
     pub words: Vec<(usize, Vec<u8>)>,
+    /// Tells quickly that there is nothing for the request, where most changes
+    /// of a key are of no use to most who wait for it.
+    pub ready: Option<Ready>,
 }
+
+/// Whether there may be something for a request under one of its keys: the
+/// value, the request, which word of it the key is, and how many keys it has.
+/// The answer is yes as long as it is not sure.
+pub type Ready = fn(&Db<'_>, Handle, Argv<'_>, usize, usize) -> bool;
 
 impl Wait {
     /// Waits for values of a kind, with a null array for a reply in a
@@ -55,6 +63,7 @@ impl Wait {
             timeout,
             null: Null::Array,
             words: Vec::new(),
+            ready: None,
         }
     }
 }
@@ -101,9 +110,22 @@ pub struct Recipient {
 }
 
 impl Waiter {
-    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+    /// The keys, each with its place among the words.
+    fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let keys = self.keys.clone();
-        keys.filter_map(|index| self.argv.as_argv().get(index))
+        keys.filter_map(|index| Some((index, self.argv.as_argv().get(index)?)))
+    }
+
+    /// Whether there may be something for it in the value that `found` stands
+    /// for, under the key of this place.
+    pub fn may_be_served(&self, db: &Db<'_>, found: Option<Handle>, place: Place) -> bool {
+        match (self.wait.ready, found, place.word) {
+            (Some(ready), Some(found), Some(word)) => {
+                let argv = self.argv.as_argv();
+                ready(db, found, argv, word as usize, self.keys.len())
+            }
+            _ => true,
+        }
     }
 }
 
@@ -112,10 +134,19 @@ type Queues = SegmentedMap<Box<[u8]>, VecDeque<Place>>;
 
 /// A client's place in a queue. Once its wait has ended it is nobody's, even if
 /// the client waits again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
+#[derive(Clone, Copy)]
+pub struct Place {
     client: u64,
     wait: u64,
+    /// Which word of the request the key is, if it is only one.
+    word: Option<u32>,
+}
+
+impl Place {
+    /// Whether it is of the same wait.
+    fn is_of(self, other: Place) -> bool {
+        (self.client, self.wait) == (other.client, other.wait)
+    }
 }
 
 /// All blocked clients.
@@ -180,7 +211,8 @@ impl Waiters {
         }
         let hears = |place: &Place| {
             let waiter = self.by_client.get(&place.client);
-            waiter.is_some_and(|(current, waiter)| current == place && waiter.wait.kind.is_none())
+            let current = waiter.filter(|(current, _)| current.is_of(*place));
+            current.is_some_and(|(_, waiter)| waiter.wait.kind.is_none())
         };
         let queues = self.by_db.iter().flat_map(SegmentedMap::iter);
         queues.filter(|(_, queue)| queue.iter().any(hears)).count()
@@ -194,7 +226,7 @@ impl Waiters {
     /// Whether whoever had this place still waits.
     fn holds(&self, place: Place) -> bool {
         let waiter = self.by_client.get(&place.client);
-        waiter.is_some_and(|(current, _)| *current == place)
+        waiter.is_some_and(|(current, _)| current.is_of(place))
     }
 
     /// Puts a client behind all others that wait for the same keys.
@@ -202,17 +234,22 @@ impl Waiters {
         let place = Place {
             client: waiter.recipient.client.id,
             wait: self.next_wait,
+            word: None,
         };
         self.next_wait += 1;
         if self.by_db.len() <= waiter.db {
             self.by_db.resize_with(waiter.db + 1, Queues::default);
         }
         let queues = &mut self.by_db[waiter.db];
-        for key in waiter.keys() {
+        for (index, key) in waiter.keys() {
+            let word = u32::try_from(index).ok();
+            let place = Place { word, ..place };
             match queues.get_mut(key) {
-                // A key that is named twice counts once.
-                Some(queue) if queue.back() == Some(&place) => {}
-                Some(queue) => queue.push_back(place),
+                Some(queue) => match queue.back_mut() {
+                    // A key that is named twice counts once.
+                    Some(last) if last.is_of(place) => last.word = None,
+                    _ => queue.push_back(place),
+                },
                 None => {
                     self.key_bytes += key.len();
                     queues.insert_new(key.into(), VecDeque::from([place]));
@@ -266,7 +303,7 @@ impl Waiters {
                 continue;
             };
             // Who is served is mostly the first.
-            if let Some(at) = queue.iter().position(|other| other == place) {
+            if let Some(at) = queue.iter().position(|other| other.is_of(*place)) {
                 queue.remove(at);
             }
             if queue.is_empty() {
@@ -281,12 +318,17 @@ impl Waiters {
 
     /// The first client that waits for a key at this place in its queue or
     /// behind it, and which place it has.
-    pub fn waiting_for(&self, db: usize, key: &[u8], from: usize) -> Option<(usize, &Waiter)> {
+    pub fn waiting_for(
+        &self,
+        db: usize,
+        key: &[u8],
+        from: usize,
+    ) -> Option<(usize, Place, &Waiter)> {
         let queue = self.by_db.get(db)?.get(key)?;
         let places = queue.iter().enumerate().skip(from);
         let mut waiting = places.filter_map(|(at, place)| {
             let (current, waiter) = self.by_client.get(&place.client)?;
-            (current == place).then_some((at, waiter))
+            current.is_of(*place).then_some((at, *place, waiter))
         });
         waiting.next()
     }

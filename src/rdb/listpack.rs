@@ -44,7 +44,7 @@ pub fn integer_len(number: i64) -> usize {
 
 /// So many bytes with their number behind them.
 fn with_back(len: usize) -> usize {
-    len + back_digits(len, &mut [0; BACK_MAX]).len()
+    len + back_len(len)
 }
 
 /// The first byte of an integer, and how many bytes of the number follow it.
@@ -128,16 +128,21 @@ impl Listpack {
 /// As many bytes as the length of an element may take behind it.
 const BACK_MAX: usize = 5;
 
-/// The length of an element as it stands behind it.
-fn back_digits(len: usize, digits: &mut [u8; BACK_MAX]) -> &[u8] {
+/// How many bytes the length of an element takes behind it.
+fn back_len(len: usize) -> usize {
     // Redis takes another byte a step early, and expects it so.
-    let count = match len {
+    match len {
         0..=127 => 1,
         128..16_383 => 2,
         16_383..2_097_151 => 3,
         2_097_151..268_435_455 => 4,
         _ => BACK_MAX,
-    };
+    }
+}
+
+/// The length of an element as it stands behind it.
+fn back_digits(len: usize, digits: &mut [u8; BACK_MAX]) -> &[u8] {
+    let count = back_len(len);
     let digits = &mut digits[..count];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
         // Who reads from the end knows the last by its high bit.

@@ -13,8 +13,7 @@
 //! | `count:integer` | of another type: `double`, `key`, `pattern`, `unix-time` |
 //! | `addr<ip:port>` | shown to people as `ip:port` |
 //! | `NX` | the word itself; the argument's name is `nx` |
-//! | `sorting=ALPHA` | the word itself, under a name of its own |
-//! | `auto_id=*` | the same of a sign: one of `*`, `=`, `~` and `$` |
+//! | `sorting=ALPHA` | the word itself, or a sign such as `$`, under a name of its own |
 //! | `COUNT count:integer` | a word, and what must follow it |
 //! | `where(LEFT\|RIGHT)` | one of several |
 //! | `data(key:key value)` | several that belong together |
@@ -195,7 +194,7 @@ impl Parser {
         }
         let word = self.word()?;
         if self.take('=') {
-            let token = self.sign_or_word()?;
+            let token = self.token()?;
             return self.suffixes(argument(word.to_owned(), Kind::Token, Some(token)));
         }
         if !is_token(word) {
@@ -271,22 +270,19 @@ impl Parser {
         Ok(argument)
     }
 
-    fn sign_or_word(&mut self) -> Result<&'static str, String> {
-        match self.rest.starts_with(['*', '=', '~', '$']) {
-            true => {
-                let (sign, rest) = self.rest.split_at(1);
-                self.rest = rest;
-                Ok(sign)
-            }
-            false => self.word(),
-        }
-    }
-
     fn word(&mut self) -> Result<&'static str, String> {
         self.while_matching(
             |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'),
             "a word",
         )
+    }
+
+    /// A word, or the sign that is one.
+    fn token(&mut self) -> Result<&'static str, String> {
+        match self.rest.starts_with(['$', '*', '~', '=']) {
+            true => self.while_matching(|c| matches!(c, '$' | '*' | '~' | '='), "a sign"),
+            false => self.word(),
+        }
     }
 
     fn version(&mut self) -> Result<&'static str, String> {

@@ -135,10 +135,11 @@ impl Entries {
         match self.nodes.back_mut() {
             Some(node) if node.admits(bytes, limits) => node.append(id, fields),
             last => {
-                // The next node mostly takes what the one before has taken.
+                // The next node mostly takes what the one before has taken, or
+                // little more.
                 let room = last.map_or(0, |node| {
                     node.close();
-                    node.byte_len()
+                    node.byte_len() + node.byte_len() / 16
                 });
                 let names = fields.clone().map(|(field, _)| field);
                 let mut node = Node::new(id, names, room);
@@ -227,7 +228,7 @@ impl Entries {
             Exactness::Exact | Exactness::Approximate { limit: 0 } => u64::MAX,
             Exactness::Approximate { limit } => limit,
         };
-        while let Some(node) = self.nodes.front_mut() {
+        while let Some((node, next)) = self.nodes.front_two() {
             let live = node.live();
             let excess = match keep {
                 Keep::MaxLen(max) => (self.len as u64).saturating_sub(max),
@@ -238,42 +239,54 @@ impl Entries {
             }
             let whole = match keep {
                 Keep::MaxLen(_) => live as u64 <= excess,
-                Keep::MinId(min) => node.last_id() < min,
+                // Mostly the next node tells it, and none is looked into.
+                Keep::MinId(min) => {
+                    next.is_some_and(|next| next.base() <= min) || node.last_id() < min
+                }
             };
             if whole {
                 self.len -= live;
                 gone += live;
-                self.nodes
-                    .pop_front()
-                    .into_iter()
-                    .for_each(|node| cut.push_back(node));
+                let node = self.nodes.pop_front();
+                node.into_iter().for_each(|node| cut.push_back(node));
                 continue;
             }
-            if how == Exactness::Exact {
-                let mut left = excess;
-                let count = node.remove_if(|id| {
-                    let goes = match keep {
-                        Keep::MaxLen(_) => left > 0,
-                        Keep::MinId(min) => id < min,
-                    };
-                    left -= u64::from(goes);
-                    goes
-                });
-                let is_empty = node.live() == 0;
-                self.len -= count;
-                gone += count;
-                if is_empty {
-                    self.nodes.pop_front();
-                    continue;
-                }
+            if how != Exactness::Exact {
+                break;
             }
-            break;
+            let trimmed = self.trim_front(keep, excess);
+            gone += trimmed;
+            if trimmed < live {
+                break;
+            }
         }
         let cut = Entries {
             nodes: cut,
             ..Entries::default()
         };
         (gone, cut)
+    }
+
+    /// Removes those entries of the first node that `keep` does not, `excess` at
+    /// most; answers how many.
+    fn trim_front(&mut self, keep: Keep, excess: u64) -> usize {
+        let Some(node) = self.nodes.front_mut() else {
+            return 0;
+        };
+        let mut left = excess;
+        let count = node.remove_if(|id| {
+            let goes = match keep {
+                Keep::MaxLen(_) => left > 0,
+                Keep::MinId(min) => id < min,
+            };
+            left -= u64::from(goes);
+            goes
+        });
+        if node.live() == 0 {
+            self.nodes.pop_front();
+        }
+        self.len -= count;
+        count
     }
 
     /// Bytes of memory held.

@@ -33,14 +33,10 @@ impl Nodes {
         self.len
     }
 
-    /// The first one.
-    pub fn front(&self) -> Option<&Node> {
-        self.runs.front()?.front()
-    }
-
-    /// The last one.
-    pub fn back(&self) -> Option<&Node> {
-        self.runs.back()?.back()
+    /// The first one, and the one behind it.
+    pub fn front_two(&self) -> Option<(&Node, Option<&Node>)> {
+        let mut nodes = self.iter();
+        Some((nodes.next()?, nodes.next()))
     }
 
     /// The first one, to be changed.
