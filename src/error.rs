@@ -132,6 +132,14 @@ texts! {
     NEW_IN_XREAD = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.";
     DOLLAR_IN_GROUP = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.";
     PLUS_IN_GROUP = "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.";
+    NO_KEY_FOR_GROUP = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.";
+    ENTRIES_READ_NEGATIVE = "ERR value for ENTRIESREAD must be positive or -1";
+    BUSY_GROUP = "BUSYGROUP Consumer Group name already exists";
+    XCLAIM_MIN_IDLE = "ERR Invalid min-idle-time argument for XCLAIM";
+    XCLAIM_IDLE = "ERR Invalid IDLE option argument for XCLAIM";
+    XCLAIM_TIME = "ERR Invalid TIME option argument for XCLAIM";
+    XCLAIM_RETRYCOUNT = "ERR Invalid RETRYCOUNT option argument for XCLAIM";
+    XAUTOCLAIM_MIN_IDLE = "ERR Invalid min-idle-time argument for XAUTOCLAIM";
     PAYLOAD = "ERR DUMP payload version or checksum are wrong";
     DATA_FORMAT = "ERR Bad data format";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
@@ -206,6 +214,28 @@ impl Error {
         ))
     }
 
+    /// `NOGROUP No such consumer group 'g' for key name 's'`
+    pub fn no_group(key: &[u8], group: &[u8]) -> Error {
+        Error::quoting_both(
+            "NOGROUP No such consumer group '",
+            group,
+            "' for key name '",
+            key,
+            "'",
+        )
+    }
+
+    /// `NOGROUP No such key 's' or consumer group 'g'`
+    pub fn no_stream_or_group(key: &[u8], group: &[u8]) -> Error {
+        Error::quoting_both("NOGROUP No such key '", key, NO_GROUP, group, "'")
+    }
+
+    /// `NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option`
+    pub fn no_group_to_read(key: &[u8], group: &[u8]) -> Error {
+        let end = "' in XREADGROUP with GROUP option";
+        Error::quoting_both("NOGROUP No such key '", key, NO_GROUP, group, end)
+    }
+
     /// `ERR at least 1 input key is needed for 'zunion' command`
     pub fn no_input_key(command: &str) -> Error {
         Error::new(format!(
@@ -249,6 +279,18 @@ impl Error {
     /// An error that quotes a word of the client's, as far as Redis shows it.
     pub fn quoting(before: &str, word: &[u8], after: &str) -> Error {
         let text = [before.as_bytes(), shown(word, usize::MAX), after.as_bytes()];
+        Error(text.concat().into())
+    }
+
+    /// An error that quotes two words of the client's.
+    fn quoting_both(before: &str, a: &[u8], between: &str, b: &[u8], after: &str) -> Error {
+        let text = [
+            before.as_bytes(),
+            shown(a, usize::MAX),
+            between.as_bytes(),
+            shown(b, usize::MAX),
+            after.as_bytes(),
+        ];
         Error(text.concat().into())
     }
 
@@ -315,6 +357,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Stands between a key and a group of which one is missing.
+const NO_GROUP: &str = "' or consumer group '";
 
 /// What a text shows of a word that a client sent: `max` bytes, and nothing
 /// behind a NUL, because Redis formats it as a C string.

@@ -35,6 +35,9 @@ mod set_combine;
 mod slowlog;
 mod sort;
 mod stream;
+mod stream_claim;
+mod stream_groups;
+mod stream_info;
 mod stream_read;
 mod string;
 mod transaction;
@@ -70,6 +73,9 @@ const FAMILIES: &[&[Row]] = &[
     blocking_zset::COMMANDS,
     geo::COMMANDS,
     stream::COMMANDS,
+    stream_claim::COMMANDS,
+    stream_groups::COMMANDS,
+    stream_info::COMMANDS,
     stream_read::COMMANDS,
     string::COMMANDS,
     lcs::COMMANDS,

@@ -41,6 +41,13 @@ pub enum Change {
         /// of the last of them.
         expired: Option<i64>,
     },
+    /// Nothing else has happened than that who waits for a key is to look again.
+    Called {
+        /// The number of the database.
+        db: usize,
+        /// Where [`Journal::key`] finds the key.
+        key: Range<usize>,
+    },
     /// All keys are gone; this is what was there.
     Flushed {
         /// The number of the database.
@@ -85,11 +92,23 @@ impl Journal {
         }
     }
 
+    /// Has who waits for a key look again.
+    pub fn call(&mut self, db: usize, key: &[u8]) {
+        if self.observed {
+            let key = self.keep(key);
+            self.changes.push(Change::Called { db, key });
+        }
+    }
+
     fn push(&mut self, db: usize, key: &[u8], expired: Option<i64>) {
+        let key = self.keep(key);
+        self.changes.push(Change::Key { db, key, expired });
+    }
+
+    fn keep(&mut self, key: &[u8]) -> Range<usize> {
         let start = self.keys.len();
         self.keys.extend_from_slice(key);
-        let key = start..self.keys.len();
-        self.changes.push(Change::Key { db, key, expired });
+        start..self.keys.len()
     }
 
     /// The key that a change is of.

@@ -522,6 +522,13 @@ impl Db<'_> {
         self.remove(key, handle, 1);
     }
 
+    /// Has who waits for the key look again, although nothing has changed that
+    /// can be seen there.
+    pub fn call_waiters(&mut self, key: &[u8]) {
+        let index = self.index;
+        self.keyspace.journal.call(index, key);
+    }
+
     /// Frees what an edit has taken out of a value: at once, or in steps if it
     /// is much.
     pub fn discard(&mut self, part: impl OfKind) {

@@ -47,6 +47,7 @@ pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> b
                 let key = keyspace.journal.key(key);
                 watchers.changed(keyspace, db, key, now, expired);
             }
+            Change::Called { .. } => {}
             Change::Flushed { db, old } => watchers.flushed(*db, old),
             &Change::Swapped(a, b) => {
                 watchers.swapped(keyspace, a, b, now);
@@ -77,7 +78,8 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
                     db,
                     key: ref place,
                     expired: None,
-                } => {
+                }
+                | &Change::Called { db, key: ref place } => {
                     key.clear();
                     key.extend_from_slice(journal.key(place));
                     reached |= serve(server, state, db, &key, now, uptime);

@@ -41,6 +41,11 @@ impl<'a> Reply<'a> {
         self.protocol == Protocol::Resp3
     }
 
+    /// The version of the protocol that is written.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// What follows is written in `protocol`: HELLO answers in the new one.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;

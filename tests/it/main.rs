@@ -14,3 +14,4 @@ mod slow_readers;
 mod timing;
 mod transcripts;
 mod wire;
+mod worker_story;

@@ -67,6 +67,9 @@ transcripts! {
     set_combine
     sort
     stream
+    stream_claim
+    stream_groups
+    stream_info
     stream_read
     strings
     transactions

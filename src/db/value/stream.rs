@@ -3,14 +3,19 @@
 
 mod dump;
 mod entries;
+mod finder;
 mod group;
+mod group_dump;
 mod id;
+mod id_map;
 mod node;
 mod nodes;
 
 pub use entries::{ENTRY_MAX, Entries, Exactness, Keep};
-pub use group::Groups;
+pub use finder::Finder;
+pub use group::{Consumer, Delivery, Group, Groups};
 pub use id::{ID_TEXT_MAX, NewId, StreamId};
+pub use id_map::IdMap;
 pub use node::{Entry, NodeLimits};
 
 use super::kind::{Held, Kind, Stored, Viewed};
@@ -57,7 +62,7 @@ impl Held for Stream {
     fn serialize(&self, output: &mut Writer) {
         output.write_as(Type::StreamListpacks2);
         dump::write(&self.entries, output);
-        self.groups.write(output, &self.entries);
+        self.groups.write(output);
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -299,7 +304,7 @@ mod tests {
                         prop_assert_eq!(&back, &expected);
                         prop_assert_eq!(entries.count(start, end, usize::MAX), expected.len());
                         prop_assert_eq!(entries.count(start, end, 3), expected.len().min(3));
-                        let found = entries.get(start).map(own);
+                        let found = entries.range(start, start).next().map(own);
                         prop_assert_eq!(found.as_ref(), model.entries.get(&start));
                     }
                 }

@@ -84,11 +84,6 @@ impl Entries {
         self.range_rev(StreamId::MIN, StreamId::MAX).next()
     }
 
-    /// The entry with this id.
-    pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
-        self.range(id, id).next()
-    }
-
     /// The id that a new entry gets at the time `now`, in milliseconds since
     /// 1970; `None` if it would not be above all others.
     pub fn next_id(&self, new: NewId, now: u64) -> Option<StreamId> {
