@@ -13,9 +13,9 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
+use crate::resp::Protocol;
 use crate::segmented::SegmentedMap;
-use crate::session::delivery::Delivery;
+use crate::session::delivery::{Delivery, Encoded};
 use crate::session::{Client, ClientFlags, NameSet, Session, Subscriptions};
 use crate::text::glob;
 
@@ -85,14 +85,6 @@ struct Message<'a> {
     encoded: [Option<Encoded>; 2],
 }
 
-/// What leaves for each subscriber.
-enum Encoded {
-    /// Copied into every outbox.
-    Small(Vec<u8>),
-    /// Shared by all outboxes.
-    Large(Bytes),
-}
-
 impl<'a> Message<'a> {
     fn new(words: &'a [&'a [u8]]) -> Self {
         Message {
@@ -112,38 +104,22 @@ impl<'a> Message<'a> {
     }
 
     fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
-        let resp3 = subscriber.flags().contains(ClientFlags::RESP3);
+        let protocol = subscriber.flags().protocol();
         let words = self.words;
         let encoded =
-            self.encoded[usize::from(resp3)].get_or_insert_with(|| Encoded::new(words, resp3));
-        delivery.hand(subscriber, words[1], |pending| match encoded {
-            Encoded::Small(bytes) => pending.output.extend(bytes),
-            Encoded::Large(bytes) => pending.output.share(bytes),
-        });
+            self.encoded[protocol as usize].get_or_insert_with(|| encode(words, protocol));
+        delivery.hand(subscriber, words[1], |pending| encoded.add_to(pending));
     }
 }
 
-impl Encoded {
-    fn new(words: &[&[u8]], resp3: bool) -> Encoded {
-        /// More than the header of a string, or of the whole, and its line ends.
-        const HEADER_MAX: usize = 32;
-        let protocol = if resp3 {
-            Protocol::Resp3
-        } else {
-            Protocol::Resp2
-        };
-        let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
-        let mut output = Output::with_capacity(len + HEADER_MAX);
-        let mut reply = Reply::new(&mut output, protocol);
+fn encode(words: &[&[u8]], protocol: Protocol) -> Encoded {
+    /// More than the header of a string, or of the whole, and its line ends.
+    const HEADER_MAX: usize = 32;
+    let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
+    Encoded::new(protocol, len + HEADER_MAX, |reply| {
         reply.push(words.len());
         words.iter().for_each(|word| reply.bulk(word));
-        let bytes = output.into_vec();
-        if bytes.len() < SHARE_MIN {
-            Encoded::Small(bytes)
-        } else {
-            Encoded::Large(bytes.into())
-        }
-    }
+    })
 }
 
 impl PubSub {

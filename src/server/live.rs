@@ -12,6 +12,7 @@ use crate::db::value::SetLimits;
 use crate::db::value::stream::NodeLimits;
 use crate::db::{ChunkLimit, Limits, PackLimits};
 use crate::session::ClientFlags;
+use crate::session::delivery::OutputLimits;
 use crate::session::outbox::OutputLimit;
 
 /// Those settings as they are now.
@@ -31,8 +32,8 @@ pub struct Live {
     pub latency_ms: AtomicU64,
     /// `hz`
     pub hz: AtomicU64,
-    /// For ordinary clients and for subscribers.
-    limits: RwLock<[OutputLimit; 2]>,
+    /// `client-output-buffer-limit`
+    limits: RwLock<OutputLimits>,
     /// `requirepass`
     password: RwLock<Option<Password>>,
 }
@@ -56,7 +57,10 @@ impl Live {
             soft_for: Duration::from_secs(class.soft_seconds.into()),
         };
         let buffers = &config.client_output_buffer_limit;
-        *self.limits.write() = [limit(&buffers.normal), limit(&buffers.pubsub)];
+        *self.limits.write() = OutputLimits {
+            normal: limit(&buffers.normal),
+            pubsub: limit(&buffers.pubsub),
+        };
         let password = Some(&config.requirepass).filter(|password| !password.is_empty());
         *self.password.write() = password.map(|password| Password::new(password));
     }
@@ -74,7 +78,12 @@ impl Live {
 
     /// The bound of the outbox of a client that has these flags.
     pub fn output_limit(&self, flags: ClientFlags) -> OutputLimit {
-        self.limits.read()[usize::from(flags.contains(ClientFlags::PUBSUB))]
+        self.limits.read().of(flags)
+    }
+
+    /// The bounds of all outboxes.
+    pub fn output_limits(&self) -> OutputLimits {
+        *self.limits.read()
     }
 }
 

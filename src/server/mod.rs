@@ -27,7 +27,7 @@ use crate::session::client::Peer;
 use crate::session::delivery::Delivery;
 use crate::session::pause::Pause;
 use crate::session::registry::Registry;
-use crate::session::{Client, ClientFlags, Session};
+use crate::session::{Client, Session};
 
 /// The version of Redis whose behaviour is followed, for clients that ask.
 pub const REDIS_VERSION: &str = "7.2.4";
@@ -146,34 +146,30 @@ impl Server {
     /// it. `uptime` is the time since the broker's start.
     pub fn publish(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
         let publish = |delivery: Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
-        self.deliver(ClientFlags::PUBSUB, uptime, publish)
+        self.deliver(uptime, publish)
     }
 
     /// Hands a message to the subscribers of a shard channel.
     pub fn publish_shard(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
         let publish =
             |delivery: Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
-        self.deliver(ClientFlags::PUBSUB, uptime, publish)
+        self.deliver(uptime, publish)
     }
 
     /// Shows a command to the clients that follow all.
     pub fn feed_monitors(&self, from: &Client, db: usize, argv: Argv<'_>) {
         let (now, uptime) = (self.clock.wall(), self.clock.uptime());
-        self.deliver(ClientFlags::MONITOR, uptime, |delivery| {
+        self.deliver(uptime, |delivery| {
             self.monitors.feed(now, from, db, argv, delivery);
         });
     }
 
-    /// Has `deliver` hand something to clients that have these flags.
-    fn deliver<T>(
-        &self,
-        flags: ClientFlags,
-        uptime: Duration,
-        deliver: impl FnOnce(Delivery<'_>) -> T,
-    ) -> T {
+    /// Has `deliver` hand something to clients. `uptime` is the time since the
+    /// broker's start.
+    pub fn deliver<T>(&self, uptime: Duration, deliver: impl FnOnce(Delivery<'_>) -> T) -> T {
         let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
         deliver(Delivery {
-            limit: self.live.output_limit(flags),
+            limits: self.live.output_limits(),
             uptime,
             overflowed: &overflowed,
         })

@@ -10,6 +10,7 @@ use bitflags::bitflags;
 use parking_lot::Mutex;
 
 use super::outbox::Outbox;
+use crate::resp::Protocol;
 
 bitflags! {
     /// What a client is doing; CLIENT LIST shows each as a letter.
@@ -39,6 +40,16 @@ bitflags! {
         const RESP3 = 1 << 10;
         /// Has gone; what it has left behind is being taken down.
         const GONE = 1 << 11;
+    }
+}
+
+impl ClientFlags {
+    /// The version of the protocol that the client speaks.
+    pub fn protocol(self) -> Protocol {
+        match self.contains(ClientFlags::RESP3) {
+            true => Protocol::Resp3,
+            false => Protocol::Resp2,
+        }
     }
 }
 
