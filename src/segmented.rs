@@ -126,9 +126,7 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
             table.shrink_to(2 * table.len(), |(key, _)| hasher.hash_one(key));
         }
         self.len -= 1;
-        if self.len == 0 {
-            (self.directory, self.segments) = (Vec::new(), Vec::new());
-        }
+        self.give_back_all_if_empty();
         Some(removed)
     }
 
@@ -153,6 +151,66 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
         tables
             .flat_map(HashTable::iter_mut)
             .map(|(key, value)| (&*key, value))
+    }
+
+    /// In how many parts the entries stand. A part has a thousand or so, and
+    /// entries move only to parts that are new then, behind all others.
+    pub fn parts(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The entries of one part, in an order that stays as long as none comes or
+    /// goes, with values that can be changed.
+    pub fn part_mut(&mut self, part: usize) -> impl Iterator<Item = (&K, &mut V)> {
+        let tables = self
+            .segments
+            .get_mut(part)
+            .map(|segment| &mut segment.table);
+        let entries = tables.into_iter().flat_map(HashTable::iter_mut);
+        entries.map(|(key, value)| (&*key, value))
+    }
+
+    /// Removes those entries of one part that are not to be kept.
+    pub fn retain_in_part(&mut self, part: usize, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        let Self {
+            segments, hasher, ..
+        } = self;
+        let Some(Segment { table, .. }) = segments.get_mut(part) else {
+            return;
+        };
+        let before = table.len();
+        table.retain(|(key, value)| keep(key, value));
+        let removed = before - table.len();
+        if table.capacity() > SHRINK_MIN.max(4 * table.len()) {
+            table.shrink_to(2 * table.len(), |(key, _)| hasher.hash_one(key));
+        }
+        self.len -= removed;
+        self.give_back_all_if_empty();
+    }
+
+    /// Any key. `pick` answers any number below the one that it is given.
+    pub fn random(&self, mut pick: impl FnMut(usize) -> usize) -> Option<&K> {
+        /// More than it takes to come upon an entry, unless most have gone.
+        const TRIES: usize = 64;
+        if self.is_empty() {
+            return None;
+        }
+        for _ in 0..TRIES {
+            // What begins alike is a part's share of all hashes.
+            let number = self.directory[pick(self.directory.len())];
+            let table = &self.segments[number as usize].table;
+            if !table.is_empty() {
+                let entry = table.iter().nth(pick(table.len()));
+                return entry.map(|(key, _)| key);
+            }
+        }
+        self.iter().next().map(|(key, _)| key)
+    }
+
+    fn give_back_all_if_empty(&mut self) {
+        if self.len == 0 {
+            (self.directory, self.segments) = (Vec::new(), Vec::new());
+        }
     }
 
     /// The number of the segment for keys with this hash, if there is any.
@@ -243,6 +301,45 @@ mod tests {
         entries.sort_unstable();
         expected.sort_unstable();
         assert_eq!(entries, expected);
+    }
+
+    #[test]
+    fn looking_through_it_in_steps_misses_nothing_that_stays() {
+        let mut map = SegmentedMap::default();
+        for key in 0..20_000u32 {
+            map.insert_new(key, false);
+        }
+        let mut part = 0;
+        while part < map.parts() {
+            map.part_mut(part).for_each(|(_, seen)| *seen = true);
+            map.retain_in_part(part, |key, _| key % 4 > 0);
+            part += 1;
+            // Parts are split meanwhile.
+            let next = 20_000 + 1000 * part as u32;
+            if next < 60_000 {
+                (next..next + 1000).for_each(|key| map.insert_new(key, false));
+            }
+        }
+        assert!((1..20_000).all(|key| map.get(&key) == (key % 4 > 0).then_some(&true)));
+        assert_eq!(map.iter().count(), map.len());
+        let parts = map.parts();
+        (0..parts).for_each(|part| map.retain_in_part(part, |_, _| false));
+        assert_eq!((map.len(), map.memory()), (0, 0));
+    }
+
+    #[test]
+    fn any_key_may_be_the_random_one() {
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut map = SegmentedMap::default();
+        assert_eq!(map.random(|n| rng.usize(..n)), None);
+        (0..5000u32).for_each(|key| map.insert_new(key, ()));
+        let mut drawn = std::collections::HashSet::new();
+        for _ in 0..50_000 {
+            drawn.insert(*map.random(|n| rng.usize(..n)).unwrap());
+        }
+        assert!(drawn.len() > 4950, "{}", drawn.len());
+        (0..4999).for_each(|key| _ = map.remove(&key));
+        assert_eq!(map.random(|n| rng.usize(..n)), Some(&4999));
     }
 
     #[test]
