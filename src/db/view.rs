@@ -612,12 +612,14 @@ impl Db<'_> {
     fn transfer(&mut self, from: &[u8], handle: Handle, index: usize, to: &[u8]) -> Result<()> {
         let expires_at = self.database().expires_at(handle);
         let (value, encoding) = self.database_mut().lend(handle);
-        if let Err(value) = self.select(index).put(to, value, encoding, expires_at) {
+        if let Err(value) = self.select(index).place(to, value, encoding, expires_at) {
             self.database_mut().give_back(handle, value);
             return Err(Error::OUT_OF_MEMORY);
         }
         self.keyspace.remove(self.index, handle);
+        // Who keeps both is told of them in this order.
         self.changed(from, 0);
+        self.select(index).note_put(to);
         Ok(())
     }
 
@@ -631,13 +633,29 @@ impl Db<'_> {
         encoding: Encoding,
         expires_at: Option<i64>,
     ) -> std::result::Result<(), Value> {
+        self.place(key, value, encoding, expires_at)?;
+        self.note_put(key);
+        Ok(())
+    }
+
+    /// Does so and notes nothing yet.
+    fn place(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        encoding: Encoding,
+        expires_at: Option<i64>,
+    ) -> std::result::Result<(), Value> {
         let found = self.peek(key);
         let expiry = expires_at.map_or(Expiry::Clear, Expiry::At);
         let expires_at = self.resolve(found, expiry);
-        self.store_value(key, found, value, encoding, expires_at)?;
+        self.store_value(key, found, value, encoding, expires_at)
+    }
+
+    /// Notes that a key is a new one now.
+    fn note_put(&mut self, key: &[u8]) {
         self.changed(key, 1);
         self.event(KeyspaceEvents::NEW, "new", key);
-        Ok(())
     }
 
     /// Makes sure that strings of these keys and lengths can be stored, so
