@@ -162,6 +162,16 @@ texts! {
     INVALID_CLIENT_ID = "ERR Invalid client ID";
     CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
     UNBLOCK_REASON = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
+    TRACKING_REDIRECTS = "ERR A client can only redirect to a single other client";
+    TRACKING_REDIRECT = "ERR The client ID you want redirect to does not exist";
+    TRACKING_PREFIX = "ERR PREFIX option requires BCAST mode to be enabled";
+    TRACKING_BCAST = "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.";
+    TRACKING_BCAST_OPT = "ERR OPTIN and OPTOUT are not compatible with BCAST";
+    TRACKING_OPT_BOTH = "ERR You can't specify both OPTIN mode and OPTOUT mode";
+    TRACKING_OPT = "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.";
+    CACHING_WITHOUT_TRACKING = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled";
+    CACHING_YES = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
+    CACHING_NO = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
     PAUSE_MODE = "ERR CLIENT PAUSE mode must be WRITE or ALL";
     TIMEOUT_NOT_AN_INTEGER = "ERR timeout is not an integer or out of range";
     MONITOR_IN_EXEC = "ERR MONITOR isn't allowed for DENY BLOCKING client";
@@ -280,6 +290,14 @@ impl Error {
     pub fn quoting(before: &str, word: &[u8], after: &str) -> Error {
         let text = [before.as_bytes(), shown(word, usize::MAX), after.as_bytes()];
         Error(text.concat().into())
+    }
+
+    /// `ERR Prefix 'foobar' overlaps with an existing prefix 'foo'. Prefixes for
+    /// a single client must not overlap.`
+    pub fn overlapping_prefixes(prefix: &[u8], which: &str, other: &[u8]) -> Error {
+        let between = format!("' overlaps with {which} prefix '");
+        let after = "'. Prefixes for a single client must not overlap.";
+        Error::quoting_both("ERR Prefix '", prefix, &between, other, after)
     }
 
     /// An error that quotes two words of the client's.

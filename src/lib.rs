@@ -12,7 +12,8 @@
 //! keys together, and makes the checks that each row asks for; `engine` takes
 //! the one lock of the keyspace for the batch and hands the handler, which is in
 //! its family's file in `command`, a view of `db`. `engine::settle` draws the
-//! consequences of what changed: watched keys, notifications, blocked clients.
+//! consequences of what changed: watched keys, what clients keep, notifications,
+//! blocked clients.
 //! What other clients have been handed leaves first, then the replies of the
 //! whole batch in one write. What waits for time alone has a thread of its own:
 //! keys that expire and what leavers leave (`engine::upkeep`), rates and limits
@@ -30,7 +31,7 @@
 //! table                     what a row says of a command, and how it is run by it
 //! engine                    the keyspace under its lock, who waits, who watches
 //! server                    what all clients share without that lock
-//! monitor pubsub            who hears of what
+//! monitor pubsub tracking   who hears of what
 //! session                   what belongs to one client
 //! metrics                   counters, and the logs of what was slow
 //! acl config db resp        who may; settings; the data; the wire
@@ -82,6 +83,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+mod tracking;
 
 pub use allocator::Allocator;
 pub use broker::{Broker, Builder};

@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::client_tracking::{self, redirect};
 use crate::error::{Error, Result};
-use crate::resp::Reply;
+use crate::resp::{Protocol, Reply};
 use crate::session::pause::PauseMode;
 use crate::session::{Client, ClientFlags, Ending, ReplyMode, memory_of};
 use crate::table::vocabulary::{ADMIN, CONNECTION, CONTAINER, SESSION};
-use crate::table::{Args, Context, Group, HELP, Handler, Row};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 use crate::text::number;
 
 /// The rows of this family.
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "client", group: Group::Connection, since: "2.4.0",
+        name: "client", flags: Flags::KEEPS_CACHING, group: Group::Connection, since: "2.4.0",
         summary: "Asks about connections and controls them.",
         subcommands: &[
             Row {
@@ -147,18 +148,10 @@ pub const COMMANDS: &[Row] = &[
                 handler: Handler::Session(client_unblock),
                 ..CONNECTION
             },
-            Row {
-                name: "getredir", arity: 2, flags: SESSION, since: "6.0.0",
-                summary: "The connection that receives this one's invalidation messages.",
-                handler: Handler::Session(client_getredir),
-                ..CONNECTION
-            },
-            Row {
-                name: "trackinginfo", arity: 2, flags: SESSION, since: "6.2.0",
-                summary: "Whether and how this connection has key tracking switched on.",
-                handler: Handler::Session(client_trackinginfo),
-                ..CONNECTION
-            },
+            client_tracking::TRACKING,
+            client_tracking::CACHING,
+            client_tracking::GETREDIR,
+            client_tracking::TRACKINGINFO,
             Row { group: Group::Connection, since: "5.0.0", ..HELP },
         ],
         ..CONTAINER
@@ -259,9 +252,9 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
     };
     let command = client.last_command.load(Relaxed);
     let command = context.server.metrics.command_name(command);
-    let resp = match client.flags().contains(ClientFlags::RESP3) {
-        true => 3,
-        false => 2,
+    let resp = match client.flags().protocol() {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
     };
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -269,7 +262,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
          ssub={} multi={} qbuf={} qbuf-free=0 argv-mem={argv_memory} multi-mem={} rbs={capacity} \
          rbp={capacity} obl={waiting} oll={pieces} omem={} tot-mem={} events={} cmd={} \
-         user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
+         user=default redir={} resp={resp} lib-name={} lib-ver={}",
         client.id,
         client.peer.remote(),
         client.peer.local(),
@@ -289,6 +282,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         memory_of(client) + argv_memory,
         if waiting > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
+        redirect(client),
         String::from_utf8_lossy(&names.lib_name),
         String::from_utf8_lossy(&names.lib_ver),
     );
@@ -296,12 +290,15 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
 
 /// The flags of a client in the order in which Redis shows them.
 fn letters(client: &Client) -> String {
-    const LETTERS: [(ClientFlags, char); 9] = [
+    const LETTERS: [(ClientFlags, char); 12] = [
         (ClientFlags::MONITOR, 'O'),
         (ClientFlags::PUBSUB, 'P'),
         (ClientFlags::MULTI, 'x'),
         // Redis blocks a client that a pause holds back.
         (ClientFlags::BLOCKED.union(ClientFlags::PAUSED), 'b'),
+        (ClientFlags::TRACKING, 't'),
+        (ClientFlags::BROKEN_REDIRECT, 'R'),
+        (ClientFlags::BROADCAST, 'B'),
         (ClientFlags::DIRTY, 'd'),
         (ClientFlags::KILLED, 'A'),
         (ClientFlags::UNIX, 'U'),
@@ -581,24 +578,6 @@ fn client_unblock(
         Some(client) => context.turn.time_out(&client),
     };
     reply.int(i64::from(unblocked));
-    Ok(())
-}
-
-fn client_getredir(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    // No client tracks keys.
-    reply.int(-1);
-    Ok(())
-}
-
-fn client_trackinginfo(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.int(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(())
 }
 

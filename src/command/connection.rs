@@ -118,6 +118,7 @@ fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Resul
     context.abandon_transaction();
     context.server.pubsub.unsubscribe_all(context.session);
     context.server.monitors.remove(context.session.client.id);
+    context.turn.stop_tracking(context.session);
     context.set_flag(
         ClientFlags::MONITOR | ClientFlags::NO_TOUCH | ClientFlags::NO_EVICT,
         false,

@@ -176,6 +176,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
         input = input.max(client.input.load(Relaxed));
         output = output.max(client.outbox.lock().output.len());
     });
+    let tracking = context.turn.state().tracking.counts();
     let waiters = &context.turn.state().waiters;
     let (blocked, keys, timed) = (waiters.len(), waiters.key_count(), waiters.timed());
     let lost = waiters.keys_of_losses();
@@ -189,7 +190,7 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
         ("client_recent_max_input_buffer", input as u64),
         ("client_recent_max_output_buffer", output as u64),
         ("blocked_clients", blocked as u64),
-        ("tracking_clients", 0),
+        ("tracking_clients", tracking.clients as u64),
         ("clients_in_timeout_table", timed as u64),
         ("total_blocking_keys", keys as u64),
         ("total_blocking_keys_on_nokey", lost as u64),
@@ -278,7 +279,8 @@ fn persistence(lines: &mut Lines, context: &mut Context<'_>) {
 fn stats(lines: &mut Lines, context: &mut Context<'_>) {
     let server = context.server;
     let metrics = &server.metrics;
-    let keyspace = context.turn.state().keyspace.stats;
+    let state = context.turn.state();
+    let (keyspace, tracking) = (state.keyspace.stats, state.tracking.counts());
     let [commands, input, output] = metrics.rates.per_second();
     let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.fields(&[
@@ -330,9 +332,9 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
         ("active_defrag_misses", 0),
         ("active_defrag_key_hits", 0),
         ("active_defrag_key_misses", 0),
-        ("tracking_total_keys", 0),
-        ("tracking_total_items", 0),
-        ("tracking_total_prefixes", 0),
+        ("tracking_total_keys", tracking.keys as u64),
+        ("tracking_total_items", tracking.items as u64),
+        ("tracking_total_prefixes", tracking.prefixes as u64),
         ("unexpected_error_replies", 0),
         ("total_error_replies", metrics.error_replies.load(Relaxed)),
         ("dump_payload_sanitizations", 0),

@@ -110,7 +110,7 @@ impl Memory {
             .for_each(|client| clients += memory_of(client));
         // What others hold for them.
         let state = context.turn.state();
-        clients += state.waiters.memory() + state.watchers.memory();
+        clients += state.waiters.memory() + state.watchers.memory() + state.tracking.memory();
         clients += context.server.pubsub.memory();
         let keyspace = &context.turn.state().keyspace;
         let databases = &keyspace.databases;

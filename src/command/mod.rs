@@ -8,6 +8,7 @@ mod bitmap;
 mod blocking_list;
 mod blocking_zset;
 mod client;
+mod client_tracking;
 mod config;
 mod connection;
 mod debug;

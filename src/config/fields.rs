@@ -51,6 +51,8 @@ pub struct Config {
     pub client_query_buffer_limit: u64,
     /// Bytes of the largest bulk string that a client may send.
     pub proto_max_bulk_len: u64,
+    /// Keys that are noted for clients that keep what they have read; 0 is no limit.
+    pub tracking_table_max_keys: u64,
     /// Which changes of the keyspace are published.
     pub notify_keyspace_events: KeyspaceEvents,
     /// Size of a list node: elements if positive, a size class from -1 to -5 if negative.
@@ -121,6 +123,7 @@ impl Default for Config {
             client_output_buffer_limit: OutputBufferLimits::default(),
             client_query_buffer_limit: 1 << 30,
             proto_max_bulk_len: 512 << 20,
+            tracking_table_max_keys: 1_000_000,
             notify_keyspace_events: KeyspaceEvents::empty(),
             list_max_listpack_size: -2,
             hash_max_listpack_entries: 512,

@@ -39,7 +39,6 @@ pub(super) const ROWS: &[Setting] = &[
     inert("lfu-log-factor", "10", COUNT, "How slowly the frequency of a key grows."),
     inert("maxmemory-eviction-tenacity", "10", Integer(0, 100), "How long eviction may keep clients waiting."),
     inert("maxmemory-samples", "5", Integer(1, i32::MAX as i64), "Keys out of which one is chosen for eviction."),
-    inert("tracking-table-max-keys", "1000000", LONG, "Keys that client-side caching keeps track of."),
 
     // Threads and the process.
     inert("active-expire-effort", "1", Integer(1, 10), "CPU spent on finding expired keys."),

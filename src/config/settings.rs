@@ -184,6 +184,11 @@ const ROWS: &[Setting] = &[
         "Bytes of the largest string that a client may send.",
         memory!(proto_max_bulk_len, 1 << 20, i64::MAX as u64),
     ),
+    row(
+        "tracking-table-max-keys",
+        "Keys that are noted for clients that keep what they have read; 0 is no limit.",
+        integer!(tracking_table_max_keys, 0, i64::MAX),
+    ),
     row("databases", "Number of databases.", integer!(databases, 1, 16_384))
         .startup()
         .headed("Data"),

@@ -11,7 +11,7 @@ use crate::events::KeyspaceEvents;
 /// What happened since it was settled last.
 #[derive(Default)]
 pub struct Journal {
-    /// Whether a client watches a key or waits for one.
+    /// Whether a client watches a key, waits for one, or is told of changes.
     pub observed: bool,
     /// The events that `notify-keyspace-events` asks for.
     pub notify: KeyspaceEvents,
@@ -28,7 +28,7 @@ pub struct Journal {
     first_expiry: Option<i64>,
 }
 
-/// A change that a watcher or a waiter may have to know of.
+/// A change that somebody may have to know of.
 pub enum Change {
     /// A key has another value or expiry, or has come or gone.
     Key {
@@ -40,6 +40,9 @@ pub enum Change {
         /// whose time had come: at this time, in milliseconds since 1970, that
         /// of the last of them.
         expired: Option<i64>,
+        /// A command has asked for it; otherwise a time had come, or the key
+        /// was evicted.
+        asked: bool,
     },
     /// Nothing else has happened than that who waits for a key is to look again.
     Called {
@@ -48,7 +51,7 @@ pub enum Change {
         /// Where [`Journal::key`] finds the key.
         key: Range<usize>,
     },
-    /// All keys are gone; this is what was there.
+    /// All keys are gone; this is what was there, if anything was.
     Flushed {
         /// The number of the database.
         db: usize,
@@ -80,7 +83,15 @@ impl Journal {
     pub fn changed(&mut self, db: usize, key: &[u8], changes: usize) {
         self.dirty += changes as u64;
         if self.observed {
-            self.push(db, key, None);
+            self.push(db, key, None, true);
+        }
+    }
+
+    /// Notes that a key has gone though no command has asked for it: its time
+    /// had come, or it was evicted. Redis counts it as no change.
+    pub fn lost(&mut self, db: usize, key: &[u8]) {
+        if self.observed {
+            self.push(db, key, None, false);
         }
     }
 
@@ -88,7 +99,7 @@ impl Journal {
     /// `until`, which counts as no change in Redis.
     pub fn parts_expired(&mut self, db: usize, key: &[u8], until: i64) {
         if self.observed {
-            self.push(db, key, Some(until));
+            self.push(db, key, Some(until), false);
         }
     }
 
@@ -100,9 +111,14 @@ impl Journal {
         }
     }
 
-    fn push(&mut self, db: usize, key: &[u8], expired: Option<i64>) {
+    fn push(&mut self, db: usize, key: &[u8], expired: Option<i64>, asked: bool) {
         let key = self.keep(key);
-        self.changes.push(Change::Key { db, key, expired });
+        self.changes.push(Change::Key {
+            db,
+            key,
+            expired,
+            asked,
+        });
     }
 
     fn keep(&mut self, key: &[u8]) -> Range<usize> {

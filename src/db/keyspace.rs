@@ -109,9 +109,8 @@ impl Keyspace {
     pub fn flush(&mut self, index: usize) {
         let old = std::mem::take(&mut self.databases[index]);
         self.agenda.set(index, None);
-        if !old.is_empty()
-            && let Some(old) = self.journal.flushed(index, old)
-        {
+        // Who is told of a flush is told of one that finds nothing, too.
+        if let Some(old) = self.journal.flushed(index, old) {
             self.garbage.add_database(old);
         }
     }
@@ -187,8 +186,7 @@ impl Keyspace {
                 journal.event(index, KeyspaceEvents::EXPIRED, "expired", key);
             }
         }
-        // Redis does not count it.
-        journal.changed(index, key, 0);
+        journal.lost(index, key);
         self.remove(index, handle);
     }
 

@@ -202,6 +202,8 @@ impl Requests {
                 break;
             }
         }
+        context.turn.broadcast();
+        super::take_messages(&context.session.client, output);
         progress.reached_others = context.turn.reached_others;
         progress
     }

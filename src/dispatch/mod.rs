@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::resp::{Argv, Protocol, Reply};
-use crate::session::{ClientFlags, Ending, ReplyMode, Session};
+use crate::resp::{Argv, Output, Protocol, Reply};
+use crate::session::{Client, ClientFlags, Ending, ReplyMode, Session};
 use crate::table::{Command, Context, Flags, Outcome, Table, call};
 
 /// What becomes of the client after a request.
@@ -83,15 +83,34 @@ pub fn run(
             context.session.reply_mode = context.session.reply_mode.after_reply();
         }
     }
+    if context.session.caching {
+        end_caching(context.session, table, argv);
+    }
     // Messages that the command has put into its own outbox come after its
     // reply and before the next one's. They are no replies, so CLIENT REPLY
     // does not silence them.
-    let client = &context.session.client;
+    take_messages(&context.session.client, reply.output());
+    next
+}
+
+/// Has messages that are in the client's outbox come behind what is in `output`.
+fn take_messages(client: &Client, output: &mut Output) {
     if client.has_messages.load(Relaxed) {
         client.has_messages.store(false, Relaxed);
-        reply.output().append(&mut client.outbox.lock().output);
+        output.append(&mut client.outbox.lock().output);
     }
-    next
+}
+
+/// CLIENT CACHING holds for the next command, or transaction, that is about
+/// something else than clients.
+#[cold]
+fn end_caching(session: &mut Session, table: &Table, argv: Argv<'_>) {
+    let container = table.lookup(argv).ok().and_then(|command| command.parent);
+    let keeps = container.is_some_and(|id| {
+        let row = &table.commands()[id].row;
+        row.flags.contains(Flags::KEEPS_CACHING)
+    });
+    session.caching = keeps || session.transaction.is_some();
 }
 
 fn is_of_a_browser(name: &[u8]) -> bool {

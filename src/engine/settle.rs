@@ -1,4 +1,5 @@
-//! The consequences of a change: watched keys, notifications, blocked clients.
+//! The consequences of a change: watched keys, invalidations, notifications,
+//! blocked clients.
 //!
 //! Whoever watches or listens is told after each command, of a transaction as
 //! well, so that all hear of things in the order in which they happen. Who is
@@ -6,6 +7,7 @@
 //! Serving a client may change keys in turn (BLMOVE); that goes on in the same
 //! loop, not in a recursion.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::state::{KEEP, State};
@@ -16,57 +18,111 @@ use crate::resp::{Output, Reply};
 use crate::server::Server;
 use crate::session::ClientFlags;
 use crate::session::outbox::Pending;
+use crate::tracking::Post;
 
-/// Publishes the events, and marks the clients that watch what has changed;
-/// answers whether anybody has been handed something.
-pub fn tell(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
-    let journal = &mut state.keyspace.journal;
-    if journal.is_empty() {
+/// When something is settled: milliseconds since 1970, and time since the
+/// broker's start.
+#[derive(Clone, Copy)]
+pub struct Now {
+    pub wall: i64,
+    pub uptime: Duration,
+}
+
+/// Marks the clients that watch what has changed by a command of the client
+/// `by`, has those told who keep it, and publishes the events; answers whether
+/// another client has been handed something.
+pub fn tell(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> bool {
+    if state.keyspace.journal.is_empty() {
         return false;
     }
-    let wanted = journal.notify;
-    let events = std::mem::take(&mut journal.events);
-    let told = events
-        .iter()
-        .map(|event| notify(server, wanted, event, uptime));
-    let receivers: usize = told.sum();
     let State {
         keyspace,
         watchers,
         changes_told,
         ..
     } = state;
-    let known = keyspace.journal.changes.len();
     for change in &keyspace.journal.changes[*changes_told..] {
         match change {
             &Change::Key {
                 db,
                 ref key,
                 expired,
+                ..
             } => {
                 let key = keyspace.journal.key(key);
-                watchers.changed(keyspace, db, key, now, expired);
+                watchers.changed(keyspace, db, key, now.wall, expired);
             }
             Change::Called { .. } => {}
             Change::Flushed { db, old } => watchers.flushed(*db, old),
             &Change::Swapped(a, b) => {
-                watchers.swapped(keyspace, a, b, now);
-                watchers.swapped(keyspace, b, a, now);
+                watchers.swapped(keyspace, a, b, now.wall);
+                watchers.swapped(keyspace, b, a, now.wall);
             }
         }
     }
-    *changes_told = known;
-    receivers > 0
+    let mut reached = !state.tracking.is_idle() && invalidate(server, state, by, now.uptime);
+    let journal = &mut state.keyspace.journal;
+    state.changes_told = journal.changes.len();
+    let wanted = journal.notify;
+    for event in std::mem::take(&mut journal.events) {
+        reached |= notify(server, wanted, &event, now.uptime) > 0;
+    }
+    reached
 }
 
-/// Settles the journal until it is empty; answers whether anybody has been
-/// handed something.
-pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) -> bool {
+/// Has those told who keep what has changed. Redis does so before it tells of
+/// most events.
+#[cold]
+fn invalidate(server: &Server, state: &mut State, by: Option<u64>, uptime: Duration) -> bool {
+    let State {
+        keyspace, tracking, ..
+    } = state;
+    let journal = &keyspace.journal;
+    post(server, by, uptime, |post| {
+        let mut flushed = false;
+        for change in &journal.changes[state.changes_told..] {
+            match change {
+                &Change::Key { ref key, asked, .. } => {
+                    tracking.changed(journal.key(key), asked, post);
+                }
+                // Once for all databases of FLUSHALL.
+                Change::Flushed { .. } if std::mem::replace(&mut flushed, true) => {}
+                Change::Flushed { .. } => tracking.flushed(post),
+                // Redis tells nobody of SWAPDB.
+                Change::Swapped(..) | Change::Called { .. } => {}
+            }
+        }
+    })
+}
+
+/// Has `send` send messages to clients that track keys; answers whether one
+/// other than `by` has been handed something.
+pub fn post(
+    server: &Server,
+    by: Option<u64>,
+    uptime: Duration,
+    send: impl FnOnce(&Post<'_>),
+) -> bool {
+    server.deliver(uptime, |delivery| {
+        let post = Post {
+            clients: &server.clients,
+            delivery,
+            by,
+            reached_others: Cell::new(false),
+        };
+        send(&post);
+        post.reached_others.get()
+    })
+}
+
+/// Settles the journal until it is empty, which commands of the client `by`
+/// have filled; answers whether anybody has been handed something.
+pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> bool {
     let mut reached = false;
     let mut settled = 0;
     let mut key = std::mem::take(&mut state.scratch.key);
     loop {
-        reached |= tell(server, state, now, uptime);
+        reached |= tell(server, state, by, now);
         let known = state.keyspace.journal.changes.len();
         if settled == known {
             break;
@@ -82,14 +138,14 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
                 | &Change::Called { db, key: ref place } => {
                     key.clear();
                     key.extend_from_slice(journal.key(place));
-                    reached |= serve(server, state, db, &key, now, uptime);
+                    reached |= serve(server, state, db, &key, now);
                 }
                 // Nobody waits for what has gone, and to look at the key would
                 // remove more of it.
                 Change::Key { .. } => {}
                 &Change::Flushed { db, .. } if state.waiters.hear_of_losses() => {
                     for key in state.waiters.keys_of(db) {
-                        reached |= serve(server, state, db, &key, now, uptime);
+                        reached |= serve(server, state, db, &key, now);
                     }
                 }
                 // There is nothing for anybody else then.
@@ -97,7 +153,7 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
                 &Change::Swapped(a, b) => {
                     for db in [a, b] {
                         for key in state.waiters.keys_of(db) {
-                            reached |= serve(server, state, db, &key, now, uptime);
+                            reached |= serve(server, state, db, &key, now);
                         }
                     }
                 }
@@ -115,18 +171,11 @@ pub fn settle(server: &Server, state: &mut State, now: i64, uptime: Duration) ->
 
 /// Runs the commands of those who wait for `key` again, first come first, as
 /// long as there is something for them; answers whether any was served.
-fn serve(
-    server: &Server,
-    state: &mut State,
-    db: usize,
-    key: &[u8],
-    now: i64,
-    uptime: Duration,
-) -> bool {
+fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: Now) -> bool {
     let mut served_any = false;
     let mut from = 0;
     while let Some((at, place, waiter)) = state.waiters.waiting_for(db, key, from) {
-        let mut view = Db::new(&mut state.keyspace, db, now, true);
+        let mut view = Db::new(&mut state.keyspace, db, now.wall, true);
         let found = view.peek(key);
         if found.is_none() && !state.waiters.hear_of_losses() {
             break;
@@ -150,7 +199,10 @@ fn serve(
         let client = waiter.recipient.client.id;
         match served.then(|| state.waiters.remove(client)).flatten() {
             Some(recipient) => {
-                resume(server, &recipient, &mut output, uptime);
+                resume(server, &recipient, &mut output, now.uptime);
+                drop(output);
+                // What it has changed is its own doing.
+                tell(server, state, Some(client), now);
                 served_any = true;
             }
             None => from = at + 1,

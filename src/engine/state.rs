@@ -6,8 +6,9 @@ use crate::config::Config;
 use crate::db::Keyspace;
 use crate::resp::Reused;
 use crate::server::data_limits;
+use crate::tracking::Tracking;
 
-/// The data, who waits for it and who watches it.
+/// The data, who waits for it, who watches it and who keeps some of it.
 pub struct State {
     /// The data.
     pub keyspace: Keyspace,
@@ -15,7 +16,9 @@ pub struct State {
     pub waiters: Waiters,
     /// Clients that want to know whether a key has changed.
     pub watchers: Watchers,
-    /// How many of the journal's changes the watchers know of.
+    /// Clients that keep what they have read, and are told when it changes.
+    pub tracking: Tracking,
+    /// How many of the journal's changes have been told.
     pub changes_told: usize,
     pub(super) scratch: Scratch,
 }
@@ -37,6 +40,7 @@ impl State {
             keyspace,
             waiters: Waiters::default(),
             watchers: Watchers::default(),
+            tracking: Tracking::default(),
             changes_told: 0,
             scratch: Scratch::default(),
         }
@@ -46,24 +50,30 @@ impl State {
     pub fn follow(&mut self, config: &Config) {
         self.keyspace.limits = data_limits(config);
         self.keyspace.journal.notify = config.notify_keyspace_events;
+        let max_keys = usize::try_from(config.tracking_table_max_keys);
+        self.tracking.max_keys = max_keys.unwrap_or(usize::MAX);
     }
 
     /// Has changes noted as long as somebody wants to know of them.
     pub fn note_observers(&mut self) {
-        let observed = !self.watchers.is_empty() || !self.waiters.is_empty();
-        self.keyspace.journal.observed = observed;
+        let nobody = self.watchers.is_empty() && self.waiters.is_empty() && self.tracking.is_idle();
+        self.keyspace.journal.observed = !nobody;
     }
 
     /// Whether something is left to be taken down that nobody waits for.
     pub fn has_litter(&self) -> bool {
-        self.watchers.are_leaving() || self.waiters.are_leaving() || self.keyspace.has_litter()
+        self.watchers.are_leaving()
+            || self.waiters.are_leaving()
+            || self.tracking.has_litter()
+            || self.keyspace.has_litter()
     }
 
     /// What a turn that panicked has left is nobody's to see: events are
     /// dropped, and since nobody knows what has changed, every transaction
-    /// that watches keys fails.
+    /// that watches keys fails, and who keeps what it has read is to forget it.
     pub fn abandon(&mut self) {
         self.watchers.mark_all();
+        self.tracking.doubt();
         self.keyspace.journal.events.clear();
         self.keyspace.clear_changes();
         self.changes_told = 0;

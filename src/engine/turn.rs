@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::Engine;
-use super::settle;
+use super::settle::{self, Now};
 use super::state::State;
 use super::tally::Tally;
 use super::waiters::{Attempt, Recipient, Wait, Waiter};
@@ -20,12 +20,15 @@ use crate::resp::{Argv, Output, Reply};
 use crate::server::Server;
 use crate::session::pause::PauseMode;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
+use crate::tracking;
 
 /// What one client does at one go: the lock of the keyspace, once it is needed,
 /// and the time.
 pub struct Turn<'a> {
     engine: &'a Engine,
     server: &'a Server,
+    /// Whose turn it is, unless it is the broker's own.
+    client: Option<u64>,
     state: Option<MutexGuard<'a, State>>,
     /// Milliseconds since 1970, as of the command that runs, give or take one.
     pub now: i64,
@@ -41,6 +44,13 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    /// Begins a turn of a client now.
+    pub fn of(engine: &'a Engine, client: &Client) -> Turn<'a> {
+        let mut turn = Turn::new(engine);
+        turn.client = Some(client.id);
+        turn
+    }
+
     /// Begins a turn now.
     pub fn new(engine: &'a Engine) -> Turn<'a> {
         let clock = &engine.server.clock;
@@ -48,6 +58,7 @@ impl<'a> Turn<'a> {
         Turn {
             engine,
             server: &engine.server,
+            client: None,
             state: None,
             now: clock.now_ms(),
             uptime,
@@ -165,11 +176,20 @@ impl<'a> Turn<'a> {
     }
 
     /// Tells what has happened so far to those who may hear of it before a
-    /// transaction has ended: subscribers of events, and clients that watch keys.
+    /// transaction has ended: subscribers of events, clients that watch keys,
+    /// and those that keep them.
     #[inline]
     pub fn tell(&mut self) {
+        let now = self.when();
         if let Some(state) = &mut self.state {
-            self.reached_others |= settle::tell(self.server, state, self.now, self.uptime);
+            self.reached_others |= settle::tell(self.server, state, self.client, now);
+        }
+    }
+
+    fn when(&self) -> Now {
+        Now {
+            wall: self.now,
+            uptime: self.uptime,
         }
     }
 
@@ -182,9 +202,56 @@ impl<'a> Turn<'a> {
             // A key that has expired while a transaction ran is nobody's to be
             // served.
             self.keep_time();
+            let now = self.when();
             if let Some(state) = &mut self.state {
-                self.reached_others |= settle::settle(self.server, state, self.now, self.uptime);
+                self.reached_others |= settle::settle(self.server, state, self.client, now);
             }
+        }
+    }
+
+    /// Tells of what has changed those clients that are told of it once a turn
+    /// has ended: CLIENT TRACKING with BCAST.
+    #[inline]
+    pub fn broadcast(&mut self) {
+        if let Some(state) = &mut self.state
+            && state.tracking.has_news()
+        {
+            let tracking = &mut state.tracking;
+            let reached = settle::post(self.server, self.client, self.uptime, |post| {
+                tracking.broadcast(post);
+            });
+            self.reached_others |= reached;
+        }
+    }
+
+    /// Has the client told when one of these keys changes, which it has read.
+    pub fn note_reads<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
+        let (server, client) = (self.server, self.client);
+        let Some(client) = client else {
+            return;
+        };
+        let (state, _, uptime) = self.state_now();
+        let tracking = &mut state.tracking;
+        // Others are told of keys that have to make room.
+        let reached = settle::post(server, Some(client), uptime, |post| {
+            keys.for_each(|key| tracking.note(client, key, post));
+        });
+        self.reached_others |= reached;
+    }
+
+    /// Turns CLIENT TRACKING on for the client.
+    pub fn start_tracking(&mut self, session: &mut Session, options: &tracking::Options<'_>) {
+        let state = self.state();
+        state.tracking.start(session, options);
+        state.note_observers();
+    }
+
+    /// Turns it off.
+    pub fn stop_tracking(&mut self, session: &mut Session) {
+        if session.client.flags().contains(ClientFlags::TRACKING) {
+            let state = self.state();
+            state.tracking.stop(session);
+            state.note_observers();
         }
     }
 
@@ -318,9 +385,14 @@ impl<'a> Turn<'a> {
     }
 
     /// Forgets a client that has gone: its place among those who wait, what it
-    /// watches.
+    /// watches, what it keeps.
     pub fn leave(&mut self, session: &mut Session) {
         self.unwatch(session);
+        if session.has_tracked {
+            let state = self.state();
+            state.tracking.leave(session);
+            state.note_observers();
+        }
         if session.client.flags().contains(ClientFlags::BLOCKED) {
             self.unblock(session.client.id);
         }
@@ -329,11 +401,11 @@ impl<'a> Turn<'a> {
 
 impl Engine {
     /// Forgets a connection: its subscriptions, its place among those who wait,
-    /// what it watches.
+    /// what it watches, what it keeps.
     pub fn disconnect(&self, session: &mut Session) {
         self.server.disconnect(session);
         let waits = session.client.flags().contains(ClientFlags::BLOCKED);
-        if waits || session.watch.is_some() {
+        if waits || session.watch.is_some() || session.has_tracked {
             Turn::new(self).leave(session);
         }
         if self.server.pubsub.is_left() {

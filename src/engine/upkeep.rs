@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
-use super::{Engine, settle};
+use super::Engine;
+use super::settle::{self, Now};
 
 /// What one step takes at most, about. Somebody who comes just after it has
 /// begun waits so long, and for a thread to be woken.
@@ -62,12 +63,24 @@ fn step(engine: &Engine) -> Option<Duration> {
         more = false;
         if expires {
             more = state.keyspace.expire_due(now, AT_ONCE);
-            settle::settle(server, &mut state, now, start);
+            let now = Now {
+                wall: now,
+                uptime: start,
+            };
+            settle::settle(server, &mut state, None, now);
         }
         state.watchers.take_down(AT_ONCE);
         state.waiters.take_down(AT_ONCE);
         state.keyspace.tidy(AT_ONCE);
+        if state.tracking.has_litter() {
+            let tracking = &mut state.tracking;
+            settle::post(server, None, start, |post| tracking.tidy(AT_ONCE, post));
+        }
         more |= state.has_litter();
+    }
+    if state.tracking.has_news() {
+        let tracking = &mut state.tracking;
+        settle::post(server, None, start, |post| tracking.broadcast(post));
     }
     if !more {
         state.note_observers();

@@ -330,6 +330,7 @@ mod tests {
                     db,
                     ref key,
                     expired,
+                    ..
                 } = change
                 {
                     let key = keyspace.journal.key(key);

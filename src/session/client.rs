@@ -40,10 +40,30 @@ bitflags! {
         const RESP3 = 1 << 10;
         /// Has gone; what it has left behind is being taken down.
         const GONE = 1 << 11;
+        /// `t`: CLIENT TRACKING.
+        const TRACKING = 1 << 12;
+        /// `R`: whom it redirects invalidations to is no longer there.
+        const BROKEN_REDIRECT = 1 << 13;
+        /// `B`: tracks prefixes of keys, with BCAST, and not what it reads.
+        const BROADCAST = 1 << 14;
+        /// Tracks what it reads just after CLIENT CACHING YES; no letter.
+        const OPTIN = 1 << 15;
+        /// Tracks what it reads, but just after CLIENT CACHING NO; no letter.
+        const OPTOUT = 1 << 16;
+        /// Is not told of what it changes itself; no letter.
+        const NOLOOP = 1 << 17;
     }
 }
 
 impl ClientFlags {
+    /// Those that CLIENT TRACKING sets.
+    pub const TRACKED: ClientFlags = ClientFlags::TRACKING
+        .union(ClientFlags::BROKEN_REDIRECT)
+        .union(ClientFlags::BROADCAST)
+        .union(ClientFlags::OPTIN)
+        .union(ClientFlags::OPTOUT)
+        .union(ClientFlags::NOLOOP);
+
     /// The version of the protocol that the client speaks.
     pub fn protocol(self) -> Protocol {
         match self.contains(ClientFlags::RESP3) {
@@ -136,6 +156,8 @@ pub struct Client {
     /// Bytes of memory that the buffer holds in which they are.
     pub input_memory: AtomicUsize,
     flags: AtomicU32,
+    /// The client that is told what this one tracks; 0: itself.
+    pub redirect: AtomicU64,
     /// CLIENT SETNAME and SETINFO, which few clients use.
     names: Mutex<Option<Box<Names>>>,
     /// What waits to be sent to it.
@@ -179,6 +201,7 @@ impl Client {
             input: AtomicUsize::new(0),
             input_memory: AtomicUsize::new(0),
             flags: AtomicU32::new(flags.bits()),
+            redirect: AtomicU64::new(0),
             names: Mutex::new(None),
             outbox: Outbox::default(),
             has_messages: AtomicBool::new(false),

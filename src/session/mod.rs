@@ -8,6 +8,7 @@ pub mod pause;
 pub mod registry;
 mod transaction;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -34,6 +35,13 @@ pub struct Session {
     pub watch: Option<Box<Watch>>,
     /// What it is subscribed to.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// It has turned CLIENT TRACKING on at some time: others have noted it.
+    pub has_tracked: bool,
+    /// The prefixes of keys that it tracks, with BCAST.
+    pub broadcast: Option<Box<Broadcast>>,
+    /// CLIENT CACHING: what comes next is tracked with OPTIN, and is not with
+    /// OPTOUT.
+    pub caching: bool,
     /// What CLIENT REPLY has set.
     pub reply_mode: ReplyMode,
     /// The connection closes, because of what the client has sent.
@@ -77,6 +85,35 @@ impl Watch {
                 ended: AtomicBool::new(false),
             }),
             keys: Vec::new(),
+        }
+    }
+}
+
+/// The prefixes of keys that a client is told of: CLIENT TRACKING with BCAST.
+pub struct Broadcast {
+    /// Who is told.
+    pub listener: Arc<Listener>,
+    /// In order.
+    pub prefixes: BTreeSet<Box<[u8]>>,
+}
+
+/// A client that is told of keys with its prefixes, until it turns that off.
+pub struct Listener {
+    /// The client.
+    pub client: Arc<Client>,
+    /// It is told no longer.
+    pub ended: AtomicBool,
+}
+
+impl Broadcast {
+    /// No prefix yet.
+    pub fn new(client: &Arc<Client>) -> Broadcast {
+        Broadcast {
+            listener: Arc::new(Listener {
+                client: client.clone(),
+                ended: AtomicBool::new(false),
+            }),
+            prefixes: BTreeSet::new(),
         }
     }
 }
@@ -189,8 +226,24 @@ impl Session {
             transaction: None,
             watch: None,
             subscriptions: None,
+            has_tracked: false,
+            broadcast: None,
+            caching: false,
             reply_mode: ReplyMode::default(),
             ending: None,
+        }
+    }
+
+    /// Whether it is to be told when what it has just read changes.
+    pub fn tracks_reads(&self) -> bool {
+        let flags = self.client.flags();
+        let reads = ClientFlags::TRACKING | ClientFlags::BROADCAST;
+        if flags.intersection(reads) != ClientFlags::TRACKING {
+            return false;
+        }
+        match self.caching {
+            true => !flags.contains(ClientFlags::OPTOUT),
+            false => !flags.contains(ClientFlags::OPTIN),
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::args::Args;
 use super::context::Context;
-use super::flags::Flags;
+use super::flags::{Acl, Flags};
+use super::keys::keys_of;
 use super::row::{Command, Handler, Outcome, Table};
 use super::secrets;
 use crate::engine::{Attempt, Null, Wait};
@@ -65,9 +66,12 @@ pub fn call(
     }
     if context.in_exec {
         context.turn.tell();
-        return Outcome::Replied;
+    } else {
+        context.turn.settle();
     }
-    context.turn.settle();
+    if command.row.flags.contains(Flags::READONLY) && context.session.tracks_reads() {
+        note_reads(context, command, argv);
+    }
     let Some(waits) = wait else {
         return Outcome::Replied;
     };
@@ -75,6 +79,18 @@ pub fn call(
     let timeout = wait.timeout;
     block(context, command, attempt, wait, argv);
     Outcome::Blocked(timeout)
+}
+
+/// Has the client told when one of the keys changes that it has just read.
+#[cold]
+fn note_reads(context: &mut Context<'_>, command: &Command, argv: Argv<'_>) {
+    // Of a script the commands count that it runs.
+    if command.row.acl.contains(Acl::SCRIPTING) {
+        return;
+    }
+    let keys = keys_of(command.row.keys, argv).unwrap_or_default();
+    let keys = keys.iter().filter_map(|(place, _)| argv.get(*place));
+    context.turn.note_reads(keys);
 }
 
 /// Has the client wait for the keys of the row's first specification.

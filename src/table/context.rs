@@ -25,8 +25,8 @@ impl<'a> Context<'a> {
     pub fn new(engine: &'a Engine, session: &'a mut Session) -> Context<'a> {
         Context {
             server: &engine.server,
+            turn: Turn::of(engine, &session.client),
             session,
-            turn: Turn::new(engine),
             in_exec: false,
         }
     }

@@ -41,6 +41,8 @@ bitflags! {
         const RUNS_QUEUED = 1 << 24;
         /// COMMAND DOCS marks it as not meant for applications.
         const SYSTEM = 1 << 25;
+        /// Of a container: after its subcommands CLIENT CACHING still holds.
+        const KEEPS_CACHING = 1 << 26;
     }
 
     /// Access categories, as ACL CAT names them.

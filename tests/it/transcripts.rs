@@ -72,6 +72,7 @@ transcripts! {
     stream_info
     stream_read
     strings
+    tracking
     transactions
     watch
     zset

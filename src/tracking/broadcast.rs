@@ -1,0 +1,368 @@
+//! Clients that are told of every key with one of their prefixes: BCAST.
+//!
+//! What changes is gathered and told once a turn has ended, each key once and
+//! in order, as Redis does at the end of a cycle of its event loop. It does not
+//! matter what a client has read, so nothing is noted of that.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_set};
+use std::ops::Bound::{Included, Unbounded};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::message::{Message, News, Post};
+use crate::session::{Broadcast, ClientFlags, Listener};
+
+/// The prefixes that somebody listens to.
+#[derive(Default)]
+pub struct Broadcasts {
+    by_prefix: BTreeMap<Box<[u8]>, Audience>,
+    /// Those of which there is something to tell.
+    touched: Vec<Box<[u8]>>,
+    /// Who has ended so many that they are taken down in steps.
+    leaving: VecDeque<Leaving>,
+    /// Bytes of the prefixes, and how often somebody listens to one.
+    bytes: usize,
+    listened: usize,
+}
+
+/// Who listens to a prefix.
+#[derive(Default)]
+struct Audience {
+    listeners: Vec<Arc<Listener>>,
+    /// What they are to be told, in the order in which it has changed.
+    changed: Vec<Changed>,
+}
+
+/// A key that has changed.
+struct Changed {
+    key: Box<[u8]>,
+    /// The client whose command has changed it, if there is one.
+    by: Option<u64>,
+}
+
+/// Prefixes that nobody listens to any more as far as this client goes.
+struct Leaving {
+    listener: Arc<Listener>,
+    prefixes: btree_set::IntoIter<Box<[u8]>>,
+}
+
+impl Broadcasts {
+    /// So many prefixes are taken down at once.
+    const AT_ONCE: usize = 64;
+
+    /// How many prefixes somebody listens to.
+    pub fn len(&self) -> usize {
+        self.by_prefix.len()
+    }
+
+    /// Adds a prefix to those of a client, unless it is one.
+    pub fn listen(&mut self, broadcast: &mut Broadcast, prefix: &[u8]) {
+        if broadcast.prefixes.insert(prefix.into()) {
+            let audience = match self.by_prefix.get_mut(prefix) {
+                Some(audience) => audience,
+                None => {
+                    self.bytes += prefix.len();
+                    self.by_prefix.entry(prefix.into()).or_default()
+                }
+            };
+            audience.listeners.push(broadcast.listener.clone());
+            self.listened += 1;
+        }
+    }
+
+    /// Ends all that a client listens to: it is told of nothing any more.
+    pub fn end(&mut self, broadcast: Broadcast) {
+        let Broadcast { listener, prefixes } = broadcast;
+        listener.ended.store(true, Relaxed);
+        let len = prefixes.len();
+        let prefixes = prefixes.into_iter();
+        self.leaving.push_back(Leaving { listener, prefixes });
+        if len <= Self::AT_ONCE && self.leaving.len() == 1 {
+            self.take_down(len);
+        }
+    }
+
+    /// Takes down some of what has ended.
+    pub fn take_down(&mut self, max: usize) {
+        for _ in 0..=max {
+            let Some(leaving) = self.leaving.front_mut() else {
+                return;
+            };
+            match leaving.prefixes.next() {
+                Some(prefix) => {
+                    let listener = leaving.listener.clone();
+                    self.remove(&prefix, &listener);
+                }
+                None => {
+                    self.leaving.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Whether something that has ended is still to be taken down.
+    pub fn are_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    fn remove(&mut self, prefix: &[u8], listener: &Arc<Listener>) {
+        let Some(audience) = self.by_prefix.get_mut(prefix) else {
+            return;
+        };
+        let listeners = &mut audience.listeners;
+        if let Some(at) = listeners.iter().position(|of| Arc::ptr_eq(of, listener)) {
+            listeners.swap_remove(at);
+            self.listened -= 1;
+        }
+        if listeners.is_empty() {
+            self.by_prefix.remove(prefix);
+            self.bytes -= prefix.len();
+        }
+    }
+
+    /// A key has changed, by a client's command perhaps.
+    pub fn changed(&mut self, key: &[u8], by: Option<u64>) {
+        let mut beginning = Some(key);
+        while let Some(of_key) = beginning {
+            let up_to = (Unbounded, Included(of_key));
+            let Some((prefix, audience)) = self.by_prefix.range_mut::<[u8], _>(up_to).next_back()
+            else {
+                return;
+            };
+            let common = common_len(prefix, of_key);
+            // All other prefixes of the key that come before this one are
+            // shorter, and no longer than what it has in common with the key.
+            beginning = if common < prefix.len() {
+                Some(&key[..common])
+            } else {
+                if audience.changed.is_empty() {
+                    self.touched.push(prefix.clone());
+                }
+                audience.changed.push(Changed {
+                    key: key.into(),
+                    by,
+                });
+                common.checked_sub(1).map(|shorter| &key[..shorter])
+            };
+        }
+    }
+
+    /// Whether there is something to tell.
+    pub fn has_news(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Tells the clients what has changed since this was called last, one
+    /// message for each of their prefixes.
+    pub fn tell(&mut self, post: &Post<'_>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        for prefix in touched {
+            if let Some(audience) = self.by_prefix.get_mut(&prefix) {
+                audience.tell(post);
+            }
+        }
+    }
+
+    /// Forgets what there was to tell.
+    pub fn clear_news(&mut self) {
+        for prefix in std::mem::take(&mut self.touched) {
+            if let Some(audience) = self.by_prefix.get_mut(&prefix) {
+                audience.changed = Vec::new();
+            }
+        }
+    }
+
+    /// Bytes of memory held, those included that clients hold for it.
+    pub fn memory(&self) -> usize {
+        let prefix = size_of::<(Box<[u8]>, Audience)>();
+        let listened = size_of::<Arc<Listener>>() + size_of::<Box<[u8]>>();
+        self.len() * prefix + self.listened * listened + 2 * self.bytes
+    }
+}
+
+impl Audience {
+    fn tell(&mut self, post: &Post<'_>) {
+        let mut changed = std::mem::take(&mut self.changed);
+        // Of each key the last change counts.
+        changed.reverse();
+        changed.sort_by(|a, b| a.key.cmp(&b.key));
+        changed.dedup_by(|next, first| next.key == first.key);
+        let keys: Vec<&[u8]> = changed.iter().map(|changed| &*changed.key).collect();
+        let mut message = Message::new(News::Keys(&keys));
+        for Listener { client, ended } in self.listeners.iter().map(|listener| &**listener) {
+            if ended.load(Relaxed) {
+                continue;
+            }
+            let is_own = |changed: &&Changed| changed.by == Some(client.id);
+            let excludes_own = client.flags().contains(ClientFlags::NOLOOP);
+            if !excludes_own || !changed.iter().any(|changed| is_own(&changed)) {
+                message.send(client, post);
+                continue;
+            }
+            let of_others = changed.iter().filter(|changed| !is_own(changed));
+            let keys: Vec<&[u8]> = of_others.map(|changed| &*changed.key).collect();
+            if !keys.is_empty() {
+                Message::new(News::Keys(&keys)).send(client, post);
+            }
+        }
+    }
+}
+
+/// Two prefixes of one client that some keys would have both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overlap<'a> {
+    /// One that it wants to add.
+    pub prefix: &'a [u8],
+    /// The other one.
+    pub other: &'a [u8],
+    /// The client has the other one already; otherwise it wants to add both.
+    pub exists: bool,
+}
+
+/// The first of the prefixes that a client wants to add that overlaps with one
+/// that it has, or with one behind it.
+pub fn overlap<'a>(
+    existing: Option<&'a BTreeSet<Box<[u8]>>>,
+    prefixes: &[&'a [u8]],
+) -> Option<Overlap<'a>> {
+    let overlapping = overlapping(prefixes);
+    for (at, &prefix) in prefixes.iter().enumerate() {
+        if let Some(other) = existing.and_then(|existing| first_overlapping(existing, prefix)) {
+            return Some(Overlap {
+                prefix,
+                other,
+                exists: true,
+            });
+        }
+        if overlapping == Some(at) {
+            let mut behind = prefixes[at + 1..].iter();
+            let other = behind.find(|other| overlap_each_other(prefix, other))?;
+            return Some(Overlap {
+                prefix,
+                other,
+                exists: false,
+            });
+        }
+    }
+    None
+}
+
+/// Which is the first prefix that overlaps with another one among them. A
+/// million are looked through, so not each with each.
+fn overlapping(prefixes: &[&[u8]]) -> Option<usize> {
+    let mut order: Vec<usize> = (0..prefixes.len()).collect();
+    order.sort_unstable_by_key(|&at| prefixes[at]);
+    let mut first = None;
+    // Each of these is a prefix of the next one.
+    let mut open = Vec::new();
+    for at in order {
+        while open
+            .last()
+            .is_some_and(|&of: &usize| !prefixes[at].starts_with(prefixes[of]))
+        {
+            open.pop();
+        }
+        if let Some(&of) = open.last() {
+            first = [first, Some(at), Some(of)].into_iter().flatten().min();
+        }
+        open.push(at);
+    }
+    first
+}
+
+/// The first in order that overlaps with the prefix: its own prefixes come
+/// before it, the shortest first, and what begins with it comes behind it.
+fn first_overlapping<'a>(of: &'a BTreeSet<Box<[u8]>>, prefix: &[u8]) -> Option<&'a [u8]> {
+    let mut first = None;
+    let mut beginning = Some(prefix);
+    while let Some(up_to) = beginning
+        && let Some(found) = of
+            .range::<[u8], _>((Unbounded, Included(up_to)))
+            .next_back()
+    {
+        let common = common_len(found, up_to);
+        beginning = if common < found.len() {
+            Some(&prefix[..common])
+        } else {
+            first = Some(&**found);
+            common.checked_sub(1).map(|shorter| &prefix[..shorter])
+        };
+    }
+    first.or_else(|| {
+        let behind = of.range::<[u8], _>((Included(prefix), Unbounded)).next();
+        behind
+            .map(|found| &**found)
+            .filter(|found| found.starts_with(prefix))
+    })
+}
+
+fn overlap_each_other(a: &[u8], b: &[u8]) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
+/// How many first bytes two strings have in common.
+fn common_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::client::{Client, Peer};
+    use std::time::Duration;
+
+    /// Short words of few letters, which often overlap.
+    fn word(rng: &mut fastrand::Rng) -> Vec<u8> {
+        (0..rng.usize(0..5)).map(|_| rng.u8(b'a'..b'd')).collect()
+    }
+
+    #[test]
+    fn a_key_is_told_to_all_who_listen_to_a_prefix_of_it() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        for _ in 0..2000 {
+            let client = Arc::new(Client::new(1, -1, Peer::Local, Duration::ZERO));
+            let (mut broadcasts, mut broadcast) = (Broadcasts::default(), Broadcast::new(&client));
+            for _ in 0..rng.usize(0..12) {
+                broadcasts.listen(&mut broadcast, &word(&mut rng));
+            }
+            let key = word(&mut rng);
+            broadcasts.changed(&key, None);
+            let mut told = std::mem::take(&mut broadcasts.touched);
+            told.sort();
+            let prefixes = broadcast.prefixes.iter();
+            let expected: Vec<_> = prefixes.filter(|of| key.starts_with(of)).cloned().collect();
+            assert_eq!(told, expected, "{key:?}");
+            broadcasts.end(broadcast);
+            assert_eq!((broadcasts.len(), broadcasts.memory()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn overlaps_are_found_as_if_each_were_compared_with_each() {
+        let mut rng = fastrand::Rng::with_seed(12);
+        for _ in 0..20_000 {
+            let existing: BTreeSet<Box<[u8]>> = (0..rng.usize(0..4))
+                .map(|_| word(&mut rng).into())
+                .collect();
+            let words: Vec<_> = (0..rng.usize(0..5)).map(|_| word(&mut rng)).collect();
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let naive = words.iter().enumerate().find_map(|(at, prefix)| {
+                let others = existing.iter().map(|other| (&**other, true));
+                let others = others.chain(words[at + 1..].iter().map(|other| (*other, false)));
+                let mut others = others.filter(|(other, _)| overlap_each_other(prefix, other));
+                let (other, exists) = others.next()?;
+                Some(Overlap {
+                    prefix,
+                    other,
+                    exists,
+                })
+            });
+            assert_eq!(
+                overlap(Some(&existing), &words),
+                naive,
+                "{existing:?} {words:?}"
+            );
+        }
+    }
+}
