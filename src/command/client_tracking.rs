@@ -77,11 +77,7 @@ fn parse<'a>(context: &Context<'_>, mut args: Args<'a>) -> Result<Options<'a>> {
         ("OPTOUT", ClientFlags::OPTOUT),
         ("NOLOOP", ClientFlags::NOLOOP),
     ];
-    let mut options = Options {
-        redirect: 0,
-        flags: ClientFlags::empty(),
-        prefixes: Vec::new(),
-    };
+    let mut options = Options::default();
     while args.remaining() > 0 {
         // A word that wants a value and has none is no option.
         let has_value = args.remaining() > 1;

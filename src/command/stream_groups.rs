@@ -347,6 +347,7 @@ fn xreadgroup(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<
         timeout,
         null: Null::Array,
         words: Vec::new(),
+        ready: None,
     }))
 }
 

@@ -134,6 +134,7 @@ pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> 
                     db,
                     key: ref place,
                     expired: None,
+                    ..
                 }
                 | &Change::Called { db, key: ref place } => {
                     key.clear();
@@ -197,18 +198,40 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: Now) ->
                 .contains(ClientFlags::KILLED)
             && run(server, waiter, &mut view, &mut reply);
         let client = waiter.recipient.client.id;
+        let read: Vec<Box<[u8]>> = match served && waiter.tracks {
+            true => waiter.keys().map(|(_, key)| key.into()).collect(),
+            false => Vec::new(),
+        };
         match served.then(|| state.waiters.remove(client)).flatten() {
             Some(recipient) => {
                 resume(server, &recipient, &mut output, now.uptime);
                 drop(output);
                 // What it has changed is its own doing.
                 tell(server, state, Some(client), now);
+                note_reads(server, state, client, &read, now.uptime);
                 served_any = true;
             }
             None => from = at + 1,
         }
     }
     served_any
+}
+
+/// Notes that a client has read keys that is told of what it reads; answers
+/// whether another one has lost its place in the table for that.
+pub fn note_reads<K: AsRef<[u8]>>(
+    server: &Server,
+    state: &mut State,
+    client: u64,
+    keys: &[K],
+    uptime: Duration,
+) -> bool {
+    let tracking = &mut state.tracking;
+    let note = |post: &Post<'_>| {
+        let keys = keys.iter().map(AsRef::as_ref);
+        keys.for_each(|key| tracking.note(client, key, post));
+    };
+    !keys.is_empty() && post(server, Some(client), uptime, note)
 }
 
 /// Runs the command; answers whether it has replied.
@@ -265,16 +288,35 @@ fn notify(server: &Server, wanted: KeyspaceEvents, event: &Event, uptime: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Wait;
+    use crate::engine::{Turn, Wait};
     use crate::error::Result;
     use crate::resp::Argv;
     use crate::session::outbox::OutputLimit;
     use crate::testing::{self, blocked};
+    use crate::tracking::Options;
 
     /// Answers the key that it waits for.
     fn name_the_key(_: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<Option<Wait>> {
         reply.bulk(argv.get(0).unwrap());
         Ok(None)
+    }
+
+    #[test]
+    fn who_has_been_served_is_told_when_what_it_has_read_changes() {
+        let engine = testing::engine();
+        let mut session = blocked(&engine, "jobs", name_the_key);
+        let client = session.client.clone();
+        client.set_flags(ClientFlags::RESP3, true);
+        let mut turn = Turn::of(&engine, &client);
+        turn.start_tracking(&mut session, &Options::default());
+        turn.note_reads_when_served();
+        drop(turn);
+        let mut pusher = testing::client(&engine);
+        assert_eq!(pusher.line("RPUSH jobs a"), ":1");
+        assert_eq!(pusher.line("RPUSH jobs a"), ":2");
+        let received = client.outbox.lock().output.only().unwrap().to_vec();
+        let expected = "$4\r\njobs\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\njobs\r\n";
+        assert_eq!(String::from_utf8_lossy(&received), expected);
     }
 
     #[test]

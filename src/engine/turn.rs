@@ -225,18 +225,19 @@ impl<'a> Turn<'a> {
     }
 
     /// Has the client told when one of these keys changes, which it has read.
-    pub fn note_reads<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
-        let (server, client) = (self.server, self.client);
-        let Some(client) = client else {
-            return;
-        };
-        let (state, _, uptime) = self.state_now();
-        let tracking = &mut state.tracking;
-        // Others are told of keys that have to make room.
-        let reached = settle::post(server, Some(client), uptime, |post| {
-            keys.for_each(|key| tracking.note(client, key, post));
-        });
-        self.reached_others |= reached;
+    pub fn note_reads(&mut self, keys: &[&[u8]]) {
+        if let Some(client) = self.client {
+            let server = self.server;
+            let (state, _, uptime) = self.state_now();
+            self.reached_others |= settle::note_reads(server, state, client, keys, uptime);
+        }
+    }
+
+    /// Does so once the client has been served, which is blocked.
+    pub fn note_reads_when_served(&mut self) {
+        if let Some(client) = self.client {
+            self.state().waiters.track(client);
+        }
     }
 
     /// Turns CLIENT TRACKING on for the client.
@@ -308,6 +309,7 @@ impl<'a> Turn<'a> {
             attempt,
             db: session.db,
             wait,
+            tracks: false,
         };
         let state = self.state();
         state.waiters.add(waiter);

@@ -96,6 +96,9 @@ pub struct Waiter {
     pub db: usize,
     /// What it waits for.
     pub wait: Wait,
+    /// It is to be told when one of the keys changes that it has read once it
+    /// is served: CLIENT TRACKING.
+    pub tracks: bool,
 }
 
 /// A client that waits for a reply, and how to write it.
@@ -110,8 +113,8 @@ pub struct Recipient {
 }
 
 impl Waiter {
-    /// The keys, each with its place among the words.
-    fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
+    /// The keys that it waits for, each with its place among the words.
+    pub fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let keys = self.keys.clone();
         keys.filter_map(|index| Some((index, self.argv.as_argv().get(index)?)))
     }
@@ -259,6 +262,14 @@ impl Waiters {
         self.request_bytes += waiter.argv.memory();
         self.of_losses += usize::from(waiter.wait.kind.is_none());
         self.by_client.insert_new(place.client, (place, waiter));
+    }
+
+    /// Has a client that is blocked told when one of its keys changes after it
+    /// has been served.
+    pub fn track(&mut self, client: u64) {
+        if let Some((_, waiter)) = self.by_client.get_mut(&client) {
+            waiter.tracks = true;
+        }
     }
 
     /// Takes a client out, if it is still blocked.

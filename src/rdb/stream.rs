@@ -39,8 +39,11 @@ pub struct NodeEntry<'a> {
     /// Whether it is only marked as removed.
     pub is_removed: bool,
     /// Its fields and their values.
-    pub fields: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pub fields: Vec<Field<'a>>,
 }
+
+/// A field and its value.
+pub type Field<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'a> NodeReader<'a> {
     /// Reads the listpack of a node.

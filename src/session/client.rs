@@ -14,7 +14,7 @@ use crate::resp::Protocol;
 
 bitflags! {
     /// What a client is doing; CLIENT LIST shows each as a letter.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct ClientFlags: u32 {
         /// `x`: between MULTI and EXEC.
         const MULTI = 1;

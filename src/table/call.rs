@@ -69,7 +69,8 @@ pub fn call(
     } else {
         context.turn.settle();
     }
-    if command.row.flags.contains(Flags::READONLY) && context.session.tracks_reads() {
+    let tracks = command.row.flags.contains(Flags::READONLY) && context.session.tracks_reads();
+    if tracks {
         note_reads(context, command, argv);
     }
     let Some(waits) = wait else {
@@ -78,6 +79,9 @@ pub fn call(
     let (attempt, wait) = *waits;
     let timeout = wait.timeout;
     block(context, command, attempt, wait, argv);
+    if tracks {
+        context.turn.note_reads_when_served();
+    }
     Outcome::Blocked(timeout)
 }
 
@@ -90,7 +94,7 @@ fn note_reads(context: &mut Context<'_>, command: &Command, argv: Argv<'_>) {
     }
     let keys = keys_of(command.row.keys, argv).unwrap_or_default();
     let keys = keys.iter().filter_map(|(place, _)| argv.get(*place));
-    context.turn.note_reads(keys);
+    context.turn.note_reads(&keys.collect::<Vec<_>>());
 }
 
 /// Has the client wait for the keys of the row's first specification.

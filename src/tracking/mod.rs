@@ -37,10 +37,11 @@ pub struct Tracking {
 }
 
 /// How a client wants to be told.
+#[derive(Default)]
 pub struct Options<'a> {
     /// The client that is told instead; 0: itself.
     pub redirect: u64,
-    /// BROADCAST, OPTIN, OPTOUT, NOLOOP.
+    /// BROADCAST, OPTIN, OPTOUT and NOLOOP may be among them.
     pub flags: ClientFlags,
     /// With BROADCAST, the prefixes of keys; none are all keys.
     pub prefixes: Vec<&'a [u8]>,
@@ -125,7 +126,11 @@ impl Tracking {
     pub fn flushed(&mut self, post: &Post<'_>) {
         let [mut resp2, mut resp3] =
             [Protocol::Resp2, Protocol::Resp3].map(|protocol| Message::new(News::All(protocol)));
-        for (_, client) in self.clients.iter() {
+        // Several may redirect to one, which hears of them in this order: who is
+        // the cause comes last.
+        let mut clients: Vec<_> = self.clients.iter().map(|(_, client)| client).collect();
+        clients.sort_unstable_by_key(|client| (post.by == Some(client.id), client.id));
+        for client in clients {
             let message = match client.flags().protocol() {
                 Protocol::Resp2 => &mut resp2,
                 Protocol::Resp3 => &mut resp3,

@@ -28,9 +28,12 @@ pub struct Readers {
     /// Where the table is being looked through for clients that have gone.
     search: Option<Search>,
     /// Tables that are to be freed.
-    litter: Vec<Box<dyn Iterator<Item = (Box<[u8]>, Ids)> + Send>>,
+    litter: Vec<Litter>,
     rng: fastrand::Rng,
 }
+
+/// The entries of a table that nobody uses any more.
+type Litter = Box<dyn Iterator<Item = (Box<[u8]>, Ids)> + Send>;
 
 struct Reader {
     client: Arc<Client>,
@@ -130,6 +133,9 @@ impl Readers {
     /// Notes that a client has read a key. There are `max` keys at most, unless
     /// it is 0.
     pub fn note(&mut self, client: u64, key: &[u8], max: usize, post: &Post<'_>) {
+        if self.clients.get(&client).is_none() {
+            return;
+        }
         let is_new = match self.table.get_mut(key) {
             Some(ids) => ids.insert(client),
             None => {

@@ -47,7 +47,7 @@ fn listpack(node: &Node) -> Vec<u8> {
     output.finish()
 }
 
-/// Reads what [`write`] has written, or what other versions of Redis do.
+/// Reads what [`write()`] has written, or what other versions of Redis do.
 pub fn read(input: &mut Reader<'_>, written: Type) -> Result<Entries> {
     let mut entries = Entries::default();
     for _ in 0..input.len()? {
