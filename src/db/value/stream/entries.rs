@@ -128,13 +128,16 @@ impl Entries {
             .map(|(field, value)| field.len() + value.len());
         let bytes = bytes.sum();
         match self.nodes.back_mut() {
-            Some(node) if node.admits(bytes, limits) => node.append(id, fields),
+            Some(node) if node.admits(bytes, limits) => {
+                node.make_room(bytes, fields.len());
+                node.append(id, fields);
+            }
             last => {
                 // The next node mostly takes what the one before has taken, or
                 // little more.
                 let room = last.map_or(0, |node| {
                     node.close();
-                    node.byte_len() + node.byte_len() / 16
+                    node.byte_len() + node.byte_len() / 32
                 });
                 let names = fields.clone().map(|(field, _)| field);
                 let mut node = Node::new(id, names, room);
@@ -164,8 +167,7 @@ impl Entries {
         RangeRev {
             nodes: &self.nodes,
             place: self.nodes.find(end),
-            node: None,
-            positions: Vec::new(),
+            behind: Vec::new(),
             start,
             end,
         }
@@ -353,9 +355,9 @@ impl<'a> Iterator for Range<'a> {
 pub struct RangeRev<'a> {
     nodes: &'a Nodes,
     place: Option<Place>,
-    node: Option<node::Iter<'a>>,
-    /// Where the entries of the node begin that have not come yet.
-    positions: Vec<usize>,
+    /// The entries of the node that have not come yet, the last of which is
+    /// next.
+    behind: Vec<Entry<'a>>,
     start: StreamId,
     end: StreamId,
 }
@@ -365,11 +367,8 @@ impl<'a> Iterator for RangeRev<'a> {
 
     fn next(&mut self) -> Option<Entry<'a>> {
         loop {
-            if let Some(node) = &mut self.node
-                && let Some(position) = self.positions.pop()
-            {
-                node.seek(position);
-                return Some(node.next()?.entry);
+            if let Some(entry) = self.behind.pop() {
+                return Some(entry);
             }
             let place = self.place?;
             self.place = self.nodes.before(place);
@@ -377,19 +376,12 @@ impl<'a> Iterator for RangeRev<'a> {
             if node.base() <= self.start {
                 self.place = None;
             }
-            let mut iter = node.iter();
-            self.node = Some(iter);
-            let mut position = iter.position();
-            while let Some(placed) = iter.next() {
-                let id = placed.entry.id;
-                if !placed.is_removed && id >= self.start {
-                    if id > self.end {
-                        break;
-                    }
-                    self.positions.push(position);
-                }
-                position = iter.position();
-            }
+            self.behind.reserve(node.live());
+            let entries = node.iter().filter(|placed| !placed.is_removed);
+            let entries = entries.map(|placed| placed.entry);
+            let entries = entries.skip_while(|entry| entry.id < self.start);
+            self.behind
+                .extend(entries.take_while(|entry| entry.id <= self.end));
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Entries of a stream side by side in one allocation.
 //!
 //! The fields of the first entry are written once, in front. An entry is its
-//! id as a distance from the node's, and its values; one that has other fields
-//! than the first says so and brings them. What is left of a removed entry is
-//! its id, because `~` trims by nodes and counts as Redis does.
+//! id as a distance from the one before, and its values; one that has other
+//! fields than the first says so and brings them. What is left of a removed
+//! entry is its id, because `~` trims by nodes and counts as Redis does.
 //!
 //! An entry's first byte holds whether it has the fields of the first, whether
-//! it is removed, and five bits of the distance in milliseconds; the high bit
-//! says that more of those follow. Then comes the number: as a distance where
-//! the time is the node's.
+//! it is removed, whether its number is another than the next or the first of
+//! its millisecond, and four bits of the distance in milliseconds; the high bit
+//! says that more of those follow. Then comes how much the number is more. So
+//! an id mostly takes a byte.
 
 use super::id::StreamId;
 use crate::db::memory::pack::{self, Strings};
@@ -17,10 +18,11 @@ use crate::rdb::listpack;
 /// Bits of an entry's first byte.
 const SAME_FIELDS: u8 = 1;
 const REMOVED: u8 = 2;
+const NUMBERED: u8 = 4;
 const MORE: u8 = 0x80;
-/// How many bits of a distance are in it, above those two.
-const MS_SHIFT: u32 = 2;
-const MS_BITS: u32 = 5;
+/// How many bits of a distance are in it, above those three.
+const MS_SHIFT: u32 = 3;
+const MS_BITS: u32 = 4;
 
 /// How large a node may grow: `stream-node-max-bytes` and
 /// `stream-node-max-entries`, where 0 is no limit.
@@ -72,6 +74,8 @@ impl Default for NodeLimits {
 pub struct Node {
     /// The id of the first entry that was ever in it.
     base: StreamId,
+    /// That of the last one, removed ones among them.
+    last: StreamId,
     /// How many fields the first entry has, those, and the entries.
     bytes: Vec<u8>,
     /// How many entries there are, and of how many only the id is left.
@@ -170,6 +174,7 @@ impl Node {
         }
         Node {
             base,
+            last: before(base),
             bytes,
             live: 0,
             removed: 0,
@@ -179,7 +184,7 @@ impl Node {
 
     /// Adds what is left of an entry that was removed.
     pub fn append_removed(&mut self, id: StreamId) {
-        push_id(&mut self.bytes, self.base, id, REMOVED);
+        self.push_id(id, REMOVED);
         self.counted += counted_len(self.base, id, 4) + listpack::integer_len(0);
         self.removed += 1;
     }
@@ -193,7 +198,7 @@ impl Node {
         let count = fields.len();
         let is_same = self.has_fields(fields.clone());
         let flags = if is_same { SAME_FIELDS } else { 0 };
-        push_id(&mut self.bytes, self.base, id, flags);
+        self.push_id(id, flags);
         let mut counted = 0;
         if is_same {
             for (_, value) in fields {
@@ -213,6 +218,34 @@ impl Node {
         }
         self.counted += counted;
         self.live += 1;
+    }
+
+    /// Writes the id of the next entry.
+    fn push_id(&mut self, id: StreamId, flags: u8) {
+        // What is left of a removed entry may come from anybody.
+        let ms = id.ms.wrapping_sub(self.last.ms);
+        let more_seq = id.seq.wrapping_sub(first_seq(self.last, ms));
+        let numbered = if more_seq == 0 { 0 } else { NUMBERED };
+        let first = (ms as u8 & ((1 << MS_BITS) - 1)) << MS_SHIFT | flags | numbered;
+        match ms >> MS_BITS {
+            0 => self.bytes.push(first),
+            more => {
+                self.bytes.push(first | MORE);
+                pack::push_number(&mut self.bytes, more);
+            }
+        }
+        if more_seq != 0 {
+            pack::push_number(&mut self.bytes, more_seq);
+        }
+        self.last = id;
+    }
+
+    /// Writes what is left of an entry that is removed.
+    fn push_rest(&self, bytes: &mut Vec<u8>, placed: &Placed<'_>) {
+        let id = &self.bytes[placed.start..placed.body];
+        bytes.extend_from_slice(id);
+        let first = bytes.len() - id.len();
+        bytes[first] = without_body(bytes[first]);
     }
 
     /// Whether the first entry has these fields.
@@ -262,9 +295,25 @@ impl Node {
         self.bytes.capacity()
     }
 
-    /// Gives back the room for entries that will not come.
+    /// Makes room for an entry of so many fields, which have so many bytes with
+    /// their values, and for some more.
+    pub fn make_room(&mut self, bytes: usize, fields: usize) {
+        // An id, and the length of each string.
+        const ID_MAX: usize = 21;
+        const LEN: usize = 5;
+        let needed = bytes + 2 * LEN * fields + ID_MAX;
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            // Less than twice as much, so that little is in vain.
+            self.bytes.reserve_exact(needed.max(self.bytes.len() / 4));
+        }
+    }
+
+    /// Gives back the room for entries that will not come, unless it is too
+    /// little to be of use.
     pub fn close(&mut self) {
-        self.bytes.shrink_to_fit();
+        if self.bytes.capacity() - self.bytes.len() > self.bytes.len() / 16 {
+            self.bytes.shrink_to_fit();
+        }
     }
 
     /// Whether an entry whose fields and values have so many bytes may be added.
@@ -281,7 +330,7 @@ impl Node {
         let mut rest = Strings(names);
         (0..count).for_each(|_| _ = rest.next());
         Iter {
-            base: self.base,
+            previous: before(self.base),
             names: (count, Strings(names)),
             bytes: &self.bytes,
             at: self.bytes.len() - rest.0.len(),
@@ -290,8 +339,7 @@ impl Node {
 
     /// The id of the last entry that was ever in it.
     pub fn last_id(&self) -> StreamId {
-        let last = self.iter().last();
-        last.map_or(self.base, |placed| placed.entry.id)
+        self.last
     }
 
     /// Removes those of its entries for which `is_gone` holds; answers how
@@ -300,18 +348,17 @@ impl Node {
         let mut count = 0;
         let mut kept: Option<Vec<u8>> = None;
         for placed in self.iter() {
-            let id = placed.entry.id;
-            let gone = !placed.is_removed && is_gone(id);
+            let gone = !placed.is_removed && is_gone(placed.entry.id);
             count += usize::from(gone);
             match &mut kept {
                 None if gone => {
                     let mut bytes = Vec::with_capacity(self.bytes.len());
                     bytes.extend_from_slice(&self.bytes[..placed.start]);
-                    push_id(&mut bytes, self.base, id, REMOVED);
+                    self.push_rest(&mut bytes, &placed);
                     kept = Some(bytes);
                 }
                 None => {}
-                Some(kept) if gone => push_id(kept, self.base, id, REMOVED),
+                Some(kept) if gone => self.push_rest(kept, &placed),
                 Some(kept) => kept.extend_from_slice(&self.bytes[placed.start..placed.end]),
             }
         }
@@ -331,7 +378,7 @@ impl Node {
             return false;
         };
         let (start, body, end) = (placed.start, placed.body, placed.end);
-        self.bytes[start] = self.bytes[start] & !SAME_FIELDS | REMOVED;
+        self.bytes[start] = without_body(self.bytes[start]);
         self.bytes.drain(body..end);
         self.live -= 1;
         self.removed += 1;
@@ -342,45 +389,35 @@ impl Node {
 /// Why what is read from a node is there: only this file writes one.
 const WHOLE: &str = "a node holds whole entries";
 
-/// Writes the id of an entry in a node whose id is `base`.
-fn push_id(bytes: &mut Vec<u8>, base: StreamId, id: StreamId, flags: u8) {
-    // What is left of a removed entry may come from anybody.
-    let ms = id.ms.wrapping_sub(base.ms);
-    let low = (ms as u8 & ((1 << MS_BITS) - 1)) << MS_SHIFT | flags;
-    match ms >> MS_BITS {
-        0 => bytes.push(low),
-        more => {
-            bytes.push(low | MORE);
-            pack::push_number(bytes, more);
-        }
+/// The id from which the distance of the first entry is told, so that it is
+/// none.
+fn before(base: StreamId) -> StreamId {
+    StreamId::new(base.ms, base.seq.wrapping_sub(1))
+}
+
+/// The first byte of an entry of which only the id is left.
+fn without_body(first: u8) -> u8 {
+    first & !SAME_FIELDS | REMOVED
+}
+
+/// The first number that an entry may have which is so many milliseconds behind
+/// this id.
+fn first_seq(previous: StreamId, ms: u64) -> u64 {
+    match ms {
+        0 => previous.seq.wrapping_add(1),
+        _ => 0,
     }
-    let seq = match ms {
-        0 => id.seq.wrapping_sub(base.seq),
-        _ => id.seq,
-    };
-    pack::push_number(bytes, seq);
 }
 
 /// The entries of a node in order, removed ones among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Iter<'a> {
-    base: StreamId,
+    /// The id of the entry before.
+    previous: StreamId,
     /// How many fields the first entry has, and these.
     names: (usize, Strings<'a>),
     bytes: &'a [u8],
     at: usize,
-}
-
-impl<'a> Iter<'a> {
-    /// Where the next one begins.
-    pub fn position(&self) -> usize {
-        self.at
-    }
-
-    /// Goes on with the entry that begins there.
-    pub fn seek(&mut self, position: usize) {
-        self.at = position;
-    }
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -390,21 +427,21 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Placed<'a>> {
         let len = self.bytes.len();
         let start = self.at;
-        let (&first, rest) = self.bytes.get(start..)?.split_first()?;
-        let low = u64::from(first >> MS_SHIFT & ((1 << MS_BITS) - 1));
-        let (ms, rest) = match first & MORE {
-            0 => (low, rest),
-            _ => {
-                let (more, rest) = pack::split_number(rest)?;
-                (more << MS_BITS | low, rest)
-            }
-        };
-        let (seq, rest) = pack::split_number(rest)?;
-        let seq = match ms {
-            0 => self.base.seq.wrapping_add(seq),
-            _ => seq,
-        };
-        let id = StreamId::new(self.base.ms.wrapping_add(ms), seq);
+        let (&first, mut rest) = self.bytes.get(start..)?.split_first()?;
+        let mut ms = u64::from(first >> MS_SHIFT & ((1 << MS_BITS) - 1));
+        if first & MORE != 0 {
+            let more;
+            (more, rest) = pack::split_number(rest)?;
+            ms |= more << MS_BITS;
+        }
+        let mut seq = first_seq(self.previous, ms);
+        if first & NUMBERED != 0 {
+            let more;
+            (more, rest) = pack::split_number(rest)?;
+            seq = seq.wrapping_add(more);
+        }
+        let id = StreamId::new(self.previous.ms.wrapping_add(ms), seq);
+        self.previous = id;
         let body = len - rest.len();
         let is_removed = first & REMOVED != 0;
         let (count, names, values) = match first & SAME_FIELDS {
