@@ -7,7 +7,7 @@ use super::stream::{self, write_entry, write_id};
 use super::stream_read::{Form, Reading, begin_stream, begin_streams};
 use crate::db::value::Stream;
 use crate::db::value::stream::{Delivery, Entries, Finder, Group, StreamId};
-use crate::db::{Db, Edited};
+use crate::db::{Db, Edited, Handle};
 use crate::engine::{Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Output, Reply};
@@ -347,8 +347,23 @@ fn xreadgroup(db: &mut Db<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<
         timeout,
         null: Null::Array,
         words: Vec::new(),
-        ready: None,
+        ready: Some(is_ready),
     }))
+}
+
+/// Whether there may be something new for a group, or no group any more. Those
+/// who wait behind one who has taken it all need not run again.
+fn is_ready(db: &Db<'_>, handle: Handle, argv: Argv<'_>, _: usize, _: usize) -> bool {
+    let (Ok(stream), Ok(reading)) = (
+        db.value::<Stream>(handle),
+        Reading::parse(argv, Form::Group, db.now),
+    ) else {
+        return true;
+    };
+    let group = reading
+        .group
+        .and_then(|(group, _)| stream.groups.get(group));
+    group.is_none_or(|group| stream.entries.last_id() > group.last_id)
 }
 
 impl Reader<'_> {
