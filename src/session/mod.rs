@@ -235,7 +235,13 @@ impl Session {
     }
 
     /// Whether it is to be told when what it has just read changes.
+    #[inline]
     pub fn tracks_reads(&self) -> bool {
+        self.has_tracked && self.is_told_of_reads()
+    }
+
+    #[cold]
+    fn is_told_of_reads(&self) -> bool {
         let flags = self.client.flags();
         let reads = ClientFlags::TRACKING | ClientFlags::BROADCAST;
         if flags.intersection(reads) != ClientFlags::TRACKING {
