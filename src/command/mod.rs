@@ -29,6 +29,7 @@ mod list;
 mod memory;
 mod pop_first;
 mod pubsub;
+mod replication;
 mod scan;
 mod server;
 mod set;
@@ -85,6 +86,7 @@ const FAMILIES: &[&[Row]] = &[
     hyperloglog::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
+    replication::COMMANDS,
     config::COMMANDS,
     slowlog::COMMANDS,
     latency::COMMANDS,

@@ -147,6 +147,8 @@ impl Row {
         match self.handler {
             Handler::Container => acl,
             _ if self.acl.contains(SORTED) => acl,
+            // WAIT is about no key, wherever it is documented.
+            _ if self.acl.contains(Acl::CONNECTION) => acl,
             _ => acl | self.group.category(),
         }
     }

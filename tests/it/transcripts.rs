@@ -60,6 +60,7 @@ transcripts! {
     pause
     protocol
     pubsub
+    replication
     resp3
     scan
     server
