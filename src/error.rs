@@ -149,6 +149,7 @@ texts! {
     MASTER_PORT = "ERR Invalid master port";
     NOT_0_OR_1 = "ERR value is out of range, value must between 0 and 1";
     NO_AOF_TO_WAIT_FOR = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+    LFU_POLICY = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_AUTH = "NOAUTH Authentication required.";
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";

@@ -15,7 +15,8 @@
 //! consequences of what changed: watched keys, what clients keep, notifications,
 //! blocked clients.
 //! What other clients have been handed leaves first, then the replies of the
-//! whole batch in one write. What waits for time alone has a thread of its own:
+//! whole batch in one write. Where memory has a limit, `engine::evict` makes room
+//! before a command. What waits for time alone has a thread of its own:
 //! keys that expire and what leavers leave (`engine::upkeep`), rates and limits
 //! (`server::house`).
 //!

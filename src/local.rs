@@ -142,7 +142,7 @@ impl LocalClient {
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);
-            outbox.output.drain_into(output, 0);
+            outbox.take(output, 0);
             drop(outbox);
             if resumed || self.is_closed() {
                 return;

@@ -29,6 +29,10 @@ pub struct PubSub {
     patterns: RwLock<SegmentedMap<Bytes, Subscribers>>,
     /// How many patterns there are, so that PUBLISH need not look without one.
     pattern_count: AtomicUsize,
+    /// How many channels there are of both kinds, and bytes of memory that
+    /// patterns hold.
+    channel_count: AtomicUsize,
+    pattern_memory: AtomicUsize,
     /// Subscriptions of clients that have gone, to be taken down in steps.
     leaving: Mutex<VecDeque<Leaving>>,
 }
@@ -51,6 +55,8 @@ impl Default for PubSub {
             shard_channels: channels(),
             patterns: RwLock::default(),
             pattern_count: AtomicUsize::new(0),
+            channel_count: AtomicUsize::new(0),
+            pattern_memory: AtomicUsize::new(0),
             leaving: Mutex::default(),
         }
     }
@@ -126,14 +132,20 @@ impl PubSub {
     /// Adds a subscription that is not there yet.
     pub fn subscribe(&self, target: Target, name: Bytes, client: &Arc<Client>) {
         match self.map(target) {
-            Some(channels) => channels.entry(name).or_default().push(client.clone()),
+            Some(channels) => {
+                let entry = channels.entry(name).or_insert_with(|| {
+                    self.channel_count.fetch_add(1, Relaxed);
+                    Subscribers::new()
+                });
+                { entry }.push(client.clone());
+            }
             None => {
                 let mut patterns = self.patterns.write();
                 match patterns.get_mut(&name) {
                     Some(subscribers) => subscribers.push(client.clone()),
                     None => patterns.insert_new(name, vec![client.clone()]),
                 }
-                self.pattern_count.store(patterns.len(), Relaxed);
+                self.note_patterns(&patterns);
             }
         }
     }
@@ -142,7 +154,10 @@ impl PubSub {
     pub fn unsubscribe(&self, target: Target, name: &Bytes, client: &Client) {
         match self.map(target) {
             Some(channels) => {
-                channels.remove_if_mut(name, |_, subscribers| remove(subscribers, client));
+                let none_left = |_: &Bytes, subscribers: &mut _| remove(subscribers, client);
+                if channels.remove_if_mut(name, none_left).is_some() {
+                    self.channel_count.fetch_sub(1, Relaxed);
+                }
             }
             None => {
                 let mut patterns = self.patterns.write();
@@ -150,9 +165,14 @@ impl PubSub {
                 if subscribers.is_some_and(|subscribers| remove(subscribers, client)) {
                     patterns.remove(name);
                 }
-                self.pattern_count.store(patterns.len(), Relaxed);
+                self.note_patterns(&patterns);
             }
         }
+    }
+
+    fn note_patterns(&self, patterns: &SegmentedMap<Bytes, Subscribers>) {
+        self.pattern_count.store(patterns.len(), Relaxed);
+        self.pattern_memory.store(patterns.memory(), Relaxed);
     }
 
     /// Ends all subscriptions of a client without a word: RESET.
@@ -225,8 +245,9 @@ impl PubSub {
     /// Bytes of memory held, without what clients hold for it.
     pub fn memory(&self) -> usize {
         let entry = size_of::<(Bytes, Subscribers)>() + size_of::<[Arc<Client>; 4]>();
-        let channels = self.channels.capacity() + self.shard_channels.capacity();
-        channels * entry + self.patterns.read().memory()
+        // Of the places in tables that grow by doubling a quarter is free.
+        let channels = self.channel_count.load(Relaxed) * entry * 4 / 3;
+        channels + self.pattern_memory.load(Relaxed)
     }
 
     /// Hands a message to the subscribers of a channel and of each pattern

@@ -23,6 +23,8 @@ pub struct SegmentedMap<K, V> {
     directory: Vec<u32>,
     segments: Vec<Segment<K, V>>,
     len: usize,
+    /// Entries for which all segments have memory.
+    room: usize,
     /// Keyed at random, so that nobody can choose keys that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -40,6 +42,7 @@ impl<K, V> Default for SegmentedMap<K, V> {
             directory: Vec::new(),
             segments: Vec::new(),
             len: 0,
+            room: 0,
             hasher: foldhash::fast::RandomState::default(),
         }
     }
@@ -58,10 +61,11 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
 
     /// Bytes of memory held, without what keys and values hold themselves.
     pub fn memory(&self) -> usize {
-        let tables = self.segments.iter().map(|segment| {
-            size_of::<Segment<K, V>>() + segment.table.capacity() * size_of::<(K, V)>()
-        });
-        self.directory.capacity() * size_of::<u32>() + tables.sum::<usize>()
+        // A byte of each hash stands beside the entries, an eighth of which
+        // stay free.
+        self.directory.capacity() * size_of::<u32>()
+            + self.segments.len() * size_of::<Segment<K, V>>()
+            + self.room * (size_of::<(K, V)>() + 1) * 8 / 7
     }
 
     /// The value of a key.
@@ -102,10 +106,15 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
             }
         };
         let Self {
-            segments, hasher, ..
+            segments,
+            hasher,
+            room,
+            ..
         } = self;
         let table = &mut segments[number].table;
+        *room -= table.capacity();
         table.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+        *room += table.capacity();
         self.len += 1;
     }
 
@@ -117,14 +126,19 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
         let hash = self.hasher.hash_one(key);
         let number = self.segment_of(hash)?;
         let Self {
-            segments, hasher, ..
+            segments,
+            hasher,
+            room,
+            ..
         } = self;
         let table = &mut segments[number].table;
+        let before = table.capacity();
         let found = table.find_entry(hash, |(other, _)| other.borrow() == key);
         let (removed, _) = found.ok()?.remove();
         if table.capacity() > SHRINK_MIN.max(4 * table.len()) {
             table.shrink_to(2 * table.len(), |(key, _)| hasher.hash_one(key));
         }
+        *room = *room + table.capacity() - before;
         self.len -= 1;
         self.give_back_all_if_empty();
         Some(removed)
@@ -173,17 +187,21 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
     /// Removes those entries of one part that are not to be kept.
     pub fn retain_in_part(&mut self, part: usize, mut keep: impl FnMut(&K, &mut V) -> bool) {
         let Self {
-            segments, hasher, ..
+            segments,
+            hasher,
+            room,
+            ..
         } = self;
         let Some(Segment { table, .. }) = segments.get_mut(part) else {
             return;
         };
-        let before = table.len();
+        let (before, room_before) = (table.len(), table.capacity());
         table.retain(|(key, value)| keep(key, value));
         let removed = before - table.len();
         if table.capacity() > SHRINK_MIN.max(4 * table.len()) {
             table.shrink_to(2 * table.len(), |(key, _)| hasher.hash_one(key));
         }
+        *room = *room + table.capacity() - room_before;
         self.len -= removed;
         self.give_back_all_if_empty();
     }
@@ -209,7 +227,7 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
 
     fn give_back_all_if_empty(&mut self) {
         if self.len == 0 {
-            (self.directory, self.segments) = (Vec::new(), Vec::new());
+            (self.directory, self.segments, self.room) = (Vec::new(), Vec::new(), 0);
         }
     }
 
@@ -239,9 +257,11 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
             directory,
             segments,
             hasher,
+            room,
             ..
         } = self;
         let bits = segments[number].bits + 1;
+        let before = segments[number].table.capacity();
         if directory.len() < 1 << bits {
             *directory = directory.iter().flat_map(|&of| [of, of]).collect();
         }
@@ -253,6 +273,7 @@ impl<K: Hash + Eq, V> SegmentedMap<K, V> {
             table.insert_unique(hash, entry, |(key, _)| hasher.hash_one(key));
         }
         segments[number].bits = bits;
+        *room = *room + segments[number].table.capacity() + table.capacity() - before;
         let new = segments.len() as u32;
         segments.push(Segment { bits, table });
         // Beginnings with the same first bits stand side by side; of those of
@@ -348,6 +369,8 @@ mod tests {
         for key in 0..100_000u32 {
             map.insert_new(key, ());
         }
+        let room = map.segments.iter().map(|segment| segment.table.capacity());
+        assert_eq!(map.room, room.sum::<usize>());
         let largest = map.segments.iter().map(|segment| segment.table.len()).max();
         assert!(largest <= Some(SEGMENT_MAX), "{largest:?}");
         let full = map.memory();

@@ -14,7 +14,7 @@ use super::client_tracking::{self, redirect};
 use crate::error::{Error, Result};
 use crate::resp::{Protocol, Reply};
 use crate::session::pause::PauseMode;
-use crate::session::{Client, ClientFlags, Ending, ReplyMode, memory_of};
+use crate::session::{Client, ClientFlags, Ending, ReplyMode};
 use crate::table::vocabulary::{ADMIN, CONNECTION, CONTAINER, SESSION};
 use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 use crate::text::number;
@@ -279,7 +279,7 @@ fn describe(out: &mut String, client: &Client, context: &Context<'_>, args: Args
         client.input.load(Relaxed),
         client.queued_memory.load(Relaxed),
         if waiting > 0 { capacity } else { 0 },
-        memory_of(client) + argv_memory,
+        client.memory() + argv_memory,
         if waiting > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         redirect(client),

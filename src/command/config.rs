@@ -83,6 +83,16 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
     config
         .set(&pairs)
         .map_err(|error| Error::quoting("ERR ", error.text(), ""))?;
+    let max = config.maxmemory;
+    if max > 0 && max != context.server.config().maxmemory {
+        let used = context.turn.state().used_memory(context.server) as u64;
+        if max < used {
+            tracing::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage ({used}). This will result in key eviction and/or the inability to accept new write commands depending on the maxmemory-policy.",
+                max,
+            );
+        }
+    }
     context.turn.apply(config);
     context.server.reconfigured.notify_one();
     reply.ok();
@@ -92,7 +102,10 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
 fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     context.turn.count_calls();
     context.server.metrics.reset();
-    context.turn.state().keyspace.stats = Stats::default();
+    let uptime = context.turn.uptime;
+    let state = context.turn.state();
+    state.keyspace.stats = Stats::default();
+    state.evictor.reset(uptime);
     reply.ok();
     Ok(())
 }

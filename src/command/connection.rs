@@ -56,14 +56,14 @@ pub const COMMANDS: &[Row] = &[
         ..CONNECTION
     },
     Row {
-        name: "quit", arity: -1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED),
+        name: "quit", arity: -1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED).union(Flags::DROPS_QUEUED),
         since: "1.0.0", deprecated: Some(("7.2.0", "just closing the connection")),
         summary: "Closes the connection after everything before it has been answered.",
         handler: Handler::Session(quit),
         ..CONNECTION
     },
     Row {
-        name: "reset", arity: 1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED), since: "6.2.0",
+        name: "reset", arity: 1, flags: HANDSHAKE.union(Flags::WHILE_SUBSCRIBED).union(Flags::NOT_QUEUED).union(Flags::DROPS_QUEUED), since: "6.2.0",
         summary: "Returns the connection to the state of a new one.",
         handler: Handler::Session(reset),
         ..CONNECTION

@@ -411,7 +411,7 @@ fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) 
         // Redis leaves out the byte that tells the type.
         serialized.written() - 1,
         db.database().accessed(handle),
-        db.idle(handle).as_secs(),
+        db.idle(handle).unwrap_or_default().as_secs(),
     ));
     Ok(())
 }

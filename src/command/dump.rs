@@ -1,7 +1,7 @@
 //! DUMP and RESTORE: a value in the format of Redis's snapshots, to be kept
 //! elsewhere and brought back, here or on any server that speaks it.
 
-use crate::db::{Db, value};
+use crate::db::{Db, Used, value};
 use crate::error::{Error, Result};
 use crate::rdb::{self, Reader, Writer};
 use crate::resp::Reply;
@@ -89,7 +89,7 @@ fn restore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
         _ => Some(db.now.wrapping_add(ttl)),
     };
     if expires_at.is_none_or(|at| at > db.now) {
-        db.restore(key, value, expires_at, options.idle_s.unwrap_or(0))?;
+        db.restore(key, value, expires_at, options.used)?;
     } else if let Some(handle) = found {
         db.delete(key, handle);
     }
@@ -98,31 +98,38 @@ fn restore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
 }
 
 /// What RESTORE is told besides.
-#[derive(Default)]
 struct RestoreOptions {
     replace: bool,
     /// The time to live is a time, in milliseconds since 1970.
     absolute: bool,
-    /// For how long it is to count as unused.
-    idle_s: Option<u64>,
+    /// How it is to have been used.
+    used: Used,
 }
 
 impl RestoreOptions {
     fn parse(mut args: Args<'_>) -> Result<RestoreOptions> {
-        let mut options = RestoreOptions::default();
-        let mut has_frequency = false;
+        let mut options = RestoreOptions {
+            replace: false,
+            absolute: false,
+            used: Used::Now,
+        };
         while args.remaining() > 0 {
             if args.keyword("replace") {
                 options.replace = true;
             } else if args.keyword("absttl") {
                 options.absolute = true;
-            } else if args.remaining() > 1 && !has_frequency && args.keyword("idletime") {
+            } else if args.remaining() > 1
+                && !matches!(options.used, Used::Counted(_))
+                && args.keyword("idletime")
+            {
                 let idle = u64::try_from(args.int()?).map_err(|_| Error::INVALID_IDLE_TIME)?;
-                options.idle_s = Some(idle);
-            } else if args.remaining() > 1 && options.idle_s.is_none() && args.keyword("freq") {
-                // It is checked and that is all: how often a key is used is not kept.
-                u8::try_from(args.int()?).map_err(|_| Error::INVALID_FREQUENCY)?;
-                has_frequency = true;
+                options.used = Used::SecondsAgo(idle);
+            } else if args.remaining() > 1
+                && !matches!(options.used, Used::SecondsAgo(_))
+                && args.keyword("freq")
+            {
+                let count = u8::try_from(args.int()?).map_err(|_| Error::INVALID_FREQUENCY)?;
+                options.used = Used::Counted(count);
             } else {
                 return Err(Error::SYNTAX);
             }

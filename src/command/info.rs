@@ -225,8 +225,12 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
         ("number_of_functions", 0),
         ("number_of_libraries", 0),
     ]);
-    lines.bytes("maxmemory", 0);
-    lines.field("maxmemory_policy", "noeviction");
+    let (max, policy) = {
+        let config = context.server.config();
+        (config.maxmemory, config.maxmemory_policy)
+    };
+    lines.bytes("maxmemory", max);
+    lines.field("maxmemory_policy", policy.name());
     for surplus in held.iter().flat_map(Held::surpluses) {
         let (name, ratio) = (surplus.name, surplus.ratio);
         lines.field(&format!("{name}_ratio"), format_args!("{ratio:.2}"));
@@ -279,8 +283,12 @@ fn persistence(lines: &mut Lines, context: &mut Context<'_>) {
 fn stats(lines: &mut Lines, context: &mut Context<'_>) {
     let server = context.server;
     let metrics = &server.metrics;
+    let uptime = context.turn.uptime;
     let state = context.turn.state();
     let (keyspace, tracking) = (state.keyspace.stats, state.tracking.counts());
+    let (exceeded_now, exceeded_ever) = state.evictor.exceeded(uptime);
+    let [exceeded_now, exceeded_ever] =
+        [exceeded_now, exceeded_ever].map(|time| time.as_millis() as u64);
     let [commands, input, output] = metrics.rates.per_second();
     let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.fields(&[
@@ -308,8 +316,10 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
         ("expired_keys", keyspace.expired),
-        ("evicted_keys", 0),
-        ("evicted_clients", 0),
+        ("evicted_keys", keyspace.evicted),
+        ("evicted_clients", metrics.evicted_clients.load(Relaxed)),
+        ("total_eviction_exceeded_time", exceeded_ever),
+        ("current_eviction_exceeded_time", exceeded_now),
         ("keyspace_hits", keyspace.hits),
         ("keyspace_misses", keyspace.misses),
         (

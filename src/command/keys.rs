@@ -283,18 +283,18 @@ fn object_encoding(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
 
 fn object_freq(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     match db.inspect(args.next()?) {
-        // Nothing is ever evicted, so how often keys are used is not counted.
-        Some(_) => Err(Error::NO_LFU_POLICY),
-        None => {
-            reply.null();
-            Ok(())
-        }
+        Some(handle) => reply.int(db.frequency(handle).ok_or(Error::NO_LFU_POLICY)?.into()),
+        None => reply.null(),
     }
+    Ok(())
 }
 
 fn object_idletime(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     match db.inspect(args.next()?) {
-        Some(handle) => reply.int(db.idle(handle).as_secs() as i64),
+        Some(handle) => {
+            let idle = db.idle(handle).ok_or(Error::LFU_POLICY)?;
+            reply.int(idle.as_secs() as i64);
+        }
         None => reply.null(),
     }
     Ok(())

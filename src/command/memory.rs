@@ -12,7 +12,6 @@ use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::resp::Reply;
-use crate::session::memory_of;
 use crate::table::vocabulary::{CONTAINER, READ, SERVER, STAT_KEY};
 use crate::table::{Args, Context, Group, HELP, Handler, Row};
 
@@ -103,16 +102,10 @@ pub struct Memory {
 impl Memory {
     /// Looks at everything there is.
     pub fn measure(context: &mut Context<'_>) -> Memory {
-        let mut clients = 0;
-        context
-            .server
-            .clients
-            .for_each(|client| clients += memory_of(client));
-        // What others hold for them.
+        let server = context.server;
         let state = context.turn.state();
-        clients += state.waiters.memory() + state.watchers.memory() + state.tracking.memory();
-        clients += context.server.pubsub.memory();
-        let keyspace = &context.turn.state().keyspace;
+        let clients = state.clients_memory(server);
+        let keyspace = &state.keyspace;
         let databases = &keyspace.databases;
         let dataset: usize = databases.iter().map(Database::dataset).sum();
         let tables = |db: &Database| db.overhead() + db.expires_memory();
@@ -124,6 +117,7 @@ impl Memory {
             peak: 0,
         };
         let used = memory.used();
+        debug_assert_eq!(used - clients, keyspace.memory(), "counts are up to date");
         let before = &context.server.metrics.peak_memory;
         let before = before.fetch_max(used as u64, Relaxed);
         memory.peak = used.max(before as usize);

@@ -330,6 +330,6 @@ fn remove(
 pub fn take_messages(context: &Context<'_>, reply: &mut Reply<'_>) {
     if !context.in_exec {
         let mut outbox = context.session.client.outbox.lock();
-        reply.output().append(&mut outbox.output);
+        outbox.take(reply.output(), 0);
     }
 }

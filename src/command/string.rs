@@ -215,8 +215,7 @@ fn set(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()>
     if args.remaining() > 0 {
         return set_with_options(db, key, value, args, reply);
     }
-    // To store a value notes the access.
-    let found = db.peek(key);
+    let found = db.lookup_to_replace(key);
     store(db, key, found, value, Expiry::Clear)?;
     reply.ok();
     Ok(())
@@ -273,7 +272,7 @@ fn set_lifetime(
 ) -> Result<()> {
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
     let expiry = Expiry::At(Lifetime { unit, number }.end(args, db.now)?);
-    let found = db.peek(key);
+    let found = db.lookup_to_replace(key);
     store(db, key, found, value, expiry)?;
     reply.ok();
     Ok(())
@@ -361,7 +360,7 @@ fn store_pairs<'a>(
 ) -> Result<()> {
     db.reserve(pairs.clone().map(|(key, value)| (key, value.len())))?;
     for (key, value) in pairs {
-        let found = db.peek(key);
+        let found = db.lookup_to_replace(key);
         store(db, key, found, value, Expiry::Clear)?;
     }
     Ok(())

@@ -24,7 +24,7 @@ pub const COMMANDS: &[Row] = &[
         ..TRANSACTION
     },
     Row {
-        name: "discard", arity: 1, flags: TRANSACT.union(Flags::NOT_QUEUED),
+        name: "discard", arity: 1, flags: TRANSACT.union(Flags::NOT_QUEUED).union(Flags::DROPS_QUEUED),
         since: "2.0.0", complexity: "O(N), when N is the number of queued commands",
         summary: "Drops the queued commands and ends the transaction.",
         handler: Handler::Session(discard),

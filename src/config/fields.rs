@@ -77,6 +77,20 @@ pub struct Config {
     pub stream_node_max_entries: u64,
     /// Bytes up to which a HyperLogLog is sparse.
     pub hll_sparse_max_bytes: u64,
+    /// Bytes of memory that keys, values and clients may hold together; 0 is no limit.
+    pub maxmemory: u64,
+    /// What is evicted when they hold more.
+    pub maxmemory_policy: EvictionPolicy,
+    /// Keys out of which one is chosen to be evicted.
+    pub maxmemory_samples: u32,
+    /// How long eviction may keep one client waiting, from 0 to 100.
+    pub maxmemory_eviction_tenacity: u32,
+    /// How much clients may hold together.
+    pub maxmemory_clients: ClientsMemory,
+    /// How slowly the count of a key's uses grows.
+    pub lfu_log_factor: u32,
+    /// Minutes in which such a count decays by one; 0 is never.
+    pub lfu_decay_time: u32,
     /// Microseconds from which on a command is logged as slow; 0 logs all, -1 none.
     pub slowlog_log_slower_than: i64,
     /// Entries that the slow log keeps.
@@ -136,6 +150,13 @@ impl Default for Config {
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             hll_sparse_max_bytes: 3000,
+            maxmemory: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 5,
+            maxmemory_eviction_tenacity: 10,
+            maxmemory_clients: ClientsMemory::Bytes(0),
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,
@@ -198,6 +219,86 @@ impl LogLevel {
         Self::Warning,
         Self::Nothing,
     ];
+}
+
+/// Which keys are evicted when there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    /// Of those that expire, the one that was not used for longest.
+    VolatileLru,
+    /// Of those that expire, the one that is used least often.
+    VolatileLfu,
+    /// Any of those that expire.
+    VolatileRandom,
+    /// The one that expires first.
+    VolatileTtl,
+    /// Of all, the one that was not used for longest.
+    AllkeysLru,
+    /// Of all, the one that is used least often.
+    AllkeysLfu,
+    /// Any.
+    AllkeysRandom,
+    /// None: commands that need memory are refused.
+    NoEviction,
+}
+
+impl EvictionPolicy {
+    pub(super) const ALL: [EvictionPolicy; 8] = [
+        Self::VolatileLru,
+        Self::VolatileLfu,
+        Self::VolatileRandom,
+        Self::VolatileTtl,
+        Self::AllkeysLru,
+        Self::AllkeysLfu,
+        Self::AllkeysRandom,
+        Self::NoEviction,
+    ];
+
+    /// As CONFIG GET names them.
+    pub(super) const NAMES: [&str; 8] = [
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "noeviction",
+    ];
+
+    /// As CONFIG GET names it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// Whether it is counted how often keys are used, instead of noting when.
+    pub fn counts_uses(self) -> bool {
+        matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
+    }
+}
+
+/// How much memory clients may hold together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsMemory {
+    /// So many bytes; 0 is no limit.
+    Bytes(u64),
+    /// So many hundredths of `maxmemory`, if that is a limit.
+    Percent(u8),
+}
+
+impl ClientsMemory {
+    /// The limit in bytes, if there is one.
+    pub fn limit(self, maxmemory: u64) -> Option<u64> {
+        // As in Redis: with less nobody could be told anything.
+        const LEAST: u64 = 128 * 1024;
+        let bytes = match self {
+            ClientsMemory::Bytes(bytes) => bytes,
+            ClientsMemory::Percent(percent) => {
+                (u128::from(maxmemory) * u128::from(percent) / 100) as u64
+            }
+        };
+        (bytes > 0).then_some(bytes.max(LEAST))
+    }
 }
 
 /// Who may use DEBUG.

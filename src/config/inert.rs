@@ -35,10 +35,6 @@ pub(super) const ROWS: &[Setting] = &[
     inert("lazyfree-lazy-server-del", "no", Flag, "Frees what is overwritten in the background."),
     inert("lazyfree-lazy-user-del", "no", Flag, "Makes DEL work as UNLINK."),
     inert("lazyfree-lazy-user-flush", "no", Flag, "Makes FLUSHALL and FLUSHDB work as with ASYNC."),
-    inert("lfu-decay-time", "1", COUNT, "Minutes in which the frequency of a key decays."),
-    inert("lfu-log-factor", "10", COUNT, "How slowly the frequency of a key grows."),
-    inert("maxmemory-eviction-tenacity", "10", Integer(0, 100), "How long eviction may keep clients waiting."),
-    inert("maxmemory-samples", "5", Integer(1, i32::MAX as i64), "Keys out of which one is chosen for eviction."),
 
     // Threads and the process.
     inert("active-expire-effort", "1", Integer(1, 10), "CPU spent on finding expired keys."),

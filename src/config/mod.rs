@@ -20,7 +20,8 @@ mod value;
 pub use crate::events::KeyspaceEvents;
 pub use access::ConfigSetError;
 pub use fields::{
-    Config, DebugCommand, InertValues, LogLevel, OutputBufferLimit, OutputBufferLimits,
+    ClientsMemory, Config, DebugCommand, EvictionPolicy, InertValues, LogLevel, OutputBufferLimit,
+    OutputBufferLimits,
 };
 pub use file::{ConfigError, Loaded, Origin};
 pub use form::Form;

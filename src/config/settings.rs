@@ -6,7 +6,10 @@
 //! texts of refusals belong to the kinds. The row is all there is to adding a setting, next
 //! to its field and default in [`Config`].
 
-use super::fields::{Config, DebugCommand, LogLevel, OutputBufferLimit, OutputBufferLimits};
+use super::fields::{
+    ClientsMemory, Config, DebugCommand, EvictionPolicy, LogLevel, OutputBufferLimit,
+    OutputBufferLimits,
+};
 use super::form::{Form, Parsed};
 use super::inert;
 use super::row::{Kind, Setting, row};
@@ -242,18 +245,42 @@ const ROWS: &[Setting] = &[
     ),
     row(
         "maxmemory",
-        "Limit of the data set; respd evicts nothing, so only 0 is accepted.",
-        one("0", Form::Memory(0, u64::MAX), NOT_EVICTING),
+        "Bytes that keys, values and clients may hold together; 0 is no limit.",
+        memory!(maxmemory, 0, u64::MAX),
     ),
     row(
         "maxmemory-policy",
-        "What to evict at the limit; respd evicts nothing, so only noeviction is accepted.",
-        one("noeviction", Form::Choice(EVICTION_POLICIES), NOT_EVICTING),
+        "What is evicted when they hold more.",
+        Kind::Choice {
+            names: &EvictionPolicy::NAMES,
+            get: |c| c.maxmemory_policy as usize,
+            set: |c, index| c.maxmemory_policy = EvictionPolicy::ALL[index],
+        },
+    ),
+    row(
+        "maxmemory-samples",
+        "Keys out of which one is chosen to be evicted, or a few more.",
+        integer!(maxmemory_samples, 1, INT_MAX),
+    ),
+    row(
+        "maxmemory-eviction-tenacity",
+        "How long eviction may keep one client waiting: 10 is half a millisecond, 100 no limit.",
+        integer!(maxmemory_eviction_tenacity, 0, 100),
     ),
     row(
         "maxmemory-clients",
-        "Limit of what clients need; respd evicts none, so only 0 is accepted.",
-        one("0", Form::Word(parse_memory_or_percent), NOT_EVICTING),
+        "Bytes that clients may hold together, or N% of maxmemory; 0 is no limit.",
+        Kind::Text { hint: "BYTES|PERCENT%", get: get_clients_memory, set: set_clients_memory },
+    ),
+    row(
+        "lfu-log-factor",
+        "How slowly the count of a key's uses grows.",
+        integer!(lfu_log_factor, 0, INT_MAX),
+    ),
+    row(
+        "lfu-decay-time",
+        "Minutes in which that count decays by one; 0 is never.",
+        integer!(lfu_decay_time, 0, INT_MAX),
     ),
     row(
         "locale-collate",
@@ -397,7 +424,6 @@ const ROWS: &[Setting] = &[
 ];
 
 const NOT_PERSISTENT: &str = "respd keeps data in memory only and writes none to disk";
-const NOT_EVICTING: &str = "respd has no memory limit and evicts nothing";
 const NOT_REPLICATING: &str = "respd follows no master and has no replicas";
 const NO_TLS: &str = "respd does not speak TLS";
 /// Also what is said of directives that are no settings.
@@ -405,17 +431,6 @@ pub(super) const NOT_RESTRICTING: &str =
     "respd cannot restrict access this way, so it is NOT restricted";
 
 const WHO: &[&str] = &["no", "yes", "local"];
-
-const EVICTION_POLICIES: &[&str] = &[
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "noeviction",
-];
 
 /// A setting that is not to promise what respd does not do: any value but `value` is refused.
 const fn one(value: &'static str, form: Form, why: &'static str) -> Kind {
@@ -549,6 +564,28 @@ fn parse_output_buffer_limit(
     })
 }
 
+fn get_clients_memory(config: &Config) -> Vec<u8> {
+    let text = match config.maxmemory_clients {
+        ClientsMemory::Bytes(bytes) => bytes.to_string(),
+        ClientsMemory::Percent(percent) => format!("{percent}%"),
+    };
+    text.into_bytes()
+}
+
+fn set_clients_memory(config: &mut Config, word: &[u8]) -> Result<(), Refusal> {
+    let bad = || invalid("argument must be a memory or percent value");
+    config.maxmemory_clients = match word.strip_suffix(b"%") {
+        None => ClientsMemory::Bytes(parse_memory(word).ok_or_else(bad)?),
+        Some(percent) => match parse_i64(percent).ok_or_else(bad)? {
+            ..0 => return Err(bad()),
+            0 => ClientsMemory::Bytes(0),
+            percent @ 1..=100 => ClientsMemory::Percent(percent as u8),
+            _ => return Err(invalid("percentage argument must be less or equal to 100")),
+        },
+    };
+    Ok(())
+}
+
 fn set_percentiles(config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {
     let mut percentiles = Vec::new();
     // One empty word is how a file asks for none.
@@ -601,19 +638,6 @@ fn parse_save(words: &[&[u8]]) -> Parsed {
         return Err(invalid("Invalid save parameters"));
     }
     Ok(words.join(&b' '))
-}
-
-fn parse_memory_or_percent(word: &[u8]) -> Parsed {
-    let bad = || invalid("argument must be a memory or percent value");
-    let Some(percent) = word.strip_suffix(b"%") else {
-        return Ok(parse_memory(word).ok_or_else(bad)?.to_string().into());
-    };
-    let percent = parse_i64(percent).filter(|percent| *percent >= 0);
-    match percent.ok_or_else(bad)? {
-        0 => Ok("0".into()),
-        1..=100 => Ok(word.to_vec()),
-        _ => Err(invalid("percentage argument must be less or equal to 100")),
-    }
 }
 
 /// Host and port, or `no one`.

@@ -13,6 +13,8 @@ const FREED_AT_ONCE: usize = 256;
 pub struct Garbage {
     values: Vec<Value>,
     databases: Vec<Database>,
+    /// Bytes of memory that all of it holds.
+    memory: usize,
 }
 
 impl Garbage {
@@ -28,14 +30,13 @@ impl Garbage {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let values = self.values.iter().map(|value| value.stored().memory());
-        let databases = self.databases.iter().map(Database::total_memory);
-        values.chain(databases).sum()
+        self.memory
     }
 
     /// Takes a value, or frees it if it is small.
     pub fn add(&mut self, value: Value) {
         if value.stored().pieces() > FREED_AT_ONCE {
+            self.memory += value.stored().memory();
             self.values.push(value);
         }
     }
@@ -43,6 +44,7 @@ impl Garbage {
     /// Takes the keys of a database, or frees them if they are few.
     pub fn add_database(&mut self, database: Database) {
         if database.pieces(FREED_AT_ONCE) > FREED_AT_ONCE {
+            self.memory += database.total_memory();
             self.databases.push(database);
         }
     }
@@ -52,14 +54,23 @@ impl Garbage {
     pub fn free_some(&mut self, mut budget: usize) -> bool {
         while budget > 0 {
             if let Some(value) = self.values.last_mut() {
+                self.memory -= value.stored().memory();
                 if value.stored_mut().free_some(&mut budget) {
                     self.values.pop();
+                } else {
+                    self.memory += value.stored().memory();
                 }
             } else if let Some(database) = self.databases.last_mut() {
-                match database.free_some(&mut budget) {
-                    Some(value) => self.values.push(value),
-                    None if budget > 0 => _ = self.databases.pop(),
-                    None => {}
+                self.memory -= database.total_memory();
+                let value = database.free_some(&mut budget);
+                if value.is_none() && budget > 0 {
+                    self.databases.pop();
+                } else {
+                    self.memory += database.total_memory();
+                }
+                if let Some(value) = value {
+                    self.memory += value.stored().memory();
+                    self.values.push(value);
                 }
             } else {
                 *self = Garbage::default();

@@ -30,6 +30,10 @@ pub struct Keyspace {
     agenda: Agenda,
     /// Databases whose tables hold several times what is in them.
     scattered: BTreeSet<usize>,
+    /// The database that was used last, and what the others hold together: so
+    /// nobody has to ask them all.
+    last_used: usize,
+    others_memory: usize,
 }
 
 /// What removing a key takes, in times of what it takes to move one nearer to
@@ -49,6 +53,8 @@ pub struct Stats {
     pub misses: u64,
     /// Keys that were removed because their time had come.
     pub expired: u64,
+    /// Keys that were removed because there was no room for them.
+    pub evicted: u64,
 }
 
 impl Keyspace {
@@ -64,6 +70,33 @@ impl Keyspace {
             garbage: Garbage::default(),
             agenda: Agenda::default(),
             scattered: BTreeSet::new(),
+            last_used: 0,
+            others_memory: (1..count).map(|_| Database::default().total_memory()).sum(),
+        }
+    }
+
+    /// A database is going to be used, and none that was used before.
+    #[inline]
+    pub(super) fn select(&mut self, index: usize) {
+        if index != self.last_used {
+            self.others_memory += self.databases[self.last_used].total_memory();
+            self.others_memory -= self.databases[index].total_memory();
+            self.last_used = index;
+        }
+    }
+
+    /// Bytes of memory that keys and values hold, with what was removed and is
+    /// not freed yet. To ask takes a few additions.
+    pub fn memory(&self) -> usize {
+        let last = self.databases[self.last_used].total_memory();
+        last + self.others_memory + self.garbage.memory()
+    }
+
+    /// Follows the settings.
+    pub fn follow(&mut self, limits: Limits) {
+        self.limits = limits;
+        for database in &mut self.databases {
+            database.set_usage(limits.usage);
         }
     }
 
@@ -88,6 +121,7 @@ impl Keyspace {
             && let Some((at, index)) = self.agenda.first()
             && at <= now
         {
+            self.select(index);
             let database = &mut self.databases[index];
             if let Some(handle) = database.due(now, &mut budget) {
                 self.expire(index, handle, now);
@@ -107,7 +141,9 @@ impl Keyspace {
 
     /// Removes every key of a database.
     pub fn flush(&mut self, index: usize) {
-        let old = std::mem::take(&mut self.databases[index]);
+        self.select(index);
+        let emptied = self.databases[index].emptied();
+        let old = std::mem::replace(&mut self.databases[index], emptied);
         self.agenda.set(index, None);
         // Who is told of a flush is told of one that finds nothing, too.
         if let Some(old) = self.journal.flushed(index, old) {
@@ -124,6 +160,7 @@ impl Keyspace {
 
     /// Takes a key out, and notes nothing.
     pub(super) fn remove(&mut self, index: usize, handle: Handle) {
+        self.select(index);
         let database = &mut self.databases[index];
         let value = database.remove(handle);
         if database.is_scattered() {
@@ -145,6 +182,7 @@ impl Keyspace {
             return true;
         }
         while let Some(&index) = self.scattered.first() {
+            self.select(index);
             if self.databases[index].gather(max * GATHERED) {
                 return true;
             }
@@ -163,7 +201,10 @@ impl Keyspace {
 
     /// Exchanges two databases, which may be the same one.
     pub fn swap(&mut self, a: usize, b: usize) {
+        // What the others hold is told without the one that is used.
+        self.select(a);
         self.databases.swap(a, b);
+        self.last_used = b;
         self.agenda.swap(a, b);
         if self.scattered.contains(&a) || self.scattered.contains(&b) {
             self.scattered.extend([a, b]);
@@ -190,6 +231,17 @@ impl Keyspace {
         self.remove(index, handle);
     }
 
+    /// Removes a key because there is no room for it.
+    pub fn evict(&mut self, index: usize, handle: Handle) {
+        self.stats.evicted += 1;
+        let key = self.databases[index].key(handle);
+        self.journal
+            .event(index, KeyspaceEvents::EVICTED, "evicted", key);
+        // Redis does not count it.
+        self.journal.changed(index, key, 0);
+        self.remove(index, handle);
+    }
+
     /// Removes parts of a value whose time has come, at most `max`; all that is
     /// in it goes with its key at once. Answers how many it has removed.
     #[cold]
@@ -200,18 +252,24 @@ impl Keyspace {
         now: i64,
         max: usize,
     ) -> usize {
+        self.select(index);
         let database = &mut self.databases[index];
         if database.is_due(handle, now) {
             self.expire(index, handle, now);
             return 1;
         }
-        let value = database.value_mut(handle).map(Value::stored_mut);
-        let Some(parts) = value.and_then(|value| value.parts_mut()) else {
+        let Some(value) = database.value_mut(handle).map(Value::stored_mut) else {
+            return 0;
+        };
+        let before = value.memory();
+        let Some(parts) = value.parts_mut() else {
             return 0;
         };
         let (old, event) = (parts.first_expiry(), parts.event());
         let (count, until) = parts.expire(now, max);
         let new = parts.first_expiry();
+        let after = value.memory();
+        database.weigh(before, after);
         if count > 0 {
             database.note_first_part(handle, old, new);
             let (key, kind) = (database.key(handle), database.value(handle).kind());
@@ -285,6 +343,28 @@ pub(super) mod tests {
         assert!(keyspace.next_expiry().is_some_and(|at| at <= 1501));
         assert!(!keyspace.expire_due(10_000, 10_000));
         assert_eq!(keyspace.next_expiry(), None);
+    }
+
+    #[test]
+    fn what_all_databases_hold_is_known_without_asking_them() {
+        let mut keyspace = keyspace();
+        let mut rng = fastrand::Rng::with_seed(2);
+        for round in 0..20_000 {
+            let index = rng.usize(..4);
+            match rng.u32(..1_000) {
+                0 => keyspace.flush(index),
+                1..10 => keyspace.swap(index, rng.usize(..4)),
+                10..40 => _ = keyspace.expire_due(round, 8),
+                40..60 => _ = keyspace.tidy(8),
+                _ => {
+                    let key = rng.u32(..500).to_string();
+                    set(&mut keyspace, index, &key, round + rng.i64(1..2_000));
+                }
+            }
+            let databases = keyspace.databases.iter().map(Database::total_memory);
+            let held = databases.sum::<usize>() + keyspace.garbage.memory();
+            assert_eq!(keyspace.memory(), held, "round {round}");
+        }
     }
 
     #[test]

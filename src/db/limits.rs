@@ -1,6 +1,7 @@
 //! The settings that say how values are kept.
 
 use super::memory::pack::PackLimits;
+use super::store::{Frequency, Usage};
 use super::value::stream::NodeLimits;
 use super::value::{ChunkLimit, SetLimits};
 
@@ -21,6 +22,10 @@ pub struct Limits {
     pub zset: PackLimits,
     /// How large a node of a stream may grow.
     pub stream: NodeLimits,
+    /// What entries say of their use.
+    pub usage: Usage,
+    /// How counts of uses grow and decay.
+    pub frequency: Frequency,
 }
 
 impl Default for Limits {
@@ -34,6 +39,11 @@ impl Default for Limits {
             set: SetLimits::new(512, 128, 64),
             zset: PackLimits::new(128, 64),
             stream: NodeLimits::default(),
+            usage: Usage::Recency,
+            frequency: Frequency {
+                log_factor: 10,
+                decay_minutes: 1,
+            },
         }
     }
 }

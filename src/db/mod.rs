@@ -23,6 +23,6 @@ pub use journal::{Change, Event};
 pub use keyspace::{Keyspace, Stats};
 pub use limits::Limits;
 pub use memory::pack::PackLimits;
-pub use store::{Database, Handle};
+pub use store::{Among, Database, Frequency, Handle, Sampled, Usage, idle_s};
 pub use value::{ChunkLimit, Encoding, Kind, Str};
-pub use view::{Db, Edited, Expiry};
+pub use view::{Db, Edited, Expiry, Used};

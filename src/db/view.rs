@@ -8,12 +8,10 @@ mod strings;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::keyspace::Keyspace;
 use super::limits::Limits;
 use super::memory::slots::Full;
-use super::store::{Database, Handle};
+use super::store::{Database, Handle, Usage, counted};
 use super::value::{Encoding, INLINE_MAX, OfKind, Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
@@ -49,6 +47,17 @@ pub enum Edited<R> {
     Noted(Option<&'static str>, usize, R),
 }
 
+/// How a value that is restored has been used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Used {
+    /// Just now.
+    Now,
+    /// So many seconds ago.
+    SecondsAgo(u64),
+    /// As often as this count says.
+    Counted(u8),
+}
+
 /// One database as a command's handler sees it: the selected one, at the time
 /// of the command.
 pub struct Db<'a> {
@@ -73,6 +82,7 @@ const PARTS_AT_ONCE: usize = 64;
 impl<'a> Db<'a> {
     /// The database `index` at the time `now`.
     pub fn new(keyspace: &'a mut Keyspace, index: usize, now: i64, touch: bool) -> Db<'a> {
+        keyspace.select(index);
         Db {
             keyspace,
             index,
@@ -112,6 +122,8 @@ impl Db<'_> {
 
     #[inline]
     fn database_mut(&mut self) -> &mut Database {
+        // Another one may have been selected, and left again.
+        self.keyspace.select(self.index);
         &mut self.keyspace.databases[self.index]
     }
 
@@ -175,6 +187,18 @@ impl Db<'_> {
         Some(handle)
     }
 
+    /// The entry of a key that a write command is about to give another value,
+    /// whatever it has: to store that notes when the key was used, but does not
+    /// count the use.
+    #[inline]
+    pub fn lookup_to_replace(&mut self, key: &[u8]) -> Option<Handle> {
+        let handle = self.peek(key)?;
+        if self.limits().usage == Usage::Frequency {
+            self.touch(handle);
+        }
+        Some(handle)
+    }
+
     /// The entry of a key that a read command asks for: a hit or a miss.
     pub fn read(&mut self, key: &[u8]) -> Option<Handle> {
         let found = self.find(key);
@@ -185,12 +209,23 @@ impl Db<'_> {
         found
     }
 
-    #[inline]
+    #[inline(always)]
     fn touch(&mut self, handle: Handle) {
         if self.touch {
             let now = self.now;
-            self.database_mut().access(handle, now);
+            match self.limits().usage {
+                Usage::Recency => self.database_mut().access(handle, now),
+                Usage::Frequency => self.count_use(handle),
+            }
         }
+    }
+
+    #[cold]
+    fn count_use(&mut self, handle: Handle) {
+        let (frequency, chance) = (self.limits().frequency, self.rng().f64());
+        let old = self.database().accessed(handle);
+        let new = frequency.of_used(old, self.now, chance);
+        self.database_mut().set_accessed(handle, new);
     }
 
     /// The entry of a key that a read command asks about: a hit or a miss, but
@@ -279,7 +314,7 @@ impl Db<'_> {
         };
         let value = K::of_mut(value).ok_or(Error::WRONG_TYPE)?;
         let first_part = |value: &K| value.parts().and_then(|parts| parts.first_expiry());
-        let old = first_part(value);
+        let (old, before) = (first_part(value), value.memory());
         let edited = edit(value);
         let mut belongs_in_slot = false;
         if let Ok(Edited::Changed(..)) = edited {
@@ -288,7 +323,8 @@ impl Db<'_> {
             belongs_in_slot = inline.is_some_and(|(bytes, _)| bytes.len() <= BACK_INLINE_MAX);
         }
         let (events, is_used_up) = (value.kind().events, value.is_used_up());
-        let new = first_part(value);
+        let (new, after) = (first_part(value), value.memory());
+        self.database_mut().weigh(before, after);
         if old != new {
             self.database_mut().note_first_part(handle, old, new);
             self.note_expiry(new);
@@ -318,15 +354,10 @@ impl Db<'_> {
     /// room for it.
     fn move_into_slot(&mut self, key: &[u8], handle: Handle) {
         let expires_at = self.database().expires_at(handle);
-        let Some(stored) = self.database_mut().value_mut(handle) else {
-            return;
-        };
-        let value = std::mem::replace(stored, Bytes::new().into());
+        let (value, _) = self.database_mut().lend(handle);
         let moved = self.store_value(key, Some(handle), value, Encoding::Natural, expires_at);
-        if let Err(value) = moved
-            && let Some(stored) = self.database_mut().value_mut(handle)
-        {
-            *stored = value;
+        if let Err(value) = moved {
+            self.database_mut().give_back(handle, value);
         }
     }
 
@@ -394,7 +425,7 @@ impl Db<'_> {
         event: &'static str,
         changes: usize,
     ) -> Result<()> {
-        let found = self.peek(key);
+        let found = self.lookup_to_replace(key);
         if value.is_used_up() {
             if let Some(handle) = found {
                 self.delete(key, handle);
@@ -570,21 +601,28 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Stores a value that was serialized, whatever was there, as if nobody had
-    /// used it for so many seconds.
+    /// Stores a value that was serialized, whatever was there, as if it had been
+    /// used so: if that is what entries tell of their use.
     pub fn restore(
         &mut self,
         key: &[u8],
         value: Value,
         expires_at: Option<i64>,
-        idle_s: u64,
+        used: Used,
     ) -> Result<()> {
         let put = self.put(key, value, Encoding::Natural, expires_at);
         put.map_err(|_| Error::OUT_OF_MEMORY)?;
         self.event(KeyspaceEvents::GENERIC, "restore", key);
         if let Some(handle) = self.peek(key) {
-            let now = self.now;
-            self.database_mut().set_idle(handle, idle_s, now);
+            let (now, usage) = (self.now, self.limits().usage);
+            let database = self.database_mut();
+            match (usage, used) {
+                (Usage::Recency, Used::SecondsAgo(idle)) => database.set_idle(handle, idle, now),
+                (Usage::Frequency, Used::Counted(count)) => {
+                    database.set_accessed(handle, counted(now, count.into()));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -616,10 +654,16 @@ impl Db<'_> {
             self.database_mut().give_back(handle, value);
             return Err(Error::OUT_OF_MEMORY);
         }
+        let (usage, accessed) = (self.limits().usage, self.database().accessed(handle));
         self.keyspace.remove(self.index, handle);
         // Who keeps both is told of them in this order.
         self.changed(from, 0);
-        self.select(index).note_put(to);
+        let mut db = self.select(index);
+        if usage == Usage::Frequency {
+            // How often it is used goes with it.
+            db.note_usage(to, accessed);
+        }
+        db.note_put(to);
         Ok(())
     }
 
@@ -649,7 +693,18 @@ impl Db<'_> {
         let found = self.peek(key);
         let expiry = expires_at.map_or(Expiry::Clear, Expiry::At);
         let expires_at = self.resolve(found, expiry);
-        self.store_value(key, found, value, encoding, expires_at)
+        self.store_value(key, found, value, encoding, expires_at)?;
+        if found.is_some() {
+            self.note_usage(key, self.limits().usage.of_new(self.now));
+        }
+        Ok(())
+    }
+
+    /// Has the entry of a key say this of its use.
+    fn note_usage(&mut self, key: &[u8], bits: u32) {
+        if let Some(handle) = self.peek(key) {
+            self.database_mut().set_accessed(handle, bits);
+        }
     }
 
     /// Notes that a key is a new one now.
@@ -692,10 +747,20 @@ impl Db<'_> {
         self.keyspace.journal.event(self.index, class, name, key);
     }
 
-    /// For how long nobody has used the key.
-    pub fn idle(&self, handle: Handle) -> Duration {
+    /// For how long nobody has used the key, unless it is counted instead how
+    /// often it is used.
+    pub fn idle(&self, handle: Handle) -> Option<Duration> {
         let seconds = self.database().idle_s(handle, self.now);
-        Duration::from_secs(seconds.into())
+        let is_told = self.limits().usage == Usage::Recency;
+        is_told.then(|| Duration::from_secs(seconds.into()))
+    }
+
+    /// How often the key is used, if that is counted.
+    pub fn frequency(&self, handle: Handle) -> Option<u32> {
+        let limits = self.limits();
+        let bits = self.database().accessed(handle);
+        let is_told = limits.usage == Usage::Frequency;
+        is_told.then(|| limits.frequency.count(bits, self.now))
     }
 }
 

@@ -97,7 +97,7 @@ pub fn run(
 fn take_messages(client: &Client, output: &mut Output) {
     if client.has_messages.load(Relaxed) {
         client.has_messages.store(false, Relaxed);
-        output.append(&mut client.outbox.lock().output);
+        client.outbox.lock().take(output, 0);
     }
 }
 
@@ -171,6 +171,10 @@ fn check(
     if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
         return refuse(Error::NOT_IN_MULTI);
     }
+    if context.server.live.max_memory.load(Relaxed) > 0 && !has_room(context, table, command) {
+        return refuse(Error::OUT_OF_MEMORY);
+    }
+    let session = &*context.session;
     let listens = session.protocol == Protocol::Resp2 && session.is_subscriber();
     if listens && !flags.contains(Flags::WHILE_SUBSCRIBED) {
         return refuse(Error::while_subscribed(&command.full_name));
@@ -207,10 +211,27 @@ fn check(
     })
 }
 
+/// Evicts keys if more memory is used than may be; answers whether the command
+/// may run: if that does not help, those that need memory may not.
+#[inline(never)]
+fn has_room(context: &mut Context<'_>, table: &Table, command: &Command) -> bool {
+    let flags = command.row.flags;
+    let session = &*context.session;
+    let effects = effects(session, table, command);
+    // What is queued takes memory, whatever it does when it runs.
+    let queues = session.transaction.is_some()
+        && !flags.intersects(Flags::RUNS_QUEUED | Flags::DROPS_QUEUED);
+    let uses_data = effects.intersects(Flags::WRITE | Flags::READONLY | Flags::DENYOOM);
+    let needs_memory = queues || effects.contains(Flags::DENYOOM);
+    // Who only publishes waits for no data.
+    !(uses_data || queues) || context.turn.make_room() || !needs_memory
+}
+
 /// What CLIENT PAUSE WRITE holds back.
 const WRITES: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
 
 /// The flags of a command, or of those together that it runs.
+#[inline]
 fn effects(session: &Session, table: &Table, command: &Command) -> Flags {
     match &session.transaction {
         Some(transaction) if command.row.flags.contains(Flags::RUNS_QUEUED) => {
@@ -230,6 +251,6 @@ fn queue(session: &mut Session, command: &Command, timed: bool, argv: Argv<'_>) 
         }
         let client = &session.client;
         client.queued.fetch_add(1, Relaxed);
-        client.queued_memory.store(transaction.memory(), Relaxed);
+        client.note_memory(|client| &client.queued_memory, transaction.memory());
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! A [`Turn`] is what one client does at one go: it takes the lock at the
 //! first command that needs data, keeps it to the end of the batch, and reads
-//! the clock again only after a command that took long. After each command, or transaction, [`settle`] draws the
-//! consequences while the lock is still held. What nobody waits for is done in
-//! steps by [`upkeep`]. No lock is held across an await.
+//! the clock again only after a command that took long. Before each command
+//! [`room`] is made where memory has a limit; after each, or after a
+//! transaction, [`settle`] draws the consequences while the lock is still held.
+//! What nobody waits for is done in steps by [`upkeep`]. No lock is held across
+//! an await.
 
+mod evict;
+mod room;
 mod settle;
 mod state;
 mod tally;

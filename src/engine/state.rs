@@ -1,11 +1,12 @@
 //! What the lock of the keyspace guards.
 
+use super::evict::Evictor;
 use super::waiters::Waiters;
 use super::watchers::Watchers;
 use crate::config::Config;
 use crate::db::Keyspace;
 use crate::resp::Reused;
-use crate::server::data_limits;
+use crate::server::{Server, data_limits};
 use crate::tracking::Tracking;
 
 /// The data, who waits for it, who watches it and who keeps some of it.
@@ -18,6 +19,8 @@ pub struct State {
     pub watchers: Watchers,
     /// Clients that keep what they have read, and are told when it changes.
     pub tracking: Tracking,
+    /// Chooses the keys that are to go when there is no room.
+    pub evictor: Evictor,
     /// How many of the journal's changes have been told.
     pub changes_told: usize,
     pub(super) scratch: Scratch,
@@ -41,6 +44,7 @@ impl State {
             waiters: Waiters::default(),
             watchers: Watchers::default(),
             tracking: Tracking::default(),
+            evictor: Evictor::default(),
             changes_told: 0,
             scratch: Scratch::default(),
         }
@@ -48,10 +52,23 @@ impl State {
 
     /// Has the data follow the settings.
     pub fn follow(&mut self, config: &Config) {
-        self.keyspace.limits = data_limits(config);
+        self.keyspace.follow(data_limits(config));
+        self.evictor.follow(config);
         self.keyspace.journal.notify = config.notify_keyspace_events;
         let max_keys = usize::try_from(config.tracking_table_max_keys);
         self.tracking.max_keys = max_keys.unwrap_or(usize::MAX);
+    }
+
+    /// Bytes of memory that are used: data, clients and what is kept for them.
+    /// To ask takes a few additions.
+    pub fn used_memory(&self, server: &Server) -> usize {
+        self.keyspace.memory() + self.clients_memory(server)
+    }
+
+    /// What of that are clients, and what is kept for them.
+    pub fn clients_memory(&self, server: &Server) -> usize {
+        let kept = self.waiters.memory() + self.watchers.memory() + self.tracking.memory();
+        server.clients.memory() + server.pubsub.memory() + kept
     }
 
     /// Has changes noted as long as somebody wants to know of them.

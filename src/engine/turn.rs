@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::Engine;
+use super::room::{self, Room};
 use super::settle::{self, Now};
 use super::state::State;
 use super::tally::Tally;
@@ -167,6 +168,16 @@ impl<'a> Turn<'a> {
     pub fn db(&mut self, index: usize, touch: bool) -> Db<'_> {
         let (state, now, _) = self.state_now();
         Db::new(&mut state.keyspace, index, now, touch)
+    }
+
+    /// Evicts keys if more memory is used than may be. False if it still is,
+    /// and nothing more can go.
+    pub fn make_room(&mut self) -> bool {
+        let server = self.server;
+        let (state, wall, uptime) = self.state_now();
+        let room = room::make_room(server, state, Now { wall, uptime });
+        self.settle();
+        room != Room::Full
     }
 
     /// Makes `config` the settings, and has everything follow them.
@@ -422,14 +433,16 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.count_calls();
         let Some(mut state) = self.state.take() else {
+            self.server.cut_heavy_clients();
             return;
         };
         if std::thread::panicking() && !self.was_panicking {
             state.abandon();
         }
-        let has_litter = state.has_litter();
+        let has_litter = state.has_litter() || state.evictor.pending;
         let first = state.keyspace.journal.take_first_expiry();
         drop(state);
+        self.server.cut_heavy_clients();
         if has_litter {
             self.engine.wake_upkeep();
         } else if let Some(first) = first {

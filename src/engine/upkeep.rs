@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::Engine;
+use super::room::{self, Room};
 use super::settle::{self, Now};
 
 /// What one step takes at most, about. Somebody who comes just after it has
@@ -58,16 +59,20 @@ fn step(engine: &Engine) -> Option<Duration> {
     server.pause.end_if_over(start);
     let paused_until = server.pause.until(start);
     let expires = paused_until.is_none() && server.active_expire.load(Relaxed);
+    let time = Now {
+        wall: now,
+        uptime: start,
+    };
     let mut more = true;
     while more && server.clock.uptime().saturating_sub(start) < STEP {
         more = false;
         if expires {
             more = state.keyspace.expire_due(now, AT_ONCE);
-            let now = Now {
-                wall: now,
-                uptime: start,
-            };
-            settle::settle(server, &mut state, None, now);
+            settle::settle(server, &mut state, None, time);
+        }
+        if state.evictor.pending && paused_until.is_none() {
+            more |= room::free(server, &mut state, time, STEP / 4) == Room::Pending;
+            settle::settle(server, &mut state, None, time);
         }
         state.watchers.take_down(AT_ONCE);
         state.waiters.take_down(AT_ONCE);

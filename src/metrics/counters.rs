@@ -27,6 +27,8 @@ pub struct Metrics {
     pub output_limit_disconnections: AtomicU64,
     /// Clients closed because they sent too much at once.
     pub query_limit_disconnections: AtomicU64,
+    /// Clients closed because clients held too much together.
+    pub evicted_clients: AtomicU64,
     /// Failed attempts to authenticate.
     pub auth_failures: AtomicU64,
     /// The most memory that was ever used, in bytes, as far as anybody asked.
@@ -82,6 +84,7 @@ impl Metrics {
             error_replies: AtomicU64::default(),
             output_limit_disconnections: AtomicU64::default(),
             query_limit_disconnections: AtomicU64::default(),
+            evicted_clients: AtomicU64::default(),
             auth_failures: AtomicU64::default(),
             peak_memory: AtomicU64::default(),
             latency_tracking: AtomicBool::new(true),
@@ -161,6 +164,7 @@ impl Metrics {
             &self.error_replies,
             &self.output_limit_disconnections,
             &self.query_limit_disconnections,
+            &self.evicted_clients,
             &self.auth_failures,
         ];
         counters

@@ -199,7 +199,7 @@ impl Connection {
                 // What the socket did not take leaves before the replies to
                 // what runs now.
                 let mut outbox = self.session.client.outbox.lock();
-                outbox.output.drain_into(&mut scratch.output, OUTBOX_KEEP);
+                outbox.take(&mut scratch.output, OUTBOX_KEEP);
             }
             let more = if self.phase == Phase::Running && self.runnable {
                 self.run_input(scratch);
@@ -264,7 +264,7 @@ impl Connection {
         }
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
-        outbox.output.drain_into(output, OUTBOX_KEEP);
+        outbox.take(output, OUTBOX_KEEP);
         drop(outbox);
         let over = match self.phase {
             Phase::Running => return,
@@ -351,12 +351,13 @@ impl Connection {
         }
         let client = &self.session.client;
         client.input.store(self.input.len(), Relaxed);
-        client.input_memory.store(self.input_memory, Relaxed);
+        client.note_memory(|client| &client.input_memory, self.input_memory);
     }
 
     /// Closes a client that has sent too much at once.
     fn check_input(&mut self) {
         self.trim_input();
+        self.engine.server.cut_heavy_clients();
         let session = &self.session;
         let client = &session.client;
         let waiting = self.input.len() + session.transaction.as_ref().map_or(0, |t| t.memory());

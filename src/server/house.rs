@@ -62,6 +62,7 @@ fn keep_once(server: &Server) {
         metrics.output_bytes.load(Relaxed),
     ];
     metrics.rates.sample(uptime, totals);
+    server.cut_heavy_clients();
     // Ten thousand clients are looked at once a second, not ten times.
     let second = uptime.as_secs();
     if server.kept_house_at.swap(second, Relaxed) != second {

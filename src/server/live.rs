@@ -10,7 +10,7 @@ use crate::acl::Password;
 use crate::config::{Config, OutputBufferLimit};
 use crate::db::value::SetLimits;
 use crate::db::value::stream::NodeLimits;
-use crate::db::{ChunkLimit, Limits, PackLimits};
+use crate::db::{ChunkLimit, Frequency, Limits, PackLimits, Usage};
 use crate::session::ClientFlags;
 use crate::session::delivery::OutputLimits;
 use crate::session::outbox::OutputLimit;
@@ -32,6 +32,10 @@ pub struct Live {
     pub latency_ms: AtomicU64,
     /// `hz`
     pub hz: AtomicU64,
+    /// `maxmemory`, 0 for none.
+    pub max_memory: AtomicUsize,
+    /// What clients may hold together, 0 for no limit: `maxmemory-clients`.
+    pub max_clients_memory: AtomicUsize,
     /// `client-output-buffer-limit`
     limits: RwLock<OutputLimits>,
     /// `requirepass`
@@ -51,6 +55,10 @@ impl Live {
         self.latency_ms
             .store(config.latency_monitor_threshold, Relaxed);
         self.hz.store(config.hz.into(), Relaxed);
+        self.max_memory.store(config.maxmemory as usize, Relaxed);
+        let limit = config.maxmemory_clients.limit(config.maxmemory);
+        self.max_clients_memory
+            .store(limit.unwrap_or_default() as usize, Relaxed);
         let limit = |class: &OutputBufferLimit| OutputLimit {
             hard: class.hard,
             soft: class.soft,
@@ -113,5 +121,13 @@ pub fn data_limits(config: &Config) -> Limits {
         ),
         stream: NodeLimits::new(config.stream_node_max_bytes, config.stream_node_max_entries),
         hll_sparse: usize::try_from(config.hll_sparse_max_bytes).unwrap_or(usize::MAX),
+        usage: match config.maxmemory_policy.counts_uses() {
+            true => Usage::Frequency,
+            false => Usage::Recency,
+        },
+        frequency: Frequency {
+            log_factor: config.lfu_log_factor,
+            decay_minutes: config.lfu_decay_time,
+        },
     }
 }

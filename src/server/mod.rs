@@ -27,7 +27,7 @@ use crate::session::client::Peer;
 use crate::session::delivery::Delivery;
 use crate::session::pause::Pause;
 use crate::session::registry::Registry;
-use crate::session::{Client, Session};
+use crate::session::{Client, ClientFlags, Session};
 
 /// The version of Redis whose behaviour is followed, for clients that ask.
 pub const REDIS_VERSION: &str = "7.2.4";
@@ -63,6 +63,8 @@ pub struct Server {
     pub run_id: String,
     /// Where it listens; set once it does.
     pub endpoints: OnceLock<Endpoints>,
+    /// When it was looked last for the clients that hold most.
+    looked_for_heavy_at: AtomicU64,
     /// The second since the broker's start in which house was kept last.
     pub kept_house_at: AtomicU64,
     /// Ends every task of the broker.
@@ -104,6 +106,7 @@ impl Server {
             active_expire: AtomicBool::new(true),
             run_id: (0..40).map(|_| fastrand::digit(16)).collect(),
             endpoints: OnceLock::new(),
+            looked_for_heavy_at: AtomicU64::new(u64::MAX),
             kept_house_at: AtomicU64::new(0),
             shutdown: CancellationToken::new(),
             reconfigured: Notify::new(),
@@ -191,6 +194,51 @@ impl Server {
             client.id,
             client.peer.remote(),
         );
+    }
+
+    /// Cuts off those clients that hold most, if all together hold more than
+    /// `maxmemory-clients`.
+    #[inline]
+    pub fn cut_heavy_clients(&self) {
+        let max = self.live.max_clients_memory.load(Relaxed);
+        if max > 0 && self.clients.memory() >= max {
+            self.cut_until(max);
+        }
+    }
+
+    #[cold]
+    fn cut_until(&self, max: usize) {
+        /// To look at all clients takes a while if they are many, and those
+        /// that are cut off take a moment to go.
+        const BETWEEN: u64 = 2;
+        let millis = self.clock.uptime().as_millis() as u64 / BETWEEN;
+        if self.looked_for_heavy_at.swap(millis, Relaxed) == millis {
+            return;
+        }
+        let clients = self.clients.all();
+        // A client that follows all commands is a replica to Redis.
+        let counts = |client: &Client| {
+            let flags = client.flags();
+            !flags.intersects(ClientFlags::KILLED | ClientFlags::MONITOR)
+        };
+        let counted = clients.iter().filter(|client| counts(client));
+        let mut heavy: Vec<_> = counted.map(|client| (client.memory(), client)).collect();
+        let mut together: usize = heavy.iter().map(|(memory, _)| memory).sum();
+        heavy.sort_unstable_by_key(|(memory, client)| (*memory, client.id));
+        while together >= max
+            && let Some((memory, client)) = heavy.pop()
+        {
+            if client.may_be_cut_off() {
+                together -= memory;
+                client.kill();
+                self.metrics.evicted_clients.fetch_add(1, Relaxed);
+                tracing::info!(
+                    "Evicting client: id={} addr={} tot-mem={memory}",
+                    client.id,
+                    client.peer.remote(),
+                );
+            }
+        }
     }
 
     /// The slow log.

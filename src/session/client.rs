@@ -9,6 +9,7 @@ use std::time::Duration;
 use bitflags::bitflags;
 use parking_lot::Mutex;
 
+use super::held::Held;
 use super::outbox::Outbox;
 use crate::resp::Protocol;
 
@@ -160,6 +161,8 @@ pub struct Client {
     pub redirect: AtomicU64,
     /// CLIENT SETNAME and SETINFO, which few clients use.
     names: Mutex<Option<Box<Names>>>,
+    /// What all clients hold together.
+    held: Held,
     /// What waits to be sent to it.
     pub outbox: Outbox,
     /// A message may be in the outbox that its own command put there.
@@ -177,9 +180,37 @@ pub struct Names {
     pub lib_ver: Vec<u8>,
 }
 
+impl Names {
+    fn memory(&self) -> usize {
+        self.name.capacity() + self.lib_name.capacity() + self.lib_ver.capacity()
+    }
+}
+
+/// What only a client's own task touches takes so many bytes at most.
+pub const SESSION: usize = 64;
+
+/// What a client holds that has said nothing yet.
+const BARE: usize = size_of::<Client>() + SESSION;
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let names = self.names.get_mut().as_deref().map_or(0, Names::memory);
+        let parts = [
+            &self.input_memory,
+            &self.queued_memory,
+            &self.subscription_memory,
+        ];
+        let parts = parts.map(|part| part.load(Relaxed));
+        let counted = self.outbox.lock().counted();
+        let all = BARE + names + counted + parts.iter().sum::<usize>();
+        self.held.change(all, 0);
+    }
+}
+
 impl Client {
     /// A client that has just connected.
-    pub fn new(id: u64, fd: i32, peer: Peer, now: Duration) -> Client {
+    pub fn new(id: u64, fd: i32, peer: Peer, now: Duration, held: &Held) -> Client {
+        held.change(0, BARE);
         let flags = match peer {
             Peer::Tcp { .. } | Peer::Local => ClientFlags::empty(),
             Peer::Unix(_) => ClientFlags::UNIX,
@@ -203,7 +234,8 @@ impl Client {
             flags: AtomicU32::new(flags.bits()),
             redirect: AtomicU64::new(0),
             names: Mutex::new(None),
-            outbox: Outbox::default(),
+            held: held.clone(),
+            outbox: Outbox::new(held),
             has_messages: AtomicBool::new(false),
         }
     }
@@ -231,16 +263,28 @@ impl Client {
     /// Changes what it calls itself.
     pub fn set_names(&self, change: impl FnOnce(&mut Names)) {
         let mut names = self.names.lock();
-        change(names.get_or_insert_default());
+        let names = names.get_or_insert_default();
+        let before = names.memory();
+        change(names);
+        self.held.change(before, names.memory());
     }
 
-    /// Bytes of memory that it holds, as far as others see it.
+    /// Notes how many bytes of memory a part of it holds, of which it is told
+    /// by its own task alone.
+    #[inline]
+    pub fn note_memory(&self, part: impl Fn(&Client) -> &AtomicUsize, bytes: usize) {
+        let before = part(self).load(Relaxed);
+        if before != bytes {
+            part(self).store(bytes, Relaxed);
+            self.held.change(before, bytes);
+        }
+    }
+
+    /// Bytes of memory that it holds: an estimate that leaves out the socket
+    /// and what the runtime keeps for its task.
     pub fn memory(&self) -> usize {
-        let names = self.names();
-        size_of::<Client>()
-            + names.name.capacity()
-            + names.lib_name.capacity()
-            + names.lib_ver.capacity()
+        let names = self.names.lock().as_deref().map_or(0, Names::memory);
+        BARE + names
             + self.input_memory.load(Relaxed)
             + self.queued_memory.load(Relaxed)
             + self.subscription_memory.load(Relaxed)
@@ -264,6 +308,12 @@ impl Client {
     /// For how long it has done nothing of that.
     pub fn idle(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.active_ms.load(Relaxed)))
+    }
+
+    /// Whether it may be closed because clients hold too much: not if it has
+    /// said CLIENT NO-EVICT, nor if it has no connection that could be closed.
+    pub fn may_be_cut_off(&self) -> bool {
+        !self.flags().contains(ClientFlags::NO_EVICT) && self.peer != Peer::Local
     }
 
     /// Has its task close the connection; what waits for it is dropped.

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod delivery;
+mod held;
 pub mod outbox;
 pub mod pause;
 pub mod registry;
@@ -47,6 +48,8 @@ pub struct Session {
     /// The connection closes, because of what the client has sent.
     pub ending: Option<Ending>,
 }
+
+const _: () = assert!(size_of::<Session>() <= client::SESSION);
 
 /// How a connection closes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,12 +212,6 @@ impl ReplyMode {
     }
 }
 
-/// Bytes of memory that a connection holds: an estimate that leaves out the
-/// socket and what the runtime keeps for its task.
-pub fn memory_of(client: &Client) -> usize {
-    size_of::<Session>() + client.memory()
-}
-
 impl Session {
     /// The session of a new connection.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
@@ -282,7 +279,7 @@ impl Session {
         client.channels.store(channels, Relaxed);
         client.patterns.store(patterns, Relaxed);
         client.shard_channels.store(shard_channels, Relaxed);
-        client.subscription_memory.store(memory, Relaxed);
+        client.note_memory(|client| &client.subscription_memory, memory);
         client.set_flags(ClientFlags::PUBSUB, self.is_subscriber());
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::held::Held;
 use crate::resp::Output;
 
 /// Above `hard` bytes, or above `soft` bytes for `soft_for`, a client is
@@ -23,14 +24,12 @@ pub struct OutputLimit {
 }
 
 /// Replies and messages on their way to one client.
-#[derive(Default)]
 pub struct Outbox {
     // Guards what waits; whoever holds it takes no other lock.
     pending: Mutex<Pending>,
 }
 
 /// What waits in an [`Outbox`].
-#[derive(Default)]
 pub struct Pending {
     /// Replies and messages.
     pub output: Output,
@@ -41,9 +40,31 @@ pub struct Pending {
     /// The client is to be closed; nothing more is taken.
     overflowed: bool,
     waker: Option<Waker>,
+    /// What all clients hold together, and what of it is counted for this.
+    held: Held,
+    counted: usize,
 }
 
+/// What an outbox holds is counted in steps of so many bytes: small messages
+/// come and go, and to count each would take longer than to copy it.
+const COUNTED: usize = 4096;
+
 impl Outbox {
+    /// An empty one.
+    pub fn new(held: &Held) -> Outbox {
+        Outbox {
+            pending: Mutex::new(Pending {
+                output: Output::default(),
+                resumed: false,
+                soft_since: None,
+                overflowed: false,
+                waker: None,
+                held: held.clone(),
+                counted: 0,
+            }),
+        }
+    }
+
     /// What waits, for the client's own task.
     pub fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock()
@@ -82,6 +103,7 @@ impl Outbox {
         let was_empty = pending.output.is_empty();
         write(&mut pending);
         let overflowed = pending.exceeds(limit, uptime);
+        pending.count();
         // What waits already has woken the task, or waits for the socket; who
         // is no longer blocked has something to do in either case.
         let waker = if was_empty || overflowed || pending.resumed {
@@ -110,12 +132,35 @@ impl Pending {
         if let Some(mut newer) = newer {
             self.output.append(&mut newer);
         }
+        self.count();
+    }
+
+    /// Moves everything behind what is in `output`, and keeps a buffer of at
+    /// most `keep` bytes.
+    pub fn take(&mut self, output: &mut Output, keep: usize) {
+        self.output.drain_into(output, keep);
+        self.count();
+    }
+
+    /// Brings up to date what all clients hold together.
+    fn count(&mut self) {
+        let holds = self.output.memory() / COUNTED * COUNTED;
+        if holds != self.counted {
+            self.held.change(self.counted, holds);
+            self.counted = holds;
+        }
+    }
+
+    /// What of all that clients hold is counted for this.
+    pub fn counted(&self) -> usize {
+        self.counted
     }
 
     /// Gives the buffer of an outbox that holds nothing back.
     pub fn trim(&mut self) {
         if self.output.is_empty() {
             self.output.clear(0);
+            self.count();
         }
     }
 
@@ -138,6 +183,7 @@ impl Pending {
         if above(limit.hard) || soft {
             self.overflowed = true;
             self.output.clear(0);
+            self.count();
         }
         self.overflowed
     }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use super::client::{Client, Peer};
+use super::held::Held;
 
 /// The clients that are connected, by id.
 pub struct Registry {
     by_id: DashMap<u64, Arc<Client>>,
     next_id: AtomicU64,
+    held: Held,
 }
 
 impl Default for Registry {
@@ -19,6 +21,7 @@ impl Default for Registry {
         Registry {
             by_id: DashMap::new(),
             next_id: AtomicU64::new(1),
+            held: Held::default(),
         }
     }
 }
@@ -28,7 +31,7 @@ impl Registry {
     /// start.
     pub fn add(&self, fd: i32, peer: Peer, now: Duration) -> Arc<Client> {
         let id = self.next_id.fetch_add(1, Relaxed);
-        let client = Arc::new(Client::new(id, fd, peer, now));
+        let client = Arc::new(Client::new(id, fd, peer, now, &self.held));
         self.by_id.insert(id, client.clone());
         client
     }
@@ -41,6 +44,12 @@ impl Registry {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Bytes of memory that all hold together, with those that have gone and
+    /// whose traces are being taken down.
+    pub fn memory(&self) -> usize {
+        self.held.bytes()
     }
 
     /// The client with this id.

@@ -42,7 +42,8 @@ impl<'a> Context<'a> {
     pub fn abandon_transaction(&mut self) {
         self.session.transaction = None;
         self.session.client.queued.store(-1, Relaxed);
-        self.session.client.queued_memory.store(0, Relaxed);
+        let client = &self.session.client;
+        client.note_memory(|client| &client.queued_memory, 0);
         self.set_flag(ClientFlags::MULTI, false);
         self.turn.unwatch(self.session);
     }

@@ -39,6 +39,8 @@ bitflags! {
         /// Runs what has been queued: it is held back as that would be, and if
         /// it is refused, the transaction ends.
         const RUNS_QUEUED = 1 << 24;
+        /// Drops what has been queued, or the whole connection.
+        const DROPS_QUEUED = 1 << 26;
         /// COMMAND DOCS marks it as not meant for applications.
         const SYSTEM = 1 << 25;
         /// Of a container: after its subcommands CLIENT CACHING still holds.

@@ -309,7 +309,8 @@ fn common_len(a: &[u8], b: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::client::{Client, Peer};
+    use crate::session::client::Peer;
+    use crate::session::registry::Registry;
     use std::time::Duration;
 
     /// Short words of few letters, which often overlap.
@@ -321,7 +322,7 @@ mod tests {
     fn a_key_is_told_to_all_who_listen_to_a_prefix_of_it() {
         let mut rng = fastrand::Rng::with_seed(11);
         for _ in 0..2000 {
-            let client = Arc::new(Client::new(1, -1, Peer::Local, Duration::ZERO));
+            let client = Registry::default().add(-1, Peer::Local, Duration::ZERO);
             let (mut broadcasts, mut broadcast) = (Broadcasts::default(), Broadcast::new(&client));
             for _ in 0..rng.usize(0..12) {
                 broadcasts.listen(&mut broadcast, &word(&mut rng));

@@ -10,6 +10,7 @@ mod embedded;
 mod footprint;
 mod limits;
 mod manual;
+mod maxmemory;
 mod slow_readers;
 mod timing;
 mod transcripts;

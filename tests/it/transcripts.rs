@@ -56,6 +56,7 @@ transcripts! {
     keys
     lcs
     lists
+    maxmemory
     notifications
     pause
     protocol

@@ -73,7 +73,11 @@ fn set_takes_and_prints_like_redis() {
         ("appendonly", "NO", "no"),
         ("maxmemory", "0mb", "0"),
         ("maxmemory-policy", "noeviction", "noeviction"),
+        ("maxmemory", "100mb", "104857600"),
+        ("maxmemory-policy", "AllKeys-LFU", "allkeys-lfu"),
         ("maxmemory-clients", "0%", "0"),
+        ("maxmemory-clients", "5%", "5%"),
+        ("maxmemory-clients", "1mb", "1048576"),
         ("min-slaves-to-write", "0", "0"),
         ("oom-score-adj-values", "+5  05", "5 0 5"),
         ("proc-title-template", "{{{title}} x}", "{{{title}} x}"),
@@ -211,11 +215,6 @@ fn set_refuses_like_redis() {
             "appendonly",
             "yes",
             "respd keeps data in memory only and writes none to disk",
-        ),
-        (
-            "maxmemory",
-            "100mb",
-            "respd has no memory limit and evicts nothing",
         ),
         (
             "shutdown-on-sigterm",

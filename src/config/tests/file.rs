@@ -66,7 +66,7 @@ fn what_redis_heeds_and_we_do_not_is_a_warning_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("r.conf");
     let text = "activedefrag yes\nio-threads 1\nlua-replicate-commands no\n\
-                Save 900 1 300 10\nmin-slaves-to-write 2\nmaxmemory 1gb\n\
+                Save 900 1 300 10\nmin-slaves-to-write 2\ntls-port 7\n\
                 user bob on\nloadmodule m.so\n";
     fs::write(&file, text).unwrap();
     let loaded = load(&[file.to_str().unwrap(), "--locale-collate", "C"]).unwrap();
@@ -85,10 +85,7 @@ fn what_redis_heeds_and_we_do_not_is_a_warning_with_its_place() {
             5,
             "'min-replicas-to-write' has no effect: respd follows no master and has no replicas",
         ),
-        place(
-            6,
-            "'maxmemory' has no effect: respd has no memory limit and evicts nothing",
-        ),
+        place(6, "'tls-port' has no effect: respd does not speak TLS"),
         place(
             7,
             "'user' has no effect: respd cannot restrict access this way, so it is NOT restricted",

@@ -40,6 +40,8 @@ pub struct Index {
     /// How many segments need all bits of the directory.
     deepest: u32,
     len: u32,
+    /// Of all segments.
+    buckets: u32,
 }
 
 /// The entries whose hashes share their first bits. A hash has a bucket at
@@ -56,7 +58,7 @@ struct Segment {
 }
 
 /// What stands for a key: 32 bits of its hash, and a handle of the caller's.
-type Slot = (u32, u32);
+pub type Slot = (u32, u32);
 
 /// Entries, dense from the first place on.
 #[derive(Clone, Copy, Debug)]
@@ -281,6 +283,7 @@ impl Index {
             // A vector would begin with room for four.
             self.segments.reserve_exact(1);
             self.segments.push(Segment::new(0, 0, 1));
+            self.buckets = 1;
             self.deepest = 1;
         }
         loop {
@@ -299,8 +302,8 @@ impl Index {
             if buckets >= BUCKETS_MAX && room {
                 self.split(at);
             } else {
-                let segment = &mut self.segments[at];
-                segment.resize(Segment::buckets_for(segment.len as usize + 1));
+                let len = self.segments[at].len as usize;
+                self.resize(at, Segment::buckets_for(len + 1));
             }
         }
     }
@@ -334,14 +337,22 @@ impl Index {
 
     /// Gives back what a segment needed when it was larger.
     fn give_back(&mut self, at: usize) {
-        let segment = &mut self.segments[at];
+        let segment = &self.segments[at];
         let len = segment.len as usize;
+        let depth = segment.depth;
         if segment.buckets.len() > 8 && len < segment.capacity() / 3 {
-            segment.resize(Segment::buckets_for(len * 5 / 4));
+            self.resize(at, Segment::buckets_for(len * 5 / 4));
         }
-        if len < MERGED_MAX && segment.depth > 0 {
+        if len < MERGED_MAX && depth > 0 {
             self.merge(at);
         }
+    }
+
+    fn resize(&mut self, at: usize, buckets: usize) {
+        let segment = &mut self.segments[at];
+        self.buckets -= segment.buckets.len() as u32;
+        segment.resize(buckets);
+        self.buckets += buckets as u32;
     }
 
     fn split(&mut self, at: usize) {
@@ -366,6 +377,8 @@ impl Index {
             halves[usize::from(is_high(&slot))].insert(slot);
         }
         let [low, high] = halves;
+        self.buckets -= self.segments[at].buckets.len() as u32;
+        self.buckets += (low.buckets.len() + high.buckets.len()) as u32;
         self.segments[at] = low;
         self.segments.push(high);
         self.enter(self.segments.len() - 1);
@@ -394,7 +407,9 @@ impl Index {
         for half in [at, other] {
             let half = &self.segments[half];
             half.slots().for_each(|slot| merged.insert(slot));
+            self.buckets -= half.buckets.len() as u32;
         }
+        self.buckets += buckets as u32;
         self.segments[at] = merged;
         self.enter(at);
         self.segments.swap_remove(other);
@@ -495,13 +510,39 @@ impl Index {
     /// Frees a segment whatever is in it; false if there is none. Nothing else
     /// is done with the index from then on.
     pub fn free_segment(&mut self) -> bool {
-        self.segments.pop().is_some()
+        let segment = self.segments.pop();
+        self.buckets -= segment
+            .as_ref()
+            .map_or(0, |segment| segment.buckets.len() as u32);
+        segment.is_some()
+    }
+
+    /// Some handles that are side by side, at least `count` if there are so
+    /// many, and a few more: where they stand is as good as drawn by lot.
+    pub fn sample(&self, hash: u32, count: usize, each: &mut impl FnMut(Slot)) {
+        let Some(mut at) = self.segment(hash).filter(|_| self.len > 0) else {
+            return;
+        };
+        let mut bucket = self.segments[at].home(hash);
+        let (mut found, wanted) = (0, count.min(self.len as usize));
+        while found < wanted {
+            let segment = &self.segments[at];
+            let Some(here) = segment.buckets.get(bucket) else {
+                at = (at + 1) % self.segments.len();
+                bucket = 0;
+                continue;
+            };
+            bucket += 1;
+            for slot in here.slots() {
+                each(slot);
+                found += 1;
+            }
+        }
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let buckets: usize = self.segments.iter().map(|s| s.buckets.len()).sum();
-        buckets * size_of::<Bucket>()
+        self.buckets as usize * size_of::<Bucket>()
             + size_of_val(&*self.directory)
             + self.segments.capacity() * size_of::<Segment>()
     }

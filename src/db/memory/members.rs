@@ -8,6 +8,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use super::heap;
 use super::index::Index;
 use super::pack;
 use super::places::Places;
@@ -299,7 +300,7 @@ impl Members {
         write(&mut record, name, rest);
         let long = self.long.get_or_insert_default();
         let number = long.records.insert(record);
-        long.bytes += len;
+        long.bytes += heap::held(len);
         let slot = self.slots.get_mut(at);
         slot[..LONG.len()].copy_from_slice(&LONG);
         slot[LONG.len()..LONG_LEN].copy_from_slice(&number.to_le_bytes());
@@ -308,7 +309,7 @@ impl Members {
 
     fn free(&mut self, at: u32) {
         if let (Some(number), Some(long)) = (long_number(self.slots.get(at)), &mut self.long) {
-            long.bytes -= long.records.remove(number).len();
+            long.bytes -= heap::held(long.records.remove(number).len());
             if long.records.len() == 0 {
                 self.long = None;
             }
@@ -351,8 +352,10 @@ impl Members {
     /// the rest goes at once. Nothing else is done with it from then on.
     pub fn free_some(&mut self, budget: &mut usize) -> bool {
         while *budget > 0 {
-            let long = self.long.as_mut().and_then(|long| long.records.pop());
-            if long.is_some() {
+            if let Some(long) = &mut self.long
+                && let Some(record) = long.records.pop()
+            {
+                long.bytes -= heap::held(record.len());
                 *budget -= 1;
             } else if self.slots.free_page() || self.index.free_segment() {
                 *budget = budget.saturating_sub(PAGE_PIECES);

@@ -2,6 +2,7 @@
 //! and shrink in small steps, so that no step takes long. Nothing here knows
 //! what the things are.
 
+pub mod heap;
 pub mod index;
 pub mod members;
 pub mod numbers;

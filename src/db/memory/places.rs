@@ -20,6 +20,8 @@ pub struct Places<T> {
     /// Those that have a free place.
     open: Numbers,
     len: usize,
+    /// Places for which all chunks have memory.
+    room: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ impl<T> Default for Places<T> {
             chunks: Vec::new(),
             open: Numbers::default(),
             len: 0,
+            room: 0,
         }
     }
 }
@@ -81,14 +84,14 @@ impl<T> Places<T> {
     }
 
     /// All numbers in use are below this one.
+    #[cfg(test)]
     pub fn end(&self) -> usize {
         self.chunks.len() * CHUNK
     }
 
     /// Bytes of memory held, without what the things hold themselves.
     pub fn memory(&self) -> usize {
-        let places: usize = self.chunks.iter().map(|c| c.places.capacity()).sum();
-        places * size_of::<Option<T>>()
+        self.room * size_of::<Option<T>>()
             + self.chunks.capacity() * size_of::<Chunk<T>>()
             + self.open.memory()
     }
@@ -96,8 +99,11 @@ impl<T> Places<T> {
     /// Gives a thing the lowest free number.
     pub fn insert(&mut self, thing: T) -> u32 {
         let chunk = self.open_chunk();
-        let place = self.chunks[chunk].insert(thing);
-        if self.chunks[chunk].is_full() {
+        let at = &mut self.chunks[chunk];
+        let room = at.places.capacity();
+        let place = at.insert(thing);
+        self.room += at.places.capacity() - room;
+        if at.is_full() {
             self.open.remove(chunk);
         }
         self.len += 1;
@@ -130,7 +136,8 @@ impl<T> Places<T> {
         self.len -= 1;
         // Few things are in the first chunk, and come and go.
         if is_empty && at > 0 {
-            self.chunks[at].places = Vec::new();
+            let places = std::mem::take(&mut self.chunks[at].places);
+            self.room -= places.capacity();
             self.give_back();
         }
         thing
@@ -162,21 +169,6 @@ impl<T> Places<T> {
         })
     }
 
-    /// The sum over all things; of very many, every so many is looked at.
-    pub fn sample(&self, memory: impl Fn(&T) -> usize) -> usize {
-        const SAMPLE: usize = 1_000;
-        if self.len <= SAMPLE {
-            return self.iter().map(memory).sum();
-        }
-        let numbers = (0..self.end()).step_by(self.end() / SAMPLE);
-        let looked_at = numbers.filter_map(|number| self.get(number));
-        let (count, sum) = looked_at.fold((0, 0), |(count, sum), thing| {
-            (count + 1, sum + memory(thing))
-        });
-        let all = (sum as u128 * self.len as u128).checked_div(count);
-        all.unwrap_or_default() as usize
-    }
-
     /// Takes out any thing. Nothing else is done with the places from then on.
     pub fn pop(&mut self) -> Option<T> {
         loop {
@@ -186,12 +178,16 @@ impl<T> Places<T> {
                     self.len -= 1;
                     return thing;
                 }
-                None => _ = self.chunks.pop(),
+                None => {
+                    let chunk = self.chunks.pop()?;
+                    self.room -= chunk.places.capacity();
+                }
             }
         }
     }
 
     /// The thing of this number.
+    #[cfg(test)]
     pub fn get(&self, number: usize) -> Option<&T> {
         let chunk = self.chunks.get(number / CHUNK)?;
         chunk.places.get(number % CHUNK)?.as_ref()

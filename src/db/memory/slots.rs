@@ -401,10 +401,21 @@ impl Slots {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let open: usize = self.sizes.iter().map(|size| size.open.memory()).sum();
+        self.memory + self.overhead()
+    }
+
+    /// Bytes of the slots that are in use, and of what leads to them: what is
+    /// free among them will be used again.
+    pub fn in_use(&self) -> usize {
+        self.used + self.overhead()
+    }
+
+    fn overhead(&self) -> usize {
         let sizes = self.sizes.capacity() * size_of::<Size>();
         let places = self.places.as_ref().map_or(0, |_| CLASSES);
-        self.held() + sizes + places + self.unused.memory() + open
+        // A bit for each page in each of the sets of numbers.
+        let numbers = (1 + self.sizes.len()) * (self.pages.len() / 8);
+        self.pages.capacity() * size_of::<Page>() + sizes + places + numbers
     }
 
     /// Adds a page to the size that stands at `at`.

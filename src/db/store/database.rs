@@ -2,6 +2,7 @@
 //! change. It has no clock; who asks says what time it is.
 
 mod parts;
+pub mod sample;
 mod warm;
 
 use std::hash::{BuildHasher, Hasher};
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::part_times::PartTimes;
+use super::usage::{self, Usage};
+use crate::db::memory::heap;
 use crate::db::memory::index::Index;
 use crate::db::memory::places::Places;
 use crate::db::memory::slots::{self, Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
@@ -29,9 +32,15 @@ pub struct Database {
     index: Index,
     slots: Slots,
     values: Places<Value>,
+    /// Bytes of memory that the values hold.
+    value_bytes: usize,
     long_keys: Places<Box<[u8]>>,
+    /// Bytes of those.
+    long_key_bytes: usize,
     expiries: Expiries,
     part_times: PartTimes,
+    /// What entries say of their use.
+    usage: Usage,
     /// How far [`gather`](Self::gather) has come.
     gathering: Option<u64>,
     /// Keyed at random, so that nobody can choose keys that collide.
@@ -112,13 +121,31 @@ impl Database {
 
     /// For how many seconds nobody has used the key.
     pub fn idle_s(&self, handle: Handle, now: i64) -> u32 {
-        let seconds = entry::access_clock(now).wrapping_sub(self.accessed(handle));
-        seconds & entry::CLOCK_MAX
+        usage::idle_s(self.accessed(handle), now)
     }
 
-    /// When the key was last used, in seconds, by a clock of 24 bits.
+    /// What the entry says of its use, in 24 bits: when it was, in seconds, or
+    /// how often it is.
     pub fn accessed(&self, handle: Handle) -> u32 {
         self.entry(handle).accessed()
+    }
+
+    /// Has the entry say this of its use.
+    pub(in crate::db) fn set_accessed(&mut self, handle: Handle, accessed: u32) {
+        entry::write_accessed(self.slots.get_mut(handle.slot), accessed);
+    }
+
+    /// Has entries say something else of their use from now on.
+    pub(in crate::db) fn set_usage(&mut self, usage: Usage) {
+        self.usage = usage;
+    }
+
+    /// Another one in its place, without keys.
+    pub(in crate::db) fn emptied(&self) -> Database {
+        Database {
+            usage: self.usage,
+            ..Database::default()
+        }
     }
 
     /// Notes that the key is used now.
@@ -153,7 +180,8 @@ impl Database {
         }
     }
 
-    /// The value, unless it stands in the slot.
+    /// The value, unless it stands in the slot. Whoever changes what it holds of
+    /// memory [says so](Self::weigh).
     pub(in crate::db) fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
@@ -161,12 +189,31 @@ impl Database {
         Some(&mut self.values[number])
     }
 
+    /// Notes that a value has held so many bytes of memory, and holds others now.
+    #[inline]
+    pub(in crate::db) fn weigh(&mut self, before: usize, after: usize) {
+        self.value_bytes = self.value_bytes + after - before;
+    }
+
+    /// Takes a value, and answers its number.
+    fn hold(&mut self, value: Value) -> u32 {
+        self.value_bytes += value.stored().memory();
+        self.values.insert(value)
+    }
+
+    /// Gives a value out.
+    fn let_go(&mut self, number: usize) -> Value {
+        let value = self.values.remove(number);
+        self.value_bytes -= value.stored().memory();
+        value
+    }
+
     /// Bytes of memory that the key takes: an estimate that counts the slot,
     /// the share of the index and what the value holds.
     pub fn memory(&self, handle: Handle) -> usize {
         let entry = self.entry(handle);
         let long_key = if entry.flags().contains(EntryFlags::LONG_KEY) {
-            self.key(handle).len()
+            heap::held(self.key(handle).len()) + size_of::<Box<[u8]>>()
         } else {
             0
         };
@@ -183,13 +230,11 @@ impl Database {
         self.slots.get(handle.slot).len() + 10 + long_key + value + expiry
     }
 
-    /// Bytes of memory that keys and values hold. It is
-    /// told from some values where they are very many, so that it never takes
-    /// long to ask.
+    /// Bytes of memory that keys and values hold. What is free in pages is not
+    /// counted: it is used again, and could not be told from what a limit asks
+    /// to be given back.
     pub fn dataset(&self) -> usize {
-        let values = self.values.sample(|value| value.stored().memory());
-        let long_keys = self.long_keys.sample(|key| key.len());
-        self.slots.memory() + values + long_keys
+        self.slots.in_use() + self.value_bytes + self.long_key_bytes
     }
 
     /// Bytes of memory that expiries hold.
@@ -202,7 +247,7 @@ impl Database {
         self.expiries.average()
     }
 
-    /// All bytes of memory held.
+    /// All bytes of memory held. To ask takes a few additions.
     pub fn total_memory(&self) -> usize {
         self.dataset() + self.overhead() + self.expires_memory()
     }
@@ -323,15 +368,17 @@ impl Database {
             return self.value(handle).copied();
         };
         let value = std::mem::replace(value, Bytes::new().into());
+        self.weigh(value.stored().memory(), 0);
         self.note_first_part(handle, value.first_part(), None);
         (value, Encoding::Natural)
     }
 
     /// Puts a value that was [lent](Self::lend) back.
     pub(in crate::db) fn give_back(&mut self, handle: Handle, value: Value) {
-        let first_part = value.first_part();
+        let (first_part, memory) = (value.first_part(), value.stored().memory());
         if let Some(place) = self.value_mut(handle) {
             *place = value;
+            self.weigh(0, memory);
             self.note_first_part(handle, None, first_part);
         }
     }
@@ -357,7 +404,7 @@ impl Database {
             let (value, _) = self.value(handle).copied();
             let needed = Entry::len(key_len, entry::NUMBER_LEN, true);
             let slot = self.place_for(handle, needed)?;
-            let number = self.values.insert(value).to_le_bytes();
+            let number = self.hold(value).to_le_bytes();
             head.flags = head.flags.difference(EntryFlags::FORM) | EntryFlags::VALUE;
             self.rewrite(handle, slot, head, &number, now);
             return Ok(());
@@ -395,14 +442,15 @@ impl Database {
         self.index.remove(handle.hash, handle.slot);
         self.slots.free(handle.slot);
         if let Some(number) = long_key {
-            self.long_keys.remove(number);
+            let key = self.long_keys.remove(number);
+            self.long_key_bytes -= heap::held(key.len());
         }
-        let value = value.map(|number| self.values.remove(number));
+        let value = value.map(|number| self.let_go(number));
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
             *self = Database {
                 hasher: self.hasher.clone(),
-                ..Database::default()
+                ..self.emptied()
             };
         }
         value
@@ -477,6 +525,7 @@ impl Database {
         while *budget > 0 {
             *budget -= 1;
             if let Some(value) = self.values.pop() {
+                self.value_bytes -= value.stored().memory();
                 let more = value.stored().pieces().saturating_sub(1);
                 if more > *budget {
                     return Some(value);
@@ -484,8 +533,9 @@ impl Database {
                 *budget -= more;
             } else if self.slots.free_page() {
                 *budget = budget.saturating_sub(PAGE_PIECES);
-            } else if !(self.long_keys.pop().is_some()
-                || self.index.free_segment()
+            } else if let Some(key) = self.long_keys.pop() {
+                self.long_key_bytes -= heap::held(key.len());
+            } else if !(self.index.free_segment()
                 || self.expiries.free_block()
                 || self.part_times.free_one())
             {
@@ -630,6 +680,7 @@ impl Database {
         let long_key;
         let key = if key.len() > entry::KEY_MAX {
             flags |= EntryFlags::LONG_KEY;
+            self.long_key_bytes += heap::held(key.len());
             long_key = self.long_keys.insert(key.into()).to_le_bytes();
             &long_key[..]
         } else {
@@ -643,13 +694,13 @@ impl Database {
             }
             Content::Value(value) => {
                 flags |= EntryFlags::VALUE;
-                number = self.values.insert(value).to_le_bytes();
+                number = self.hold(value).to_le_bytes();
                 &number[..]
             }
         };
         let head = Head {
             flags,
-            accessed: entry::access_clock(now),
+            accessed: self.usage.of_new(now),
             expires_at,
         };
         entry::write(self.slots.get_mut(slot), head, key, value);
@@ -668,25 +719,28 @@ impl Database {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
         let old_number = is_value.then(|| entry::number(entry.value()));
+        let accessed = self.usage.of_changed(entry.accessed(), now);
         let number;
         let (flags, value, old) = match (content, old_number) {
             (Content::Inline(value, form), old) => {
-                let old = old.map(|number| self.values.remove(number));
+                let old = old.map(|number| self.let_go(number));
                 (EntryFlags::of_form(form.bits()), value, old)
             }
             (Content::Value(value), Some(place)) => {
+                let after = value.stored().memory();
                 let old = std::mem::replace(&mut self.values[place], value);
+                self.weigh(old.stored().memory(), after);
                 number = (place as u32).to_le_bytes();
                 (EntryFlags::VALUE, &number[..], Some(old))
             }
             (Content::Value(value), None) => {
-                number = self.values.insert(value).to_le_bytes();
+                number = self.hold(value).to_le_bytes();
                 (EntryFlags::VALUE, &number[..], None)
             }
         };
         let head = Head {
             flags,
-            accessed: entry::access_clock(now),
+            accessed,
             expires_at,
         };
         self.rewrite(handle, slot, head, value, now);
@@ -745,7 +799,7 @@ impl Database {
         }
         let head = Head {
             flags: EntryFlags::of_form(form.bits()),
-            accessed: entry::access_clock(now),
+            accessed: self.usage.of_changed(entry.accessed(), now),
             expires_at,
         };
         entry::overwrite(slot, head, value);
@@ -798,14 +852,45 @@ mod tests {
     }
 
     #[test]
-    fn what_very_many_values_hold_is_told_from_some() {
+    fn what_all_values_hold_is_known_without_asking_them() {
+        let mut rng = fastrand::Rng::with_seed(1);
         let mut database = Database::default();
-        let value = [b'x'; 5000];
-        for index in 0..3_000 {
-            set(&mut database, &index.to_string(), &value, None);
+        for round in 0..6_000 {
+            let key = rng.usize(..400).to_string();
+            let expires_at = rng.bool().then_some(round);
+            if let Some(handle) = database.find(key.as_bytes()).filter(|_| rng.u8(..4) == 0) {
+                database.remove(handle);
+            }
+            if rng.bool() {
+                let value = vec![b'x'; rng.usize(..9_000)];
+                set(&mut database, &key, &value, expires_at);
+            } else {
+                let mut list = List::default();
+                (0..rng.usize(1..900)).for_each(|_| {
+                    list.push(End::Left, b"0123456789abcdef", ChunkLimit::default());
+                });
+                let found = database.find(key.as_bytes());
+                let set = database.set_value(found, key.as_bytes(), list.into(), expires_at, 0);
+                assert!(set.is_ok());
+            }
+            if let Some(handle) = database.find(b"7") {
+                let (value, encoding) = database.lend(handle);
+                if encoding == Encoding::Natural && rng.bool() {
+                    database.give_back(handle, value);
+                } else {
+                    database.remove(handle);
+                }
+            }
         }
-        let expected = 3_000 * value.len() + database.slots.memory();
-        assert_eq!(database.dataset(), expected);
+        let held = database.values.iter().map(|value| value.stored().memory());
+        assert_eq!(database.value_bytes, held.sum::<usize>());
+        for key in 0..400 {
+            if let Some(handle) = database.find(key.to_string().as_bytes()) {
+                database.remove(handle);
+            }
+        }
+        assert!(database.total_memory() <= EMPTY_MAX);
+        assert_eq!(database.value_bytes, 0);
     }
 
     fn key(n: usize) -> Vec<u8> {
@@ -850,15 +935,19 @@ mod tests {
             let handle = database.find(&key(n)).expect("it is there");
             database.remove(handle);
         }
-        let alone = filled(kept()).total_memory();
+        // With what is free in pages.
+        let held = |database: &Database| {
+            database.total_memory() + database.slots.memory() - database.slots.in_use()
+        };
+        let alone = held(&filled(kept()));
         assert!(database.values.are_scattered() && database.slots.are_scattered());
-        assert!(database.total_memory() > alone * 2);
+        assert!(held(&database) > alone * 2);
         let mut steps = 0;
         while database.gather(50) {
             steps += 1;
         }
         assert!(steps > kept().count() / 300, "{steps}");
-        let gathered = database.total_memory();
+        let gathered = held(&database);
         assert!(gathered < alone * 13 / 10, "{gathered} instead of {alone}");
         for n in kept() {
             let handle = database.find(&key(n)).expect("it is there");

@@ -76,14 +76,13 @@ impl Expiries {
         i64::try_from(self.sum / count).ok()
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held, about.
     pub fn memory(&self) -> usize {
-        let bags = self.levels.iter().flat_map(|level| &level.bags);
-        let levels = self.levels.iter();
-        bags.map(Bag::memory).sum::<usize>()
-            + levels
-                .map(|level| level.bags.capacity() * size_of::<Bag>())
-                .sum::<usize>()
+        // With few slots a bag takes a list of blocks and a small block.
+        const BAG: usize = size_of::<Bag>() * 4 / 3 + 4 * size_of::<Vec<u32>>();
+        let bags: usize = self.levels.iter().map(|level| level.bags.len()).sum();
+        bags * BAG
+            + self.len * (size_of::<u32>() + 1)
             + self.levels.capacity() * size_of::<Level>()
             + self.late.len() * size_of::<(i64, u32)>() * 3 / 2
     }
@@ -175,6 +174,65 @@ impl Expiries {
             // It goes into a smaller bag, relative to what is opened now.
             self.place(slots, expiry.0, slot);
             self.take_from(slots, first, expiry.1);
+        }
+    }
+
+    /// The slots of `count` keys of those whose times are the earliest, or of
+    /// all if these are fewer, drawn by lot: `random(n)` answers a number below
+    /// `n`.
+    pub fn sample_first(
+        &self,
+        count: usize,
+        mut random: impl FnMut(usize) -> usize,
+        mut each: impl FnMut(u32),
+    ) {
+        if !self.late.is_empty() {
+            return self
+                .late
+                .iter()
+                .take(count)
+                .for_each(|&(_, slot)| each(slot));
+        }
+        if let Some(bag) = self.first_bag().map(|first| self.bag(first)) {
+            let len = bag.len();
+            for nth in 0..count.min(len) {
+                let place = if len > count { random(len) } else { nth };
+                bag.get(place as u32).into_iter().for_each(&mut each);
+            }
+        }
+    }
+
+    /// The slots of `count` keys, drawn by lot out of all.
+    pub fn sample(
+        &self,
+        count: usize,
+        mut random: impl FnMut(usize) -> usize,
+        mut each: impl FnMut(u32),
+    ) {
+        let bags = self.levels.iter().flat_map(|level| &level.bags);
+        let in_bags = self.len - self.late.len();
+        if in_bags == 0 {
+            return self
+                .late
+                .iter()
+                .take(count)
+                .for_each(|&(_, slot)| each(slot));
+        }
+        let mut places: Vec<usize> = (0..count.min(in_bags)).map(|_| random(in_bags)).collect();
+        places.sort_unstable();
+        let mut places = places.into_iter().peekable();
+        let mut before = 0;
+        for bag in bags {
+            let end = before + bag.len();
+            while let Some(place) = places.next_if(|&place| place < end) {
+                bag.get((place - before) as u32)
+                    .into_iter()
+                    .for_each(&mut each);
+            }
+            before = end;
+            if places.peek().is_none() {
+                return;
+            }
         }
     }
 
@@ -347,10 +405,9 @@ impl Bag {
         })
     }
 
-    fn memory(&self) -> usize {
-        let last = self.blocks.last().map_or(0, Vec::capacity);
+    fn len(&self) -> usize {
         let full = self.blocks.len().saturating_sub(1) * BLOCK;
-        (full + last) * size_of::<u32>() + self.blocks.capacity() * size_of::<Vec<u32>>()
+        full + self.blocks.last().map_or(0, Vec::len)
     }
 }
 

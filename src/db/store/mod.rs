@@ -5,5 +5,8 @@ mod database;
 mod entry;
 mod expiries;
 mod part_times;
+mod usage;
 
+pub use database::sample::{Among, Sampled};
 pub use database::{Database, Handle};
+pub use usage::{Frequency, Usage, counted, idle_s};

@@ -13,6 +13,7 @@ use times::Times;
 use super::form::{Encoding, Form, INLINE_MAX, PackedAs};
 use super::kind::{Held, Kind, Parts, Stored, Viewed};
 use crate::db::Digest;
+use crate::db::memory::heap;
 use crate::db::memory::members::Members;
 use crate::db::memory::pack::{PackLimits, Strings};
 use crate::db::memory::slots::{Full, PIECE};
@@ -146,7 +147,7 @@ impl Stored for Hash {
         let times = self.times.as_ref().map_or(0, |times| times.memory());
         times
             + match &self.fields {
-                Fields::Packed(bytes, _) => bytes.capacity(),
+                Fields::Packed(bytes, _) => heap::held(bytes.capacity()),
                 Fields::Table(members) => members.memory(),
             }
     }

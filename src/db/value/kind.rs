@@ -37,7 +37,8 @@ pub trait Stored: Held {
     /// so, however short.
     fn is_used_up(&self) -> bool;
 
-    /// Bytes of memory held, told from [some](sample) of very many parts.
+    /// Bytes of memory held. It is asked before and after each change, so it is
+    /// counted as parts come and go, and no part is looked at.
     fn memory(&self) -> usize;
 
     /// In how many pieces it is held, of about
@@ -118,19 +119,6 @@ pub trait Viewed: Sized {
     fn from_inline(_bytes: &[u8], _form: Form) -> Option<Self> {
         None
     }
-}
-
-/// The sum over all parts, of which some are looked at if they are many, so
-/// that INFO and MEMORY USAGE never take long.
-pub fn sample<T>(parts: impl ExactSizeIterator<Item = T>, memory: impl Fn(T) -> usize) -> usize {
-    const SAMPLE: usize = 16;
-    let len = parts.len();
-    if len <= SAMPLE {
-        return parts.map(memory).sum();
-    }
-    let some = parts.step_by(len / SAMPLE).take(SAMPLE);
-    let sum: usize = some.map(memory).sum();
-    (sum as u128 * len as u128 / SAMPLE as u128) as usize
 }
 
 /// Adds a string to the digest.

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 pub use packed::End;
 use packed::{CHUNK, Packed};
 
-use super::kind::{Held, Kind, Stored, Viewed, sample};
+use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::Digest;
 use crate::db::memory::slots::PIECE;
 use crate::error::Result;
@@ -98,6 +98,8 @@ pub enum List {
 pub struct Chunks {
     chunks: VecDeque<Packed>,
     len: usize,
+    /// Bytes of memory that all chunks hold.
+    bytes: usize,
 }
 
 impl Default for List {
@@ -145,8 +147,7 @@ impl Stored for List {
             List::Packed(packed) => packed.memory(),
             List::Chunks(chunks) => {
                 let deque = chunks.chunks.capacity() * size_of::<Packed>();
-                let packed = sample(chunks.chunks.iter(), Packed::memory);
-                packed + deque + size_of::<Chunks>()
+                chunks.bytes + deque + size_of::<Chunks>()
             }
         }
     }
@@ -160,7 +161,10 @@ impl Stored for List {
 
     fn free_some(&mut self, budget: &mut usize) -> bool {
         if let List::Chunks(chunks) = self {
-            while *budget > 0 && chunks.chunks.pop_back().is_some() {
+            while *budget > 0
+                && let Some(chunk) = chunks.chunks.pop_back()
+            {
+                chunks.bytes -= chunk.memory();
                 *budget -= 1;
             }
             return chunks.chunks.is_empty();
@@ -251,7 +255,8 @@ impl List {
                     return List::default();
                 }
                 let len = chunks.iter().map(Packed::len).sum();
-                List::Chunks(Chunks { chunks, len }.into())
+                let bytes = chunks.iter().map(Packed::memory).sum();
+                List::Chunks(Chunks { chunks, len, bytes }.into())
             }
         }
     }
@@ -431,12 +436,11 @@ impl List {
         if let List::Packed(packed) = self {
             let packed = std::mem::take(packed);
             let len = packed.len();
-            let chunks = if len == 0 {
-                VecDeque::new()
-            } else {
-                VecDeque::from([packed])
+            let (chunks, bytes) = match packed.memory() {
+                _ if len == 0 => (VecDeque::new(), 0),
+                bytes => (VecDeque::from([packed]), bytes),
             };
-            *self = List::Chunks(Box::new(Chunks { chunks, len }));
+            *self = List::Chunks(Box::new(Chunks { chunks, len, bytes }));
         }
         match self {
             List::Chunks(chunks) => chunks,
@@ -520,18 +524,42 @@ impl Chunks {
     fn push(&mut self, end: End, element: &[u8], limit: ChunkLimit) {
         self.len += 1;
         match self.edge_mut(end) {
-            Some(edge) if limit.admits(edge, element.len()) => edge.push(end, element),
+            Some(edge) if limit.admits(edge, element.len()) => {
+                let before = edge.memory();
+                edge.push(end, element);
+                let after = edge.memory();
+                self.bytes = self.bytes + after - before;
+            }
             _ => self.push_chunk(end, element, limit),
         }
+    }
+
+    /// Changes a chunk, which there is.
+    fn change<R>(&mut self, at: usize, change: impl FnOnce(&mut Packed) -> R) -> R {
+        let chunk = &mut self.chunks[at];
+        let before = chunk.memory();
+        let answer = change(chunk);
+        self.bytes = self.bytes + chunk.memory() - before;
+        answer
+    }
+
+    /// Puts in a chunk.
+    fn insert_chunk(&mut self, at: usize, chunk: Packed) {
+        self.bytes += chunk.memory();
+        self.chunks.insert(at, chunk);
     }
 
     /// Adds a chunk with one element.
     fn push_chunk(&mut self, end: End, element: &[u8], limit: ChunkLimit) {
         if let Some(edge) = self.edge_mut(end) {
+            let before = edge.memory();
             edge.fit();
+            let after = edge.memory();
+            self.bytes = self.bytes + after - before;
         }
         let mut chunk = Packed::with_room(end, self.room(element.len(), limit));
         chunk.push(end, element);
+        self.bytes += chunk.memory();
         match end {
             End::Left => self.chunks.push_front(chunk),
             End::Right => self.chunks.push_back(chunk),
@@ -562,15 +590,19 @@ impl Chunks {
             count -= chunk.len();
             whole += 1;
         }
-        let cut = match end {
+        let cut: VecDeque<Packed> = match end {
             _ if whole == 0 => VecDeque::new(),
             End::Left => self.chunks.drain(..whole).collect(),
             End::Right => self.chunks.drain(self.chunks.len() - whole..).collect(),
         };
+        self.bytes -= cut.iter().map(Packed::memory).sum::<usize>();
         if count > 0
             && let Some(edge) = self.edge_mut(end)
         {
+            let before = edge.memory();
             edge.drop_end(end, count);
+            let after = edge.memory();
+            self.bytes = self.bytes + after - before;
         }
         if self.chunks.capacity() > 64 && self.chunks.len() < self.chunks.capacity() / 4 {
             self.chunks.shrink_to(self.chunks.len() * 2);
@@ -581,14 +613,16 @@ impl Chunks {
     /// Puts `element` in the place of the one at `index`, which there is.
     fn set(&mut self, index: usize, element: &[u8], limit: ChunkLimit) {
         let (at, within) = self.locate(index).expect("the index is within the list");
-        let chunk = &mut self.chunks[at];
+        let chunk = &self.chunks[at];
         let same_len = chunk.get(within).map(<[u8]>::len) == Some(element.len());
         if same_len || chunk.len() == 1 || limit.admits_change(chunk, within, element.len()) {
-            chunk.replace(within, element);
-            chunk.give_back();
+            self.change(at, |chunk| {
+                chunk.replace(within, element);
+                chunk.give_back();
+            });
             return self.merge(at, limit);
         }
-        chunk.remove(within);
+        self.change(at, |chunk| chunk.remove(within));
         self.len -= 1;
         if index == self.len {
             self.push(End::Right, element, limit);
@@ -601,19 +635,18 @@ impl Chunks {
     fn insert(&mut self, index: usize, element: &[u8], limit: ChunkLimit) {
         let (at, within) = self.locate(index).expect("the index is within the list");
         self.len += 1;
-        let chunk = &mut self.chunks[at];
-        if limit.admits(chunk, element.len()) {
-            return chunk.insert(within, element);
+        if limit.admits(&self.chunks[at], element.len()) {
+            return self.change(at, |chunk| chunk.insert(within, element));
         }
         let mut new = Packed::default();
         new.push(End::Right, element);
         if within == 0 {
-            self.chunks.insert(at, new);
+            self.insert_chunk(at, new);
             return self.merge(at, limit);
         }
-        let tail = chunk.split_off(within);
-        self.chunks.insert(at + 1, tail);
-        self.chunks.insert(at + 1, new);
+        let tail = self.change(at, |chunk| chunk.split_off(within));
+        self.insert_chunk(at + 1, tail);
+        self.insert_chunk(at + 1, new);
         self.merge(at + 1, limit);
     }
 
@@ -624,7 +657,8 @@ impl Chunks {
                 && limit.admits_both(&self.chunks[left], right)
             {
                 let right = self.chunks.remove(left + 1).expect("it is there");
-                self.chunks[left].append(&right);
+                self.bytes -= right.memory();
+                self.change(left, |chunk| chunk.append(&right));
             }
         }
     }
@@ -660,6 +694,7 @@ impl Chunks {
                 _ => kept.push_back(chunk),
             }
         }
+        self.bytes = kept.iter().map(Packed::memory).sum();
         self.chunks = kept;
     }
 
@@ -829,6 +864,10 @@ mod tests {
             for op in ops {
                 apply(&mut list, &mut model, op, limit);
                 prop_assert_eq!(list.len(), model.len());
+                if let List::Chunks(chunks) = &list {
+                    let held = chunks.chunks.iter().map(Packed::memory).sum::<usize>();
+                    prop_assert_eq!(chunks.bytes, held);
+                }
                 prop_assert!(list.iter().eq(model.iter().map(Vec::as_slice)));
                 prop_assert!(list.iter_rev().eq(model.iter().rev().map(Vec::as_slice)));
                 prop_assert_eq!(list.peek(End::Left), model.first().map(Vec::as_slice));

@@ -15,6 +15,7 @@ pub use view::{Digits, Member, SetRef};
 use super::form::{Encoding, Form, INLINE_MAX, PackedAs, trim};
 use super::kind::{Held, Kind, Stored, Viewed};
 use crate::db::Digest;
+use crate::db::memory::heap;
 use crate::db::memory::members::Members;
 use crate::db::memory::pack::{self, Strings};
 use crate::db::memory::slots::{Full, PIECE};
@@ -452,7 +453,7 @@ impl Stored for Set {
 
     fn memory(&self) -> usize {
         match self {
-            Set::Ints(bytes) | Set::Packed(bytes, _) => bytes.capacity(),
+            Set::Ints(bytes) | Set::Packed(bytes, _) => heap::held(bytes.capacity()),
             Set::Table(members) => members.memory() + size_of::<Members>(),
         }
     }

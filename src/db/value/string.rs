@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::form::{Encoding, Form};
 use super::kind::{Held, Kind, Stored, Viewed, digest_string, serialize_string};
 use crate::db::Digest;
+use crate::db::memory::heap;
 use crate::db::memory::slots::PIECE;
 use crate::events::KeyspaceEvents;
 use crate::rdb::Writer;
@@ -90,7 +91,7 @@ impl Stored for Bytes {
     }
 
     fn memory(&self) -> usize {
-        self.len()
+        heap::held(self.len())
     }
 
     fn pieces(&self) -> usize {

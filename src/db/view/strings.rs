@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Db, Edited, Expiry};
 use crate::db::memory::slots::{Full, SLOT_MAX};
 use crate::db::store::Handle;
-use crate::db::value::{self, Encoding, OfKind, STRING, Str};
+use crate::db::value::{self, Encoding, OfKind, STRING, Stored, Str};
 use crate::error::{Error, Result};
 use crate::events::KeyspaceEvents;
 
@@ -113,7 +113,11 @@ impl Db<'_> {
                 let grown = len > old.len();
                 let value = found.and_then(|handle| self.database_mut().value_mut(handle));
                 let string = value.and_then(Bytes::of_mut).expect("it is a long string");
-                return Ok((value::modify(string, len, write), grown));
+                let before = string.memory();
+                let answer = value::modify(string, len, write);
+                let after = string.memory();
+                self.database_mut().weigh(before, after);
+                return Ok((answer, grown));
             }
             Some(Str::Inline(old)) => old,
             None => &[],

@@ -50,7 +50,7 @@ fn a_file_has_comments_quotes_and_includes() {
 fn a_file_that_was_written_for_redis_starts() {
     let dir = files(&[(
         "redis.conf",
-        "save 900 1\nappendonly yes\nmaxmemory 1gb\nrdbcompression yes\nreplica-priority 10\n\
+        "save 900 1\nappendonly yes\nreplicaof localhost 1\nrdbcompression yes\nreplica-priority 10\n\
          rename-command FLUSHALL \"\"\nlist-max-ziplist-value 64\n",
     )]);
     let mut broker = Process::respd(dir.path(), &["redis.conf", "--port", "0"]);
@@ -61,7 +61,7 @@ fn a_file_that_was_written_for_redis_starts() {
     for (warning, (line, text)) in seen.iter().zip([
         (1, "'save' has no effect: respd keeps data in memory only and writes none to disk"),
         (2, "'appendonly' has no effect: respd keeps data in memory only and writes none to disk"),
-        (3, "'maxmemory' has no effect: respd has no memory limit and evicts nothing"),
+        (3, "'replicaof' has no effect: respd follows no master and has no replicas"),
         (5, "'replica-priority' has no effect: it tunes what only Redis has inside"),
         (
             6,

@@ -8,6 +8,8 @@
 
 use memchr::memmem::Finder;
 
+use crate::db::memory::heap;
+
 /// One end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -242,7 +244,7 @@ impl Packed {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity()
+        heap::held(self.bytes.capacity())
     }
 
     fn elements(&self) -> &[u8] {

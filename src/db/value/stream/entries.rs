@@ -127,23 +127,26 @@ impl Entries {
             .clone()
             .map(|(field, value)| field.len() + value.len());
         let bytes = bytes.sum();
-        match self.nodes.back_mut() {
-            Some(node) if node.admits(bytes, limits) => {
+        let append = |node: &mut Node| {
+            if node.admits(bytes, limits) {
                 node.make_room(bytes, fields.len());
-                node.append(id, fields);
+                node.append(id, fields.clone());
+                return None;
             }
-            last => {
-                // The next node mostly takes what the one before has taken, or
-                // little more.
-                let room = last.map_or(0, |node| {
-                    node.close();
-                    node.byte_len() + node.byte_len() / 32
-                });
-                let names = fields.clone().map(|(field, _)| field);
-                let mut node = Node::new(id, names, room);
-                node.append(id, fields);
-                self.nodes.push_back(node);
-            }
+            node.close();
+            // The next node mostly takes what this one has taken, or little
+            // more.
+            Some(node.byte_len() + node.byte_len() / 32)
+        };
+        let full = match self.nodes.last() {
+            Some(last) => self.nodes.change(last, append).flatten(),
+            None => Some(0),
+        };
+        if let Some(room) = full {
+            let names = fields.clone().map(|(field, _)| field);
+            let mut node = Node::new(id, names, room);
+            node.append(id, fields);
+            self.nodes.push_back(node);
         }
         self.len += 1;
         self.added = self.added.saturating_add(1);
@@ -203,13 +206,11 @@ impl Entries {
         let Some(place) = self.nodes.find(id) else {
             return false;
         };
-        let Some(node) = self.nodes.get_mut(place) else {
+        let remove = |node: &mut Node| node.remove(id).then(|| node.live());
+        let Some(live) = self.nodes.change(place, remove).flatten() else {
             return false;
         };
-        if !node.remove(id) {
-            return false;
-        }
-        if node.live() == 0 {
+        if live == 0 {
             self.nodes.remove(place);
         }
         self.len -= 1;
@@ -267,20 +268,22 @@ impl Entries {
     /// Removes those entries of the first node that `keep` does not, `excess` at
     /// most; answers how many.
     fn trim_front(&mut self, keep: Keep, excess: u64) -> usize {
-        let Some(node) = self.nodes.front_mut() else {
+        let Some(first) = self.nodes.first() else {
             return 0;
         };
         let mut left = excess;
-        let count = node.remove_if(|id| {
+        let goes = |id| {
             let goes = match keep {
                 Keep::MaxLen(_) => left > 0,
                 Keep::MinId(min) => id < min,
             };
             left -= u64::from(goes);
             goes
-        });
-        if node.live() == 0 {
-            self.nodes.pop_front();
+        };
+        let trim = |node: &mut Node| (node.remove_if(goes), node.live());
+        let (count, live) = self.nodes.change(first, trim).unwrap_or_default();
+        if live == 0 {
+            self.nodes.remove(first);
         }
         self.len -= count;
         count

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::entries::Entries;
 use super::id::StreamId;
-use super::id_map::IdMap;
+use super::id_map::{CHUNK, IdMap};
 use crate::db::memory::places::Places;
 
 /// All groups of a stream, in the order of their names.
@@ -30,6 +30,8 @@ pub struct Group {
     pending: IdMap<Delivery>,
     numbers: BTreeMap<Arc<[u8]>, u32>,
     consumers: Places<Box<Consumer>>,
+    /// Bytes of memory that these hold, those of a clone perhaps a little less.
+    consumers_bytes: usize,
 }
 
 /// What is known of a pending entry.
@@ -182,6 +184,7 @@ impl Group {
             active: None,
             in_hand: IdMap::default(),
         };
+        self.consumers_bytes += consumer.memory();
         let number = self.consumers.insert(Box::new(consumer));
         self.numbers.insert(name, number);
         number
@@ -192,6 +195,7 @@ impl Group {
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<(usize, Groups)> {
         let number = self.numbers.remove(name)?;
         let consumer = self.consumers.remove(number as usize);
+        self.consumers_bytes -= consumer.memory();
         let count = consumer.in_hand.len();
         // To find each takes longer than to look at all, unless they are few.
         const FEW: usize = 16;
@@ -202,7 +206,10 @@ impl Group {
         } else {
             self.pending.retain(|delivery| delivery.consumer != number);
         }
-        let mut rest = Group::default();
+        let mut rest = Group {
+            consumers_bytes: consumer.memory(),
+            ..Group::default()
+        };
         rest.numbers.insert(consumer.name.clone(), 0);
         rest.consumers.insert(consumer);
         Some((count, Groups::of(rest)))
@@ -216,9 +223,16 @@ impl Group {
             return;
         }
         if let Some(old) = old {
-            self.consumer_mut(old).in_hand.remove(id);
+            self.change_in_hand(old, |in_hand| _ = in_hand.remove(id));
         }
-        self.consumer_mut(consumer).in_hand.insert(id, ());
+        self.change_in_hand(consumer, |in_hand| _ = in_hand.insert(id, ()));
+    }
+
+    fn change_in_hand(&mut self, number: u32, change: impl FnOnce(&mut IdMap<()>)) {
+        let in_hand = &mut self.consumers[number as usize].in_hand;
+        let before = in_hand.memory();
+        change(in_hand);
+        self.consumers_bytes = self.consumers_bytes + in_hand.memory() - before;
     }
 
     /// Shows what a consumer has in hand, from an id on and so many at most, as
@@ -246,7 +260,7 @@ impl Group {
         let Some(delivery) = self.pending.remove(id) else {
             return false;
         };
-        self.consumer_mut(delivery.consumer).in_hand.remove(id);
+        self.change_in_hand(delivery.consumer, |in_hand| _ = in_hand.remove(id));
         true
     }
 
@@ -275,18 +289,14 @@ impl Group {
 
     /// Bytes of memory held, without the group itself.
     fn memory(&self) -> usize {
-        const NAME: usize = size_of::<(Arc<[u8]>, u32)>() * 3 / 2 + 2 * size_of::<usize>();
-        let consumers = self.consumers.sample(|consumer| {
-            NAME + consumer.name.len() + size_of::<Consumer>() + consumer.in_hand.memory()
-        });
-        self.pending.memory() + self.consumers.memory() + consumers
+        self.pending.memory() + self.consumers.memory() + self.consumers_bytes
     }
 
+    /// In how many pieces it is held, about.
     fn pieces(&self) -> usize {
-        let consumers = self
-            .consumers
-            .sample(|consumer| 3 + consumer.in_hand.pieces());
-        self.pending.pieces() + consumers
+        // What consumers have in hand stands in chunks of two pieces.
+        const PIECE: usize = CHUNK * size_of::<StreamId>() / 2;
+        self.pending.pieces() + 5 * self.consumers.len() + self.consumers_bytes / PIECE
     }
 
     fn free_some(&mut self, budget: &mut usize) -> bool {
@@ -295,10 +305,14 @@ impl Group {
                 return true;
             };
             let number = *first.get() as usize;
-            if self.consumers[number].in_hand.free_some(budget) {
+            let consumer = &mut self.consumers[number];
+            self.consumers_bytes -= consumer.memory();
+            if consumer.in_hand.free_some(budget) {
                 *budget = budget.saturating_sub(3);
                 first.remove();
                 self.consumers.remove(number);
+            } else {
+                self.consumers_bytes += consumer.memory();
             }
         }
         false
@@ -309,6 +323,13 @@ impl Consumer {
     /// The ids of what it has in hand.
     pub fn in_hand(&self) -> &IdMap<()> {
         &self.in_hand
+    }
+
+    /// Bytes of memory held, those for its name among all included.
+    fn memory(&self) -> usize {
+        // A node of a map is two thirds full on average.
+        const NAMED: usize = size_of::<(Arc<[u8]>, u32)>() * 3 / 2 + 2 * size_of::<usize>();
+        NAMED + self.name.len() + size_of::<Consumer>() + self.in_hand.memory()
     }
 }
 
@@ -432,6 +453,8 @@ mod tests {
             }
             if round % 100 == 0 {
                 check(&group, &model);
+                let held = group.consumers().map(Consumer::memory).sum::<usize>();
+                assert_eq!(group.consumers_bytes, held);
             }
         }
         check(&group, &model);

@@ -13,7 +13,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use super::id::StreamId;
 
 /// Ids of a full chunk.
-const CHUNK: usize = 256;
+pub const CHUNK: usize = 256;
 /// A chunk with room for so many is not worth shrinking.
 const SHRINK_MIN: usize = 4;
 

@@ -12,6 +12,7 @@
 //! an id mostly takes a byte.
 
 use super::id::StreamId;
+use crate::db::memory::heap;
 use crate::db::memory::pack::{self, Strings};
 use crate::rdb::listpack;
 
@@ -292,7 +293,7 @@ impl Node {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity()
+        heap::held(self.bytes.capacity())
     }
 
     /// Makes room for an entry of so many fields, which have so many bytes with

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 
 use super::id::StreamId;
 use super::node::Node;
-use crate::db::value::kind::sample;
 
 /// So many nodes stand together at most.
 const TOGETHER: usize = 256;
@@ -18,6 +17,8 @@ pub struct Nodes {
     /// None of them is empty.
     runs: VecDeque<VecDeque<Node>>,
     len: usize,
+    /// Bytes of memory that they hold.
+    bytes: usize,
 }
 
 /// Where a node is, until one is added or removed.
@@ -39,19 +40,10 @@ impl Nodes {
         Some((nodes.next()?, nodes.next()))
     }
 
-    /// The first one, to be changed.
-    pub fn front_mut(&mut self) -> Option<&mut Node> {
-        self.runs.front_mut()?.front_mut()
-    }
-
-    /// The last one, to be changed.
-    pub fn back_mut(&mut self) -> Option<&mut Node> {
-        self.runs.back_mut()?.back_mut()
-    }
-
     /// Adds one behind all others.
     pub fn push_back(&mut self, node: Node) {
         self.len += 1;
+        self.bytes += node.memory();
         match self.runs.back_mut() {
             Some(run) if run.len() < TOGETHER => run.push_back(node),
             _ => {
@@ -69,13 +61,7 @@ impl Nodes {
 
     /// Takes the first one out.
     pub fn pop_front(&mut self) -> Option<Node> {
-        let run = self.runs.front_mut()?;
-        let node = run.pop_front();
-        self.len -= usize::from(node.is_some());
-        if run.is_empty() {
-            self.runs.pop_front();
-        }
-        node
+        self.remove(self.first()?)
     }
 
     /// The place of the last one whose id is not above this one.
@@ -92,14 +78,25 @@ impl Nodes {
         (self.len > 0).then_some(Place { run: 0, at: 0 })
     }
 
+    /// The place of the last one.
+    pub fn last(&self) -> Option<Place> {
+        let run = self.runs.len().checked_sub(1)?;
+        let at = self.runs[run].len().checked_sub(1)?;
+        Some(Place { run, at })
+    }
+
     /// The one at a place.
     pub fn get(&self, place: Place) -> Option<&Node> {
         self.runs.get(place.run)?.get(place.at)
     }
 
-    /// The one at a place, to be changed.
-    pub fn get_mut(&mut self, place: Place) -> Option<&mut Node> {
-        self.runs.get_mut(place.run)?.get_mut(place.at)
+    /// Changes the one at a place.
+    pub fn change<R>(&mut self, place: Place, change: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        let node = self.runs.get_mut(place.run)?.get_mut(place.at)?;
+        let before = node.memory();
+        let answer = change(node);
+        self.bytes = self.bytes + node.memory() - before;
+        Some(answer)
     }
 
     /// The place behind this one.
@@ -130,6 +127,7 @@ impl Nodes {
         let run = self.runs.get_mut(place.run)?;
         let node = run.remove(place.at)?;
         self.len -= 1;
+        self.bytes -= node.memory();
         if run.is_empty() {
             self.runs.remove(place.run);
         }
@@ -143,9 +141,11 @@ impl Nodes {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let run = |run: &VecDeque<Node>| {
-            run.capacity() * size_of::<Node>() + sample(run.iter(), Node::memory)
+        // All runs but the first begin with room for all that can be in them.
+        let room = match &self.runs {
+            runs if runs.len() == 1 => runs[0].capacity(),
+            runs => runs.len() * TOGETHER,
         };
-        self.runs.capacity() * size_of::<VecDeque<Node>>() + sample(self.runs.iter(), run)
+        self.runs.capacity() * size_of::<VecDeque<Node>>() + room * size_of::<Node>() + self.bytes
     }
 }

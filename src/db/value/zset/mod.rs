@@ -15,6 +15,7 @@ pub use view::{Direction, LexBound, ScoreBound, ZsetRef};
 
 use super::form::{Encoding, Form, INLINE_MAX, PackedAs, trim};
 use super::kind::{Held, Kind, Stored, Viewed};
+use crate::db::memory::heap;
 use crate::db::memory::members::Members;
 use crate::db::memory::slots::{Full, PIECE};
 use crate::db::{Digest, PackLimits};
@@ -285,7 +286,7 @@ impl Stored for Zset {
 
     fn memory(&self) -> usize {
         match self {
-            Zset::Packed(bytes, _) => bytes.capacity(),
+            Zset::Packed(bytes, _) => heap::held(bytes.capacity()),
             Zset::Table(table) => table.memory(),
         }
     }

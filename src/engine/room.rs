@@ -1,0 +1,212 @@
+//! Makes room when more memory is used than `maxmemory`: frees what was removed
+//! and, if that is not enough, has keys [evicted](super::evict).
+//!
+//! It is done before a command, and so never in the middle of a transaction,
+//! and for so long at most as `maxmemory-eviction-tenacity` says; what is left
+//! is then done by [`upkeep`](super::upkeep), and the command runs.
+
+use std::time::Duration;
+
+use super::settle::Now;
+use super::state::State;
+use crate::server::Server;
+
+/// How making room has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// There is enough.
+    Enough,
+    /// The time is up, and there is more that can go.
+    Pending,
+    /// Nothing more can go.
+    Full,
+}
+
+/// So many keys are evicted between two looks at the clock.
+const AT_ONCE: usize = 16;
+/// So many pieces of what was removed are freed in the time of an eviction.
+const FREED: usize = 4;
+
+/// Makes room if more memory is used than may be. Under CLIENT PAUSE nothing
+/// changes by itself, and nothing is refused.
+#[inline]
+pub fn make_room(server: &Server, state: &mut State, now: Now) -> Room {
+    if state.keyspace.keeps_expired || state.used_memory(server) <= state.evictor.max {
+        state.evictor.pending &= state.keyspace.keeps_expired;
+        state.evictor.note(true, now.uptime);
+        return Room::Enough;
+    }
+    let patience = state.evictor.patience;
+    free(server, state, now, patience)
+}
+
+/// Makes some room, for as long as `patience` lasts: most often one key goes,
+/// and nobody looks at the clock.
+pub fn free(server: &Server, state: &mut State, now: Now, patience: Duration) -> Room {
+    let (mut start, mut end) = (None, now.uptime);
+    let mut steps = 0;
+    let room = loop {
+        if state.used_memory(server) <= state.evictor.max {
+            break Room::Enough;
+        }
+        let State {
+            keyspace, evictor, ..
+        } = &mut *state;
+        if !keyspace.garbage.is_empty() {
+            keyspace.garbage.free_some(FREED);
+        } else if !evictor.evict(keyspace, now.wall) {
+            break Room::Full;
+        }
+        steps += 1;
+        if steps % AT_ONCE == 0 {
+            // The time of the turn may be some commands old.
+            end = server.clock.uptime();
+            let start = *start.get_or_insert(end);
+            if patience.is_zero() || end.saturating_sub(start) > patience {
+                break Room::Pending;
+            }
+        }
+    };
+    state.evictor.pending = room == Room::Pending;
+    state.evictor.note(room == Room::Enough, end);
+    room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalClient;
+    use crate::db::Database;
+    use crate::engine::upkeep;
+    use crate::testing::{client, engine};
+
+    /// Sets the limit to so many bytes more than are used.
+    fn limit(engine: &crate::engine::Engine, client: &mut LocalClient, more: i64, policy: &str) {
+        let used = engine.lock().used_memory(&engine.server) as i64;
+        let line = format!(
+            "CONFIG SET maxmemory {} maxmemory-policy {policy}",
+            used + more
+        );
+        assert_eq!(client.line(&line), "+OK");
+    }
+
+    fn fill(client: &mut LocalClient, keys: std::ops::Range<usize>, options: &str) {
+        for n in keys {
+            let set = format!("SET {n} {}{options}", "v".repeat(100));
+            assert_eq!(client.line(&set), "+OK");
+        }
+    }
+
+    /// For how long more has been used than may be, as it is told much later.
+    fn exceeded(state: &State) -> (Duration, Duration) {
+        state.evictor.exceeded(Duration::from_secs(1_000_000))
+    }
+
+    #[test]
+    fn a_write_waits_for_so_many_evictions_and_upkeep_does_the_rest() {
+        let engine = engine();
+        let mut client = client(&engine);
+        fill(&mut client, 0..5_000, "");
+        client.line("CONFIG SET maxmemory-eviction-tenacity 0");
+        limit(&engine, &mut client, -400_000, "allkeys-lru");
+        assert_eq!(client.line("SET k v"), "+OK");
+        let mut state = engine.lock();
+        assert_eq!(state.keyspace.stats.evicted, AT_ONCE as u64);
+        assert!(state.evictor.pending);
+        assert!(exceeded(&state).0 > Duration::ZERO);
+        drop(state);
+        upkeep::until_done(&engine);
+        state = engine.lock();
+        assert!(state.used_memory(&engine.server) <= state.evictor.max);
+        assert!(!state.evictor.pending);
+        let (current, ever) = exceeded(&state);
+        assert!(current.is_zero() && !ever.is_zero(), "{current:?} {ever:?}");
+        assert!((2_500..4_000).contains(&state.keyspace.stats.evicted));
+    }
+
+    #[test]
+    fn what_was_removed_is_freed_before_any_key_goes() {
+        let engine = engine();
+        let mut client = client(&engine);
+        fill(&mut client, 0..100, "");
+        let elements = " 0123456789abcdef".repeat(1_000);
+        for _ in 0..300 {
+            client.line(&format!("RPUSH list{elements}"));
+        }
+        limit(&engine, &mut client, 0, "allkeys-lru");
+        client.line("CONFIG SET maxmemory-eviction-tenacity 100");
+        client.line("DEL list");
+        limit(&engine, &mut client, -2_000_000, "allkeys-lru");
+        assert_eq!(client.line("SET k v"), "+OK");
+        assert_eq!(client.line("DBSIZE"), ":101");
+    }
+
+    #[test]
+    fn under_a_pause_nothing_is_evicted_and_nothing_refused() {
+        let engine = engine();
+        let mut client = client(&engine);
+        fill(&mut client, 0..100, "");
+        client.line("CLIENT PAUSE 100000 WRITE");
+        limit(&engine, &mut client, -1_000, "allkeys-lru");
+        assert!(client.line("GET 1").starts_with("$100"));
+        assert_eq!(client.line("DBSIZE"), ":100");
+        client.line("CLIENT UNPAUSE");
+        client.line("GET 1");
+        assert_ne!(client.line("DBSIZE"), ":100");
+    }
+
+    #[test]
+    fn only_what_the_policy_names_may_go() {
+        for (policy, expected) in [
+            ("volatile-lru", 600),
+            ("volatile-lfu", 600),
+            ("volatile-random", 600),
+            ("volatile-ttl", 600),
+            ("allkeys-lru", 0),
+            ("allkeys-lfu", 0),
+            ("allkeys-random", 0),
+            ("noeviction", 1_000),
+        ] {
+            let engine = engine();
+            let mut client = client(&engine);
+            client.line("CONFIG SET maxmemory-eviction-tenacity 100");
+            // In several databases, of one of which few keys expire.
+            fill(&mut client, 0..500, "");
+            client.line("SELECT 3");
+            fill(&mut client, 0..350, " EX 1000");
+            client.line("SELECT 7");
+            fill(&mut client, 0..100, "");
+            fill(&mut client, 100..150, " EX 1000");
+            client.line(&format!("CONFIG SET maxmemory 1 maxmemory-policy {policy}"));
+            assert!(client.line("SET k v").starts_with("-OOM"), "{policy}");
+            let left: usize = engine
+                .lock()
+                .keyspace
+                .databases
+                .iter()
+                .map(Database::len)
+                .sum();
+            assert_eq!(left, expected, "{policy}");
+        }
+    }
+
+    #[test]
+    fn what_expires_first_goes_first() {
+        let engine = engine();
+        let mut client = client(&engine);
+        client.line("CONFIG SET maxmemory-eviction-tenacity 100");
+        for n in 0..1_000 {
+            let seconds = 1_000 + (n * 7) % 1_000 * 100;
+            fill(&mut client, n..n + 1, &format!(" EX {seconds}"));
+        }
+        limit(&engine, &mut client, -50_000, "volatile-ttl");
+        client.line("SET k v");
+        let state = engine.lock();
+        let database = &state.keyspace.databases[0];
+        let left = database.iter().filter_map(|key| database.expires_at(key));
+        let first = left.min().unwrap() - engine.server.clock.now_ms();
+        // A third has gone, and hardly any other than those that were first.
+        let evicted = state.keyspace.stats.evicted as i64;
+        assert!(first > (1_000 + evicted * 60) * 1000, "{first} {evicted}");
+    }
+}
