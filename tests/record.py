@@ -29,7 +29,9 @@ import time
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transcripts")
 # A guard against a hanging server, never a part of what is tested.
 GUARD_S = 10.0
-FLAGS = ("raw", "sorted", "until", "any")
+FLAGS = ("raw", "sorted", "until", "any", "events")
+# The connection that hears what `events` shows. No prompt can name it.
+LISTENER = "events"
 PROMPT = re.compile(r"^((?:[a-z][a-z0-9]*)(?: [a-z][a-z0-9]*)*)?(>>|>|<)(?: (.*))?$")
 GUTTERS = ("  ", "~ ", "! ", "!~")
 
@@ -260,6 +262,23 @@ class Connection:
         except TimeoutError:
             return [escape(self.buffer) + "(nothing more came)"]
 
+    def listen(self):
+        """Has the connection hear the events of all keys."""
+        self.send(request("PSUBSCRIBE __keyevent@*", {}))
+        self.frame()
+
+    def events(self):
+        """Returns the events that have come, each as a line, up to the answer of a PING."""
+        self.send(request("PING", {}))
+        lines = []
+        while True:
+            _, _, children = self.frame()
+            words = [payload for _, payload, _ in children]
+            if words[0] == b"pong":
+                return lines
+            db, event = words[2].removeprefix(b"__keyevent@").split(b"__:", 1)
+            lines.append(f"@{db.decode()} {escape(event)} {escape(words[3])}")
+
     def end(self):
         """Closes our half and returns what the server still sent, as lines."""
         try:
@@ -431,6 +450,9 @@ def play(path, steps, server, settings, options):
         if step.name not in connections:
             connections[step.name] = Connection(server.address)
         connection = connections[step.name]
+        if "events" in step.flags and LISTENER not in connections:
+            connections[LISTENER] = Connection(server.address)
+            connections[LISTENER].listen()
         deadline = time.monotonic() + GUARD_S
         while True:
             if step.kind != "<":
@@ -447,8 +469,11 @@ def play(path, steps, server, settings, options):
                 got = waiting.pop(0)
             else:
                 got = connection.read("sorted" in step.flags)
+            if "events" in step.flags:
+                got += connections[LISTENER].events()
             same = reply_matches(step.reply, got, variables)
-            if same or "until" not in step.flags or time.monotonic() > deadline:
+            in_vain = step.marked() and not options.strict
+            if same or in_vain or "until" not in step.flags or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
         if step.kind == ">>":

@@ -22,6 +22,9 @@ use crate::wire::PATIENCE;
 /// time costs the whole patience and what follows is noise.
 const SILENCES: usize = 3;
 
+/// The connection that hears what `events` shows. No prompt can name it.
+const LISTENER: &str = "events";
+
 macro_rules! transcripts {
     ($($name:ident)*) => {
         const PLAYED: &[&str] = &[$(stringify!($name)),*];
@@ -158,14 +161,14 @@ impl Player {
 
     /// `steps` begins with the step itself and goes on with what comes after it.
     fn step(&mut self, step: &Step, steps: &[Step]) {
-        let (name, request, sorted, until) = match &step.action {
+        let (name, request, sorted, until, events) = match &step.action {
             Action::Blocked(count) => return self.wait_for_blocked(step, *count),
             Action::Close(name) => {
                 let connection = self.connections.remove(name);
                 let rest = connection.map(Connection::end).unwrap_or_default();
                 return self.expect(step, &format!("@close {name}"), &rest);
             }
-            Action::Read { connection, sorted } => (connection, None, *sorted, false),
+            Action::Read { connection, sorted } => (connection, None, *sorted, false, false),
             Action::ReadAny { connection } => return self.read_any(step, connection, steps),
             Action::Send {
                 connection,
@@ -174,6 +177,7 @@ impl Player {
                 read,
                 sorted,
                 until,
+                events,
             } => {
                 let encode = match raw {
                     true => format::decode_raw,
@@ -189,23 +193,40 @@ impl Player {
                     let connection = connection.or_insert_with(|| Connection::open(address));
                     return connection.send(&request);
                 }
-                (connection, Some(request), *sorted, *until)
+                (connection, Some(request), *sorted, *until, *events)
             }
         };
-        let got = self.exchange(name, request.as_deref(), sorted, until, step);
+        if events {
+            self.listener();
+        }
+        let mut got = self.exchange(name, request.as_deref(), sorted, until, step);
         let said = match &step.action {
             Action::Send { text, .. } => format!("{name}> {text}"),
             _ => format!("{name}<"),
         };
-        let last = got.last().map(String::as_str);
-        if last == Some(CLOSED) {
+        if got.last().is_some_and(|line| line == CLOSED) {
             self.connections.remove(name);
         }
+        if events {
+            got.extend(self.listener().events());
+        }
+        let is_silent = got.last().is_some_and(|line| line == SILENT);
         let gave_up_waiting = until && !reply_matches(&step.reply, &got, &mut self.variables);
-        if last == Some(SILENT) || gave_up_waiting {
+        if is_silent || gave_up_waiting {
             self.silences += 1;
         }
         self.expect(step, &said, &got);
+    }
+
+    /// The connection that hears of all events.
+    fn listener(&mut self) -> &mut Connection {
+        let address = self.address;
+        let connection = self.connections.entry(LISTENER.to_owned());
+        connection.or_insert_with(|| {
+            let mut listener = Connection::open(address);
+            listener.listen();
+            listener
+        })
     }
 
     /// Sends and reads, again and again for `until`, which waits for a condition.

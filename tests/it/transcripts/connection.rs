@@ -51,6 +51,43 @@ impl Connection {
         }
     }
 
+    /// Has the connection hear the events of all keys.
+    pub fn listen(&mut self) {
+        self.send(b"PSUBSCRIBE __keyevent@*\r\n");
+        self.read(false);
+    }
+
+    /// The events that have come, each as a line, up to the answer of a PING.
+    pub fn events(&mut self) -> Vec<String> {
+        self.send(b"PING\r\n");
+        let mut lines = Vec::new();
+        loop {
+            let Ok(Frame {
+                children: Some(children),
+                ..
+            }) = self.frame()
+            else {
+                lines.push(SILENT.to_owned());
+                return lines;
+            };
+            let words: Vec<String> = children
+                .iter()
+                .map(|word| escape(word.payload.as_deref().unwrap_or_default()))
+                .collect();
+            let [.., channel, key] = &words[..] else {
+                lines.push(words.join(" "));
+                continue;
+            };
+            if channel == "pong" {
+                return lines;
+            }
+            let event = channel
+                .replacen("__keyevent", "", 1)
+                .replacen("__:", " ", 1);
+            lines.push(format!("{event} {key}"));
+        }
+    }
+
     /// Closes our half and returns what the broker still sent before it closed its own.
     pub fn end(mut self) -> Vec<String> {
         // An error means that the broker was first, which the read below finds out.

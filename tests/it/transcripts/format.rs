@@ -34,6 +34,8 @@ pub enum Action {
         read: bool,
         sorted: bool,
         until: bool,
+        /// Whether the events that it causes are shown behind its reply.
+        events: bool,
     },
     /// Reads one more reply.
     Read { connection: String, sorted: bool },
@@ -144,6 +146,7 @@ fn parse_prompt(line: &str) -> Option<Action> {
     let end = line.find(['>', '<'])?;
     let (words, rest) = line.split_at(end);
     let (mut raw, mut sorted, mut until, mut any) = (false, false, false, false);
+    let mut events = false;
     let mut connection = None;
     for word in words.split(' ').filter(|word| !word.is_empty()) {
         match word {
@@ -151,13 +154,14 @@ fn parse_prompt(line: &str) -> Option<Action> {
             "sorted" => sorted = true,
             "until" => until = true,
             "any" => any = true,
+            "events" => events = true,
             name if is_name(name) && connection.is_none() => connection = Some(name),
             _ => return None,
         }
     }
     let connection = connection.unwrap_or("a").to_owned();
     if let Some(rest) = rest.strip_prefix('<') {
-        if !rest.trim().is_empty() || raw || until || (any && sorted) {
+        if !rest.trim().is_empty() || raw || until || events || (any && sorted) {
             return None;
         }
         return Some(match any {
@@ -172,6 +176,9 @@ fn parse_prompt(line: &str) -> Option<Action> {
         Some(rest) => (false, rest),
         None => (true, &rest[1..]),
     };
+    if events && (until || !read) {
+        return None;
+    }
     Some(Action::Send {
         connection,
         text: rest.strip_prefix(' ')?.to_owned(),
@@ -179,6 +186,7 @@ fn parse_prompt(line: &str) -> Option<Action> {
         read,
         sorted,
         until,
+        events,
     })
 }
 
@@ -436,6 +444,7 @@ mod tests {
             read: true,
             sorted: false,
             until: false,
+            events: false,
         }
     }
 
@@ -466,6 +475,7 @@ mod tests {
             read: false,
             sorted: false,
             until: false,
+            events: false,
         };
         assert_eq!(parse_prompt("b2 raw>>  x\\r\\n"), Some(expected));
         let expected = Action::Read {
@@ -491,6 +501,9 @@ mod tests {
             (">PING\n  +PONG", "1:"),
             ("< PING\n  +PONG", "1:"),
             ("any> PING\n  +PONG", "1:"),
+            ("events< PING\n  +PONG", "1:"),
+            ("events>> PING\n  +PONG", "1:"),
+            ("until events> PING\n  +PONG", "1:"),
             ("> PING\n  +PONG\n@config a b", "3:"),
             ("> PING\n +PONG", "2:"),
         ] {
