@@ -287,11 +287,11 @@ fn bitop(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<(
             operation.combine(&strings.collect::<Result<Vec<_>>>()?, len)
         }
     };
-    let found = db.lookup(target);
     if len > 0 {
+        let found = db.lookup(target);
         db.put_string(target, found, result, Expiry::Clear, Some("set"), 1)?;
-    } else if let Some(handle) = found {
-        db.delete(target, handle);
+    } else {
+        db.clear(target);
     }
     reply.len(len);
     Ok(())

@@ -71,8 +71,7 @@ fn restore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
     args.next()?;
     let payload = args.next()?;
     let options = RestoreOptions::parse(args)?;
-    let found = db.lookup(key);
-    if found.is_some() && !options.replace {
+    if !options.replace && db.lookup(key).is_some() {
         return Err(Error::BUSY_KEY);
     }
     let ttl = match ttl.int()? {
@@ -90,8 +89,8 @@ fn restore(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result
     };
     if expires_at.is_none_or(|at| at > db.now) {
         db.restore(key, value, expires_at, options.used)?;
-    } else if let Some(handle) = found {
-        db.delete(key, handle);
+    } else {
+        db.clear(key);
     }
     reply.ok();
     Ok(())

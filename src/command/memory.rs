@@ -78,7 +78,8 @@ fn memory_usage(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> R
         }
     }
     args.end()?;
-    match db.peek(key) {
+    // One that has expired takes its memory until it is removed.
+    match db.database().find(key) {
         Some(handle) => reply.len(db.database().memory(handle)),
         None => reply.null(),
     }

@@ -425,13 +425,11 @@ impl Db<'_> {
         event: &'static str,
         changes: usize,
     ) -> Result<()> {
-        let found = self.lookup_to_replace(key);
         if value.is_used_up() {
-            if let Some(handle) = found {
-                self.delete(key, handle);
-            }
+            self.clear(key);
             return Ok(());
         }
+        let found = self.lookup_to_replace(key);
         let events = value.kind().events;
         let stored = self.store_value(key, found, value.into(), Encoding::Natural, None);
         stored.map_err(|_| Error::OUT_OF_MEMORY)?;
@@ -553,6 +551,14 @@ impl Db<'_> {
         self.remove(key, handle, 1);
     }
 
+    /// Removes what is under `key`, if anything is. What has expired is no
+    /// exception: Redis does not look at what nothing is stored over.
+    pub fn clear(&mut self, key: &[u8]) {
+        if let Some(handle) = self.database().find(key) {
+            self.delete(key, handle);
+        }
+    }
+
     /// Has who waits for the key look again, although nothing has changed that
     /// can be seen there.
     pub fn call_waiters(&mut self, key: &[u8]) {
@@ -610,6 +616,11 @@ impl Db<'_> {
         expires_at: Option<i64>,
         used: Used,
     ) -> Result<()> {
+        // Redis does not look at what it replaces: no event tells that it had
+        // expired.
+        if let Some((old, true)) = self.database().find_at(key, self.now) {
+            self.keyspace.remove(self.index, old);
+        }
         let put = self.put(key, value, Encoding::Natural, expires_at);
         put.map_err(|_| Error::OUT_OF_MEMORY)?;
         self.event(KeyspaceEvents::GENERIC, "restore", key);
