@@ -7,7 +7,7 @@
 mod connection;
 mod format;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +49,15 @@ transcripts! {
     connection
     debug
     dump
+    events_classes
+    events_hash_times
+    events_hashes
+    events_keys
+    events_lists
+    events_sets
+    events_streams
+    events_strings
+    events_zsets
     exec_order
     expire
     geo
@@ -98,6 +107,36 @@ fn every_transcript_is_played() {
     assert_eq!(found, PLAYED, "tests/transcripts and the list in this file");
 }
 
+/// Every command that reads or writes keys has a call in the files `events_*`
+/// whose events are shown, and which succeeds.
+#[test]
+fn every_command_that_uses_keys_has_its_events_recorded() {
+    let mut shown = BTreeSet::new();
+    for name in PLAYED.iter().filter(|name| name.starts_with("events_")) {
+        for step in read(name).steps {
+            if let Action::Send { text, events, .. } = &step.action
+                && *events
+                && !step.reply[0].text.starts_with('-')
+            {
+                let words: Vec<&str> = text.split(' ').take(2).collect();
+                shown.insert(words[0].to_lowercase());
+                shown.insert(words.join("|").to_lowercase());
+            }
+        }
+    }
+    let broker = start_broker(&[]);
+    let mut client = crate::wire::Wire::connect(broker.addr());
+    for category in ["write", "read"] {
+        let list = ["COMMAND", "LIST", "FILTERBY", "ACLCAT", category];
+        let commands = crate::wire::show(&client.call(&list));
+        let commands: Vec<&str> = commands.trim_matches(['[', ']']).split(' ').collect();
+        assert!(commands.len() > 50, "{commands:?}");
+        let left_out = |name: &&str| !shown.contains(*name);
+        let left_out: Vec<&str> = commands.into_iter().filter(left_out).collect();
+        assert_eq!(left_out, [""; 0], "of category {category}");
+    }
+}
+
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts")
 }
@@ -110,10 +149,14 @@ fn start_broker(settings: &[(String, String)]) -> respd::Broker {
     builder.start().expect("the settings of the transcript")
 }
 
-fn play_file(name: &str) {
+fn read(name: &str) -> Transcript {
     let path = directory().join(name).with_extension("txt");
     let source = std::fs::read_to_string(path).unwrap();
-    let transcript = format::parse(&source).unwrap_or_else(|error| panic!("{name}.txt:{error}"));
+    format::parse(&source).unwrap_or_else(|error| panic!("{name}.txt:{error}"))
+}
+
+fn play_file(name: &str) {
+    let transcript = read(name);
     let broker = start_broker(&transcript.settings);
     let mut player = Player::new(&transcript, broker.addr());
     for (index, step) in transcript.steps.iter().enumerate() {
