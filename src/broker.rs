@@ -279,3 +279,6 @@ fn percent_encode(bytes: &[u8]) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(test)]
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +15,9 @@ use tokio::time::Sleep;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// By how many milliseconds a test has set the wall clock.
+    #[cfg(test)]
+    set_by: &'static AtomicI64,
 }
 
 /// Longer than a process lives, and short enough for the system to add.
@@ -23,14 +28,18 @@ impl Clock {
     pub fn system() -> Clock {
         Clock {
             start: Instant::now(),
+            // There is one for each broker of a test, and the clock is copied.
+            #[cfg(test)]
+            set_by: Box::leak(Box::default()),
         }
     }
 
     /// Since 1970.
     pub fn wall(self) -> Duration {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
+        let wall = SystemTime::now();
+        #[cfg(test)]
+        let wall = self.set(wall);
+        wall.duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Milliseconds since 1970.
@@ -70,6 +79,24 @@ impl Clock {
     /// Has the thread sleep for so long, whatever happens.
     pub fn sleep_thread(self, time: Duration) {
         std::thread::sleep(time);
+    }
+}
+
+#[cfg(test)]
+impl Clock {
+    /// Has the wall clock tell another time from now on, as when somebody sets
+    /// it: so many milliseconds from that of the machine.
+    pub fn set_wall(self, millis: i64) {
+        self.set_by.store(millis, Relaxed);
+    }
+
+    fn set(self, wall: SystemTime) -> SystemTime {
+        let millis = self.set_by.load(Relaxed);
+        let by = Duration::from_millis(millis.unsigned_abs());
+        match millis {
+            0.. => wall + by,
+            _ => wall - by,
+        }
     }
 }
 

@@ -492,7 +492,7 @@ mod tests {
         let payload = rdb::seal(b"\0\x01w".to_vec(), 10);
         assert_eq!(restored(&mut data, "k", &payload), "+OK");
         assert_eq!(data.events(), "new restore");
-        for (told, idle) in [("0", ":0"), ("1000", ":1000"), ("16777215", ":16777215")] {
+        for (told, idle) in [("0", ":0"), ("1000", ":1000"), ("16690815", ":16690815")] {
             let options = [b"REPLACE", b"IDLETIME".as_slice(), told.as_bytes()];
             let words = [&[b"RESTORE".as_slice(), b"k", b"0", &payload], &options[..]].concat();
             data.answer_words(&words);

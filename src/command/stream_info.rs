@@ -235,11 +235,13 @@ fn xinfo_consumers(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         reply.bulk(&consumer.name);
         reply.bulk(b"pending");
         reply.len(consumer.in_hand().len());
+        // The clock may have been set back. Redis then says of `inactive` what
+        // is less than nothing, though -1 stands for never.
+        let since = |time| now.wrapping_sub(time).max(0);
         reply.bulk(b"idle");
-        reply.int(now.wrapping_sub(consumer.seen).max(0));
+        reply.int(since(consumer.seen));
         reply.bulk(b"inactive");
-        let inactive = consumer.active.map(|active| now.wrapping_sub(active));
-        reply.int(inactive.unwrap_or(-1));
+        reply.int(consumer.active.map_or(-1, since));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::part_times::PartTimes;
-use super::usage::{self, Usage};
+use super::usage::Usage;
 use crate::db::memory::heap;
 use crate::db::memory::index::Index;
 use crate::db::memory::places::Places;
@@ -121,7 +121,7 @@ impl Database {
 
     /// For how many seconds nobody has used the key.
     pub fn idle_s(&self, handle: Handle, now: i64) -> u32 {
-        usage::idle_s(self.accessed(handle), now)
+        entry::idle_s(self.accessed(handle), now)
     }
 
     /// What the entry says of its use, in 24 bits: when it was, in seconds, or
@@ -155,13 +155,13 @@ impl Database {
         entry::write_accessed(self.slots.get_mut(handle.slot), clock);
     }
 
-    /// Notes that the key was used so many seconds ago. Longer ago than the
-    /// clock goes back is half of that, so that it stays long ago
-    /// for some time.
+    /// Notes that the key was used so many seconds ago. Longer ago than can be
+    /// told is half of what the clock goes back, so that it stays long ago for
+    /// some time.
     pub(in crate::db) fn set_idle(&mut self, handle: Handle, seconds: u64, now: i64) {
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         let seconds = match seconds {
-            ..=entry::CLOCK_MAX => seconds,
+            ..=entry::IDLE_MAX => seconds,
             _ => entry::CLOCK_MAX / 2,
         };
         let clock = entry::access_clock(now).wrapping_sub(seconds);

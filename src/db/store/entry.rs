@@ -213,6 +213,19 @@ pub fn access_clock(now: i64) -> u32 {
     (now / 1000) as u32 & CLOCK_MAX
 }
 
+/// For how many seconds a key may not have been used. One that was used at most
+/// a day from now is used now: the clock of the machine has been set back.
+/// Redis takes it for one that nobody has used for 194 days, which is to be the
+/// first to go.
+pub const IDLE_MAX: u32 = CLOCK_MAX - 24 * 60 * 60;
+
+/// For how many seconds a key has not been used that was used when this clock
+/// said so.
+pub fn idle_s(accessed: u32, now: i64) -> u32 {
+    let seconds = access_clock(now).wrapping_sub(accessed) & CLOCK_MAX;
+    if seconds <= IDLE_MAX { seconds } else { 0 }
+}
+
 /// Notes when the key was used.
 #[inline]
 pub fn write_accessed(slot: &mut [u8], accessed: u32) {

@@ -9,4 +9,5 @@ mod usage;
 
 pub use database::sample::{Among, Sampled};
 pub use database::{Database, Handle};
-pub use usage::{Frequency, Usage, counted, idle_s};
+pub use entry::idle_s;
+pub use usage::{Frequency, Usage, counted};

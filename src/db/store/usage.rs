@@ -2,7 +2,7 @@
 //! it is used. They mean what the policy of eviction makes of them; when that
 //! changes, they take some time to be true again, as in Redis.
 
-use super::entry::{CLOCK_MAX, access_clock};
+use super::entry::access_clock;
 
 /// What the bits tell.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -19,6 +19,10 @@ pub enum Usage {
 const NEW: u32 = 5;
 /// The count ends here.
 const COUNT_MAX: u32 = 0xff;
+/// The clock of minutes ends here.
+const MINUTE_MAX: u32 = 0xffff;
+/// What was used up to a day from now was used before the clock was set back.
+const ELAPSED_MAX: u32 = MINUTE_MAX - 24 * 60;
 /// Bits of the count.
 const COUNT_BITS: u32 = 8;
 
@@ -43,12 +47,6 @@ impl Usage {
     }
 }
 
-/// For how many seconds a key has not been used, of which the bits say when it
-/// was.
-pub fn idle_s(bits: u32, now: i64) -> u32 {
-    access_clock(now).wrapping_sub(bits) & CLOCK_MAX
-}
-
 /// How counts of uses grow and decay.
 #[derive(Clone, Copy, Debug)]
 pub struct Frequency {
@@ -62,10 +60,10 @@ impl Frequency {
     /// What the bits count `now`.
     pub fn count(self, bits: u32, now: i64) -> u32 {
         let (then, count) = (bits >> COUNT_BITS, bits & COUNT_MAX);
-        let elapsed = match minute(now).checked_sub(then) {
-            Some(elapsed) => elapsed,
-            // Redis counts the last minute before the clock begins anew as none.
-            None => 0xffff - then + minute(now),
+        let elapsed = match minute(now).wrapping_sub(then) & MINUTE_MAX {
+            elapsed @ ..=ELAPSED_MAX => elapsed,
+            // The clock has been set back.
+            _ => 0,
         };
         count.saturating_sub(elapsed.checked_div(self.decay_minutes).unwrap_or(0))
     }
@@ -87,7 +85,7 @@ pub fn counted(now: i64, count: u32) -> u32 {
 
 /// A clock of 16 bits.
 fn minute(now: i64) -> u32 {
-    (now / 60_000) as u32 & 0xffff
+    (now / 60_000) as u32 & MINUTE_MAX
 }
 
 #[cfg(test)]
@@ -110,9 +108,11 @@ mod tests {
             (7, 2, 97),
             (15, 1, 85),
             // Across the end of the clock.
-            (20, 1, 81),
+            (20, 1, 80),
             (3, 0, 100),
             (1000, 1, 0),
+            // It has been set back an hour.
+            (-60, 1, 100),
         ] {
             let frequency = Frequency {
                 decay_minutes,
