@@ -340,9 +340,10 @@ fn range(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>, order: Orde
         return Ok(());
     }
     let entries = &stream.entries;
-    let count = entries.count(start, end, count.unwrap_or(usize::MAX));
+    let found = entries.range(start, end);
+    let count = found.len_up_to(count.unwrap_or(usize::MAX));
     match order {
-        Order::Up => write_entries(reply, count, entries.range(start, end)),
+        Order::Up => write_entries(reply, count, found),
         Order::Down => write_entries(reply, count, entries.range_rev(start, end)),
     }
     Ok(())

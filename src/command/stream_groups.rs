@@ -409,7 +409,8 @@ impl Reader<'_> {
         let (Some(start), true) = (group.last_id.next(), entries.last_id() > group.last_id) else {
             return false;
         };
-        let count = entries.count(start, StreamId::MAX, self.count);
+        let found = entries.range(start, StreamId::MAX);
+        let count = found.len_up_to(self.count);
         if count == 0 {
             return false;
         }
@@ -420,7 +421,7 @@ impl Reader<'_> {
             count: 1,
             consumer,
         };
-        for entry in entries.range(start, StreamId::MAX).take(count) {
+        for entry in found.take(count) {
             group.advance(entry.id, entries);
             write_entry(reply, entry);
             if !self.noack {
@@ -471,14 +472,11 @@ fn xack(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()
             return Ok(Edited::Unchanged(0));
         };
         // Not one is acknowledged if one of the ids is none.
-        let mut checked = args;
-        while checked.remaining() > 0 {
-            stream::id(&mut checked)?;
-        }
-        let mut acknowledged = 0;
+        let mut ids = Vec::with_capacity(args.remaining());
         while args.remaining() > 0 {
-            acknowledged += usize::from(group.acknowledge(stream::id(&mut args)?));
+            ids.push(stream::id(&mut args)?);
         }
+        let acknowledged = ids.into_iter().filter(|id| group.acknowledge(*id)).count();
         Ok(noted(false, acknowledged, acknowledged))
     })?;
     reply.len(acknowledged);

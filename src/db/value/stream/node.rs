@@ -338,6 +338,17 @@ impl Node {
         }
     }
 
+    /// Its entries from an id on.
+    pub fn iter_from(&self, start: StreamId) -> Iter<'_> {
+        let mut entries = self.iter();
+        if start > self.last {
+            entries.at = self.bytes.len();
+        } else {
+            entries.pass(start);
+        }
+        entries
+    }
+
     /// The id of the last entry that was ever in it.
     pub fn last_id(&self) -> StreamId {
         self.last
@@ -410,6 +421,19 @@ fn first_seq(previous: StreamId, ms: u64) -> u64 {
     }
 }
 
+/// How an entry begins.
+struct Head<'a> {
+    first: u8,
+    id: StreamId,
+    rest: &'a [u8],
+}
+
+/// What follows, and what is behind the entry.
+struct Body<'a> {
+    fields: Fields<'a>,
+    after: &'a [u8],
+}
+
 /// The entries of a node in order, removed ones among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Iter<'a> {
@@ -421,14 +445,24 @@ pub struct Iter<'a> {
     at: usize,
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = Placed<'a>;
+impl<'a> Iter<'a> {
+    /// Passes the entries that are before an id: a reader whose next entry is in
+    /// the middle of a node passes fifty. A removed one is passed, too, as its id
+    /// may be higher than those that came later, after XSETID.
+    fn pass(&mut self, start: StreamId) {
+        while let Some(head) = self.head()
+            && (head.id < start || head.first & REMOVED != 0)
+            && let Some(body) = self.body(&head)
+        {
+            self.previous = head.id;
+            self.at = self.bytes.len() - body.after.len();
+        }
+    }
 
+    /// The next entry's id.
     #[inline]
-    fn next(&mut self) -> Option<Placed<'a>> {
-        let len = self.bytes.len();
-        let start = self.at;
-        let (&first, mut rest) = self.bytes.get(start..)?.split_first()?;
+    fn head(&self) -> Option<Head<'a>> {
+        let (&first, mut rest) = self.bytes.get(self.at..)?.split_first()?;
         let mut ms = u64::from(first >> MS_SHIFT & ((1 << MS_BITS) - 1));
         if first & MORE != 0 {
             let more;
@@ -442,33 +476,52 @@ impl<'a> Iterator for Iter<'a> {
             seq = seq.wrapping_add(more);
         }
         let id = StreamId::new(self.previous.ms.wrapping_add(ms), seq);
-        self.previous = id;
-        let body = len - rest.len();
-        let is_removed = first & REMOVED != 0;
-        let (count, names, values) = match first & SAME_FIELDS {
-            _ if is_removed => (0, None, rest),
+        Some(Head { first, id, rest })
+    }
+
+    /// What is behind the id.
+    #[inline]
+    fn body(&self, head: &Head<'a>) -> Option<Body<'a>> {
+        let (count, names, values) = match head.first & SAME_FIELDS {
+            _ if head.first & REMOVED != 0 => (0, None, head.rest),
             0 => {
-                let (count, rest) = pack::split_number(rest)?;
+                let (count, rest) = pack::split_number(head.rest)?;
                 (count as usize, None, rest)
             }
-            _ => (self.names.0, Some(self.names.1), rest),
+            _ => (self.names.0, Some(self.names.1), head.rest),
         };
         let strings = if names.is_some() { count } else { 2 * count };
-        let mut after = Strings(values);
+        let mut after = values;
         for _ in 0..strings {
-            after.next()?;
+            (_, after) = pack::split_first(after)?;
         }
-        self.at = len - after.0.len();
         let fields = Fields {
             left: count,
             names,
             values: Strings(values),
         };
+        Some(Body { fields, after })
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Placed<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Placed<'a>> {
+        let (len, start) = (self.bytes.len(), self.at);
+        let head = self.head()?;
+        let Body { fields, after } = self.body(&head)?;
+        self.previous = head.id;
+        self.at = len - after.len();
         Some(Placed {
-            entry: Entry { id, fields },
-            is_removed,
+            entry: Entry {
+                id: head.id,
+                fields,
+            },
+            is_removed: head.first & REMOVED != 0,
             start,
-            body,
+            body: len - head.rest.len(),
             end: self.at,
         })
     }
