@@ -4,15 +4,14 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::clients::{Connection, request};
+use crate::cache;
+use crate::clients::{CONNECTIONS, Connection, request};
 use crate::collections::Collection;
 use crate::result::Result;
 use crate::run::{Meter, Run};
 use crate::server::Server;
 use crate::setting::{Scale, Setting};
-
-/// As many as redis-benchmark has by default.
-pub const CONNECTIONS: usize = 50;
+use crate::streams;
 
 /// A command, and how it is sent.
 pub struct Benchmark {
@@ -43,6 +42,10 @@ pub enum Data {
     /// Under `c0`, `c1` and so on, so many collections of as many elements
     /// each; every one has half of its elements in common with the next one.
     Overlapping(Collection, usize, usize),
+    /// Under `stream`, so many entries; every run begins with these.
+    Stream(usize),
+    /// Half of the keys, and no room for more.
+    HalfOfKeys,
 }
 
 impl Benchmark {
@@ -63,7 +66,7 @@ impl Benchmark {
     }
 
     pub fn run(&self, server: &Server, requests: usize, setting: &Setting) -> Result<Run> {
-        self.renew_list(server, requests)?;
+        self.renew(server, requests)?;
         if let Data::FullCollection(collection) = self.data {
             let mut connection = Connection::open(server.port)?;
             connection.fill(1, |_| request(&["DEL", "c"]))?;
@@ -76,7 +79,7 @@ impl Benchmark {
             ("-c", CONNECTIONS),
             ("-P", self.pipeline),
             ("-n", requests),
-            ("-r", setting.scale.keys),
+            ("-r", self.drawn(setting.scale)),
         ] {
             command.arg(flag).arg(number.to_string());
         }
@@ -100,16 +103,31 @@ impl Benchmark {
         })
     }
 
+    /// How many keys or elements requests draw from.
+    fn drawn(&self, scale: &Scale) -> usize {
+        match self.data {
+            // So many that what clients take of the memory does not count.
+            Data::HalfOfKeys => scale.stored,
+            _ => scale.keys,
+        }
+    }
+
     /// Stores the keys that requests draw from.
     fn store_keys(&self, server: &Server, scale: &Scale) -> Result<()> {
-        let expiry: &[&str] = match self.data {
-            Data::Keys => &[],
-            Data::ExpiringKeys => &["EX", "3600"],
+        let (count, expiry): (usize, &[&str]) = match self.data {
+            Data::Keys => (scale.keys, &[]),
+            Data::ExpiringKeys => (scale.keys, &["EX", "3600"]),
+            Data::HalfOfKeys => (self.drawn(scale) / 2, &[]),
             _ => return Ok(()),
         };
         // As redis-benchmark writes its random numbers.
         let key = |n| format!("key:{n:012}");
-        Connection::open(server.port)?.store(scale.keys, key, self.value, expiry)
+        let mut connection = Connection::open(server.port)?;
+        connection.store(count, key, self.value, expiry)?;
+        match self.data {
+            Data::HalfOfKeys => cache::limit(&mut connection, "allkeys-lru", scale),
+            _ => Ok(()),
+        }
     }
 
     /// Fills the collections that no request changes the size of.
@@ -130,9 +148,12 @@ impl Benchmark {
         }
     }
 
-    /// Brings the list back to where a run begins.
-    fn renew_list(&self, server: &Server, requests: usize) -> Result<()> {
+    /// Brings the list or the stream back to where a run begins.
+    fn renew(&self, server: &Server, requests: usize) -> Result<()> {
         let len = match self.data {
+            Data::Stream(entries) => {
+                return streams::renew(&mut Connection::open(server.port)?, entries);
+            }
             Data::EmptyList => 0,
             Data::FullList => requests,
             Data::ListOf100 => 100,

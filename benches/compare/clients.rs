@@ -14,6 +14,9 @@ use rustix::event::{Timespec, epoll};
 
 use crate::result::Result;
 
+/// As many as redis-benchmark has by default.
+pub const CONNECTIONS: usize = 50;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request as it goes over the wire.
@@ -75,23 +78,43 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits for replies; as much of them as is there.
+    pub fn receive_some(&mut self) -> Result<&[u8]> {
+        read(&mut self.stream, &mut self.buffer)
+    }
+
+    /// What a request is answered with that has so short a reply that it comes
+    /// in one piece.
+    pub fn ask(&mut self, request: &[u8]) -> Result<&str> {
+        self.send(request)?;
+        Ok(str::from_utf8(self.receive_some()?)?)
+    }
+
     /// The number that a request is answered with.
     pub fn ask_number(&mut self, request: &[u8]) -> Result<usize> {
-        self.send(request)?;
-        // So short a reply comes in one piece.
-        let reply = str::from_utf8(read(&mut self.stream, &mut self.buffer)?)?;
+        let reply = self.ask(request)?;
         Ok(reply.trim_start_matches(':').trim_end().parse()?)
     }
 
     /// Sends `count` requests, in pipelines of 64, to which one line replies.
     pub fn fill(&mut self, count: usize, request: impl Fn(usize) -> Vec<u8>) -> Result<()> {
+        self.fill_by_lines(count, 1, request)
+    }
+
+    /// The same with requests to which `lines` lines reply.
+    pub fn fill_by_lines(
+        &mut self,
+        count: usize,
+        lines: usize,
+        request: impl Fn(usize) -> Vec<u8>,
+    ) -> Result<()> {
         let mut batch = Vec::new();
         for first in (0..count).step_by(64) {
             let end = count.min(first + 64);
             batch.clear();
             (first..end).for_each(|n| batch.extend_from_slice(&request(n)));
             self.send(&batch)?;
-            self.receive_lines(end - first)?;
+            self.receive_lines((end - first) * lines)?;
         }
         Ok(())
     }

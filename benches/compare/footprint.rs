@@ -14,6 +14,7 @@ use crate::result::Result;
 use crate::run::Run;
 use crate::server::{Server, Subject};
 use crate::setting::Scale;
+use crate::streams::{self, STREAM};
 
 /// That nothing expires while it is weighed.
 const IN_AN_HOUR: &[&str] = &["EX", "3600"];
@@ -31,12 +32,23 @@ pub enum Stored {
     Collection(Collection),
     /// In collections of ten.
     OfTen(Collection),
+    Stream,
+    /// A hundredth as many, each with ten entries.
+    StreamsOfTen,
+    /// Beside what their entries take.
+    Pending,
 }
 
-/// Bytes of resident memory for each key or element.
+/// Bytes of resident memory for each key or element, or for each stream of ten.
 pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
     let mut connection = Connection::open(server.port)?;
+    if let Stored::Pending = stored {
+        streams::renew(&mut connection, scale.stored)?;
+        streams::add_group(&mut connection, STREAM)?;
+        pause(scale.settle_seconds);
+    }
     let before = server.resident()?;
+    let mut count = scale.stored;
     match stored {
         Stored::Keys { value, expiring } => {
             let expiry: &[&str] = if expiring { IN_AN_HOUR } else { &[] };
@@ -54,9 +66,15 @@ pub fn memory(server: &Server, stored: Stored, scale: &Scale) -> Result<Run> {
         Stored::OfTen(collection) => {
             collection.fill_many(&mut connection, scale.stored / 10, 10)?;
         }
+        Stored::Stream => streams::fill_many(&mut connection, 1, scale.stored)?,
+        Stored::StreamsOfTen => {
+            count = scale.stored / 100;
+            streams::fill_many(&mut connection, count, 10)?;
+        }
+        Stored::Pending => streams::deliver(&mut connection, scale.stored)?,
     }
     pause(scale.settle_seconds);
-    growth(server, before, scale.stored)
+    growth(server, before, count)
 }
 
 /// Bytes of resident memory for each client that has done one thing.

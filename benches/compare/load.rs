@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use crate::benchmark::Benchmark;
+use crate::cache;
 use crate::footprint::{self, Stored};
 use crate::result::Result;
 use crate::run::Run;
 use crate::server::{Server, Subject};
 use crate::setting::Setting;
 use crate::stalls::{self, Stall};
-use crate::traffic;
+use crate::streams;
+use crate::traffic::{self, Through};
 
 pub enum Load {
     /// One command over and over.
@@ -18,10 +20,14 @@ pub enum Load {
     Transactions,
     /// To this many subscribers.
     Publish(usize),
-    /// From LPUSH to a BLPOP that waits.
-    Wake,
+    /// From a producer to a consumer that waits.
+    Wake(Through),
     /// This many producers, and as many consumers.
-    Queue(usize),
+    Queue(Through, usize),
+    /// A group that reads and acknowledges.
+    Work,
+    /// GETs of keys that have mostly no room, under this policy.
+    Cache(&'static str),
     Memory(Stored),
     Connections {
         subscribed: bool,
@@ -40,10 +46,13 @@ impl Load {
     /// What its costs are in.
     pub fn units(&self) -> &'static [&'static str] {
         match self {
-            Load::Command(_) | Load::Transactions | Load::Publish(_) | Load::Queue(_) => {
-                &["CPU µs"]
-            }
-            Load::Wake => &["p50 µs", "CPU µs"],
+            Load::Command(_)
+            | Load::Transactions
+            | Load::Publish(_)
+            | Load::Queue(..)
+            | Load::Work => &["CPU µs"],
+            Load::Wake(_) => &["p50 µs", "CPU µs"],
+            Load::Cache(_) => &["% missed"],
             Load::Memory(_) | Load::Connections { .. } => &["bytes"],
             Load::Exec | Load::Broker => &["ms"],
             Load::Idle => &["CPU s"],
@@ -51,11 +60,13 @@ impl Load {
         }
     }
 
-    /// How often it runs. What needs a fresh server takes long.
+    /// How often it runs. What needs a fresh server takes long, and a cache is
+    /// asked for the same each time.
     pub fn rounds(&self, rounds: u32) -> u32 {
-        match self.needs_a_fresh_server() {
-            true => rounds.min(3),
-            false => rounds,
+        match self {
+            Load::Cache(_) => 1,
+            _ if self.needs_a_fresh_server() => rounds.min(3),
+            _ => rounds,
         }
     }
 
@@ -63,7 +74,11 @@ impl Load {
     pub fn needs_a_fresh_server(&self) -> bool {
         matches!(
             self,
-            Load::Memory(_) | Load::Connections { .. } | Load::Idle | Load::Stall(_)
+            Load::Cache(_)
+                | Load::Memory(_)
+                | Load::Connections { .. }
+                | Load::Idle
+                | Load::Stall(_)
         )
     }
 
@@ -96,8 +111,10 @@ impl Load {
             Load::Command(benchmark) => benchmark.run(server, requests, setting),
             Load::Transactions => traffic::transactions(server, scale.keys, time),
             Load::Publish(subscribers) => traffic::publish(server, *subscribers, time),
-            Load::Wake => traffic::wake(server, time),
-            Load::Queue(pairs) => traffic::queue(server, *pairs, time),
+            Load::Wake(through) => traffic::wake(server, *through, time),
+            Load::Queue(through, pairs) => traffic::queue(server, *through, *pairs, time),
+            Load::Work => streams::work(server, scale.keys, time),
+            Load::Cache(policy) => cache::misses(server, policy, scale),
             Load::Memory(stored) => footprint::memory(server, *stored, scale),
             Load::Connections { subscribed } => footprint::connections(server, *subscribed, scale),
             Load::Exec => footprint::exec(subject, scale),

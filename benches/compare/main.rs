@@ -13,6 +13,7 @@
 compile_error!("the comparison reads Linux's /proc and waits with epoll");
 
 mod benchmark;
+mod cache;
 mod clients;
 mod collections;
 mod figures;
@@ -25,6 +26,7 @@ mod run;
 mod server;
 mod setting;
 mod stalls;
+mod streams;
 mod table;
 mod traffic;
 
@@ -50,8 +52,8 @@ struct Options {
     /// What one run of a load aims to take
     #[arg(long, default_value = "1", value_parser = run_seconds)]
     seconds: f64,
-    /// Groups of rows (kv pub queue memory connections startup idle stalls workers) or how their names
-    /// begin; workers are left out unless asked for
+    /// Groups of rows (kv collections streams pub queue eviction memory connections startup idle stalls
+    /// workers) or how their names begin; workers are left out unless asked for
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// Print the table as Markdown

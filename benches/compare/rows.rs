@@ -14,6 +14,7 @@ use crate::load::Load;
 use crate::result::Result;
 use crate::setting::Scale;
 use crate::stalls::{PASSES, Stall};
+use crate::traffic::Through;
 
 /// The group that is measured only when it is asked for, respd with itself.
 pub const WORKERS: &str = "workers";
@@ -92,6 +93,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         ),
     ];
     rows.extend(collections());
+    rows.extend(streams());
     for count in [0, 1, 10, 100, 1_000] {
         let load = Load::Publish(count.min(scale.subscribers));
         let name = match count {
@@ -104,25 +106,26 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         row(
             "queue",
             "LPUSH to a blocked BLPOP",
-            Load::Wake,
+            Load::Wake(Through::List),
             &[Aim::Ratio(0.85), Aim::Ratio(0.75)],
             None,
         ),
         row(
             "queue",
             "10 LPUSH, 10 BLPOP, per item",
-            Load::Queue(10),
+            Load::Queue(Through::List, 10),
             &[Aim::Ratio(0.8)],
             Some(1.0),
         ),
         row(
             "queue",
             "50 LPUSH, 50 BLPOP, per item",
-            Load::Queue(50),
+            Load::Queue(Through::List, 50),
             &[Aim::Ratio(0.8)],
             Some(1.0),
         ),
     ]);
+    rows.extend(eviction());
     let weigh = |name: &str, stored, ratio| {
         row(
             "memory",
@@ -163,6 +166,11 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         let aim = [Aim::Value(bytes)];
         rows.push(row("memory", name, Load::Memory(stored), &aim, None));
     }
+    rows.extend([
+        weigh("an entry of one stream", Stored::Stream, 0.9),
+        weigh("a stream of ten", Stored::StreamsOfTen, 0.9),
+        weigh("a pending entry", Stored::Pending, 0.9),
+    ]);
     let connections = grouped(scale.connections as f64);
     for (kind, subscribed) in [("idle connections", false), ("idle subscribers", true)] {
         let name = format!("one of {connections} {kind}");
@@ -317,6 +325,88 @@ fn collections() -> Vec<Row> {
         rows.push(row("collections", name, load, &[Aim::Ratio(0.7)], None));
     }
     rows
+}
+
+/// Streams with entries of one field.
+fn streams() -> Vec<Row> {
+    const EMPTY: Data = Data::Stream(0);
+    const FULL: Data = Data::Stream(100_000);
+    const XADD: (&str, Data) = ("XADD stream * field $value", EMPTY);
+    const TRIMMED: (&str, Data) = ("XADD stream MAXLEN ~ 1000 * field $value", EMPTY);
+    const XREAD: (&str, Data) = ("XREAD COUNT 100 STREAMS stream 1700000050000", FULL);
+    const XRANGE: (&str, Data) = ("XRANGE stream 1700000050000 + COUNT 100", FULL);
+    let mut rows = Vec::new();
+    for (name, command, pipeline, cost) in [
+        ("XADD", XADD, 1, 0.92),
+        ("XADD", XADD, 16, 0.55),
+        ("XADD", XADD, 64, 0.45),
+        ("XADD MAXLEN ~ 1000", TRIMMED, 16, 0.55),
+    ] {
+        rows.push(Row {
+            group: "streams",
+            rate: None,
+            ..kv(name, command, 16, pipeline, cost, 0.0)
+        });
+    }
+    for (name, (words, data)) in [("XREAD of 100", XREAD), ("XRANGE of 100", XRANGE)] {
+        let pipeline = 16;
+        let load = Load::Command(Benchmark {
+            words,
+            data,
+            value: 0,
+            pipeline,
+            weight: 10,
+        });
+        let name = format!("{name}, P={pipeline}");
+        rows.push(row("streams", &name, load, &[Aim::Ratio(0.5)], None));
+    }
+    for (name, load, costs) in [
+        (
+            "XREADGROUP of ten, XACK of ten, per entry",
+            Load::Work,
+            &[Aim::Ratio(0.6)][..],
+        ),
+        (
+            "XADD to a blocked XREADGROUP",
+            Load::Wake(Through::Group),
+            &[Aim::Ratio(0.9), Aim::Ratio(0.9)],
+        ),
+        (
+            "50 XADD, 50 XREADGROUP, per entry",
+            Load::Queue(Through::Group, 50),
+            &[Aim::Ratio(0.85)],
+        ),
+    ] {
+        rows.push(row("streams", name, load, costs, None));
+    }
+    rows
+}
+
+/// A cache whose memory has a limit.
+fn eviction() -> Vec<Row> {
+    const SET: (&str, Data) = ("SET key:__rand_int__ $value", Data::HalfOfKeys);
+    const GET: (&str, Data) = ("GET key:__rand_int__", Data::HalfOfKeys);
+    let command = |name, command| Row {
+        group: "eviction",
+        rate: None,
+        ..kv(name, command, 100, 16, 0.55, 0.0)
+    };
+    let misses = |policy| {
+        let name = format!("misses of {policy} under Zipf");
+        row(
+            "eviction",
+            &name,
+            Load::Cache(policy),
+            &[Aim::Ratio(1.0)],
+            None,
+        )
+    };
+    vec![
+        command("SET at maxmemory", SET),
+        command("GET at maxmemory", GET),
+        misses("allkeys-lru"),
+        misses("allkeys-lfu"),
+    ]
 }
 
 /// The rows that were asked for by group or by the beginning of their names.

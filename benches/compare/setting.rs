@@ -18,6 +18,8 @@ pub struct Scale {
     pub keys: usize,
     /// Keys, or list elements, whose memory is weighed.
     pub stored: usize,
+    /// Keys of which a cache has room for a tenth.
+    pub cached: usize,
     /// Keys that expire at one moment.
     pub expiring: usize,
     /// Keys that one client watches, or channels that it hears.
@@ -34,6 +36,8 @@ pub struct Scale {
     /// idle one about once a second, from 16 KiB to 1.
     pub shrink_seconds: f64,
     pub idle_seconds: f64,
+    /// How long a cache is used.
+    pub cache_seconds: f64,
 }
 
 impl Scale {
@@ -45,6 +49,7 @@ impl Scale {
                 requests: 5_000,
                 keys: 2_000,
                 stored: 20_000,
+                cached: 2_000,
                 expiring: 20_000,
                 watched: 5_000,
                 connections: 200,
@@ -54,6 +59,7 @@ impl Scale {
                 settle_seconds: 0.0,
                 shrink_seconds: 0.0,
                 idle_seconds: 0.1,
+                cache_seconds: 0.1,
             };
         }
         Scale {
@@ -61,6 +67,7 @@ impl Scale {
             requests: 4_000_000,
             keys: 100_000,
             stored: 1_000_000,
+            cached: 300_000,
             expiring: 10_000_000,
             watched: 100_000,
             connections: connections.min(10_000),
@@ -70,6 +77,7 @@ impl Scale {
             settle_seconds: 1.0,
             shrink_seconds: 8.0,
             idle_seconds: 10.0,
+            cache_seconds: 30.0,
         }
     }
 }

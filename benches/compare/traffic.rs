@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::benchmark::CONNECTIONS;
-use crate::clients::{Clients, Connection, count_lines, request};
+use crate::clients::{CONNECTIONS, Clients, Connection, count_lines, request};
 use crate::figures::median;
 use crate::result::Result;
 use crate::run::{Meter, Run};
 use crate::server::Server;
+use crate::streams;
 
 /// Each connection has one transaction of ten SETs under way. CPU and rate are
 /// per transaction.
@@ -97,29 +97,92 @@ pub fn publish(server: &Server, subscribers: usize, time: Duration) -> Result<Ru
     }
 }
 
+/// Through what items pass from producers to consumers.
+#[derive(Clone, Copy)]
+pub enum Through {
+    /// LPUSH and BLPOP.
+    List,
+    /// XADD and XREADGROUP, which waits. A consumer acknowledges an entry in the
+    /// same write in which it asks for the next one.
+    Group,
+}
+
+impl Through {
+    /// Makes it empty.
+    fn renew(self, connection: &mut Connection) -> Result<()> {
+        connection.fill(1, |_| request(&["DEL", "queue"]))?;
+        match self {
+            Through::List => Ok(()),
+            Through::Group => streams::add_group(connection, "queue"),
+        }
+    }
+
+    /// What a producer sends.
+    fn put(self, item: &str) -> Vec<u8> {
+        match self {
+            Through::List => request(&["LPUSH", "queue", item]),
+            Through::Group => request(&["XADD", "queue", "*", "field", item]),
+        }
+    }
+
+    /// How many lines answer that.
+    fn put_lines(self) -> usize {
+        match self {
+            Through::List => 1,
+            Through::Group => streams::ADDED_LINES,
+        }
+    }
+
+    /// What a consumer sends that was answered with this before, or nothing.
+    fn take(self, consumer: usize, answer: &[u8]) -> Vec<u8> {
+        if let Through::List = self {
+            return request(&["BLPOP", "queue", "0"]);
+        }
+        // Behind the line that answers XACK. No entry has the first id.
+        let line = answer.split(|byte| *byte == b'\n');
+        let id = line.clone().nth(1 + streams::FIRST_ID_LINE);
+        let id = id.map_or(&b"0-1"[..], |id| id.trim_ascii_end());
+        let consumer = format!("consumer:{consumer}");
+        let read = "XREADGROUP GROUP group $consumer COUNT 1 BLOCK 0 STREAMS queue >";
+        let read = read.replace("$consumer", &consumer);
+        let mut requests = request(&[b"XACK", &b"queue"[..], b"group", id]);
+        requests.extend_from_slice(&request(&read.split(' ').collect::<Vec<_>>()));
+        requests
+    }
+
+    /// How many lines answer that.
+    fn taken_lines(self) -> usize {
+        match self {
+            // The list and the item, each behind its length.
+            Through::List => 5,
+            Through::Group => 1 + streams::read_lines(1),
+        }
+    }
+}
+
 /// From before an item is sent until a consumer that waited for it has it, and
 /// CPU per item.
-pub fn wake(server: &Server, time: Duration) -> Result<Run> {
-    let item = "x".repeat(20);
-    let (pop, push) = (
-        request(&["BLPOP", "queue", "0"]),
-        request(&["LPUSH", "queue", &item]),
-    );
-    let popped = request(&["queue", &item]).len();
+pub fn wake(server: &Server, through: Through, time: Duration) -> Result<Run> {
     let mut producer = Connection::open(server.port)?;
     let mut consumer = Connection::open(server.port)?;
+    through.renew(&mut producer)?;
+    let put = through.put(&"x".repeat(20));
     let mut latencies = Vec::new();
+    let mut answer = Vec::new();
     let meter = Meter::start(server)?;
     while meter.elapsed() < time {
-        consumer.send(&pop)?;
+        consumer.send(&through.take(0, &answer))?;
         // Nothing tells when it waits; it takes a few dozen microseconds. The
         // pause also lets all fall asleep, which is what a wake-up begins with.
         std::thread::sleep(Duration::from_micros(300));
+        answer.clear();
         let began = Instant::now();
-        producer.send(&push)?;
-        consumer.receive(popped)?;
+        producer.send(&put)?;
+        while count_lines(&answer) < through.taken_lines() {
+            answer.extend_from_slice(consumer.receive_some()?);
+        }
         latencies.push(began.elapsed().as_secs_f64() * 1e6);
-        producer.receive_lines(1)?;
+        producer.receive_lines(through.put_lines())?;
     }
     let cpu = meter.stop(latencies.len())?.costs;
     Ok(Run {
@@ -128,21 +191,17 @@ pub fn wake(server: &Server, time: Duration) -> Result<Run> {
     })
 }
 
-/// Producers with one LPUSH under way each, and as many consumers with one
-/// BLPOP each, all on one queue. CPU and rate are per item.
-pub fn queue(server: &Server, pairs: usize, time: Duration) -> Result<Run> {
+/// Producers that have put one item each that is not acknowledged yet, and as
+/// many consumers that take one each. CPU and rate are per item.
+pub fn queue(server: &Server, through: Through, pairs: usize, time: Duration) -> Result<Run> {
     // Producers pause here, or a server that serves them first would only
     // store items.
     const LONGEST: usize = 1_000;
-    let item = "x".repeat(16);
-    let (pop, push) = (
-        request(&["BLPOP", "queue", "0"]),
-        request(&["LPUSH", "queue", &item]),
-    );
-    let popped = request(&["queue", &item]).len();
+    through.renew(&mut Connection::open(server.port)?)?;
+    let put = through.put(&"x".repeat(16));
     // The first half of the clients produces, the second consumes.
     let mut clients = Clients::connect(server.port, 2 * pairs)?;
-    let mut received = vec![0; 2 * pairs];
+    let mut answers = vec![Vec::new(); 2 * pairs];
     let mut idle: Vec<usize> = (0..2 * pairs).collect();
     let (mut sent, mut acknowledged, mut taken) = (0, 0, 0);
     let meter = Meter::start(server)?;
@@ -151,9 +210,10 @@ pub fn queue(server: &Server, pairs: usize, time: Duration) -> Result<Run> {
         let mut still_idle = Vec::new();
         for client in idle.drain(..) {
             if client >= pairs {
-                clients.send(client, &pop)?;
+                clients.send(client, &through.take(client, &answers[client]))?;
+                answers[client].clear();
             } else if in_time && sent - taken < LONGEST {
-                clients.send(client, &push)?;
+                clients.send(client, &put)?;
                 sent += 1;
             } else {
                 still_idle.push(client);
@@ -164,14 +224,13 @@ pub fn queue(server: &Server, pairs: usize, time: Duration) -> Result<Run> {
             return meter.stop(taken);
         }
         clients.receive(|client, bytes| {
-            if client < pairs {
-                acknowledged += count_lines(bytes);
+            let answer = &mut answers[client];
+            answer.extend_from_slice(bytes);
+            if client < pairs && count_lines(answer) == through.put_lines() {
+                answer.clear();
+                acknowledged += 1;
                 idle.push(client);
-                return;
-            }
-            received[client] += bytes.len();
-            if received[client] >= popped {
-                received[client] = 0;
+            } else if client >= pairs && count_lines(answer) == through.taken_lines() {
                 taken += 1;
                 idle.push(client);
             }
