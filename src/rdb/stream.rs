@@ -38,6 +38,8 @@ pub struct NodeEntry<'a> {
     pub distance: (i64, i64),
     /// Whether it is only marked as removed.
     pub is_removed: bool,
+    /// Whether its fields are said to be those of the first entry.
+    pub shares_fields: bool,
     /// Its fields and their values.
     pub fields: Vec<Field<'a>>,
 }
@@ -76,7 +78,8 @@ impl<'a> NodeReader<'a> {
         };
         let distance = (integer(elements)?, integer(elements)?);
         let mut fields = Vec::new();
-        let told = if flags & SAME_FIELDS != 0 {
+        let shares_fields = flags & SAME_FIELDS != 0;
+        let told = if shares_fields {
             for field in &self.fields {
                 fields.push((field.clone(), string(elements)?));
             }
@@ -93,6 +96,7 @@ impl<'a> NodeReader<'a> {
         Ok(Some(NodeEntry {
             distance,
             is_removed: flags & REMOVED != 0,
+            shares_fields,
             fields,
         }))
     }

@@ -80,8 +80,6 @@ fn id(input: &mut Reader<'_>) -> Result<StreamId> {
 
 /// Reads a node: nodes ascend, and so do the entries in them.
 fn read_node(base: StreamId, listpack: &[u8], entries: &mut Entries) -> Result<()> {
-    // One that a hostile client has made up is split.
-    let limits = NodeLimits::new(0, 0);
     let mut input = NodeReader::new(listpack)?;
     let (live, removed) = (input.live, input.removed);
     let open = |base, names: &[Cow<'_, [u8]>]| Node::new(base, names.iter().map(|name| &**name), 0);
@@ -90,6 +88,7 @@ fn read_node(base: StreamId, listpack: &[u8], entries: &mut Entries) -> Result<(
         return Err(Error::DATA_FORMAT);
     }
     let mut node = open(base, &input.fields);
+    let limits = NodeLimits::of_parts(&node);
     let mut counts = (0, 0);
     while let Some(entry) = input.entry()? {
         let (ms, seq) = entry.distance;
@@ -113,7 +112,11 @@ fn read_node(base: StreamId, listpack: &[u8], entries: &mut Entries) -> Result<(
             .fields
             .iter()
             .map(|(field, value)| (&**field, &**value));
-        node.append(id, fields);
+        match entry.shares_fields {
+            // However long they are, to read an entry takes no longer than it is.
+            true => node.append_knowing(id, fields, true),
+            false => node.append(id, fields),
+        }
         (last, counts.0) = (id, counts.0 + 1);
     }
     if counts != (live, removed) {
@@ -121,4 +124,39 @@ fn read_node(base: StreamId, listpack: &[u8], entries: &mut Entries) -> Result<(
     }
     entries.push_node(node, last);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdb;
+
+    #[test]
+    fn a_node_with_long_fields_is_read_without_repeating_them_for_each_entry() {
+        const ENTRIES: usize = 3_000;
+        let long = vec![b'x'; 300_000];
+        for shares_fields in [true, false] {
+            let mut node = NodeWriter::new(ENTRIES, 0, [&long[..]].into_iter());
+            for n in 0..ENTRIES {
+                let field: &[u8] = if shares_fields { &long } else { b"" };
+                let fields = [(field, &b""[..])].into_iter();
+                node.entry((0, n as i64), fields, shares_fields);
+            }
+            let mut output = Writer::default();
+            output.len(1);
+            output.string(&key(StreamId::new(1, 1)).to_be_bytes());
+            output.string(&node.finish());
+            output.len(ENTRIES);
+            [1, ENTRIES as u64, 1, 1, 0, 0, ENTRIES as u64]
+                .into_iter()
+                .for_each(|number| output.number(number));
+            let payload = output.seal();
+            rdb::open(&payload).expect("it is sealed");
+            let input = &mut Reader::new(&payload, 1 << 20);
+            let entries = read(input, Type::StreamListpacks2).unwrap();
+            assert_eq!(entries.len(), ENTRIES);
+            let memory = entries.memory();
+            assert!(memory < 4 * long.len(), "{memory}");
+        }
+    }
 }

@@ -40,6 +40,16 @@ impl NodeLimits {
     /// bound, whatever the settings say.
     const BYTES_MAX: usize = 256 * 1024;
 
+    /// For a node that somebody else has written, of which this one has the
+    /// fields and no entries yet: it is split where it is too large, but each
+    /// part has the fields again, which must not be more than the entries.
+    pub fn of_parts(empty: &Node) -> NodeLimits {
+        NodeLimits {
+            bytes: NodeLimits::BYTES_MAX.max(2 * empty.counted),
+            entries: usize::MAX,
+        }
+    }
+
     /// How many entries `~` trims at once if nobody says it.
     pub fn trimmed_at_once(self) -> u64 {
         const NODES: usize = 100;
@@ -196,8 +206,19 @@ impl Node {
         id: StreamId,
         fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])> + Clone,
     ) {
-        let count = fields.len();
         let is_same = self.has_fields(fields.clone());
+        self.append_knowing(id, fields, is_same);
+    }
+
+    /// The same, if it is known whether its fields are those of the first
+    /// entry.
+    pub fn append_knowing<'f>(
+        &mut self,
+        id: StreamId,
+        fields: impl ExactSizeIterator<Item = (&'f [u8], &'f [u8])>,
+        is_same: bool,
+    ) {
+        let count = fields.len();
         let flags = if is_same { SAME_FIELDS } else { 0 };
         self.push_id(id, flags);
         let mut counted = 0;
