@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::text::{number, words};
+
 /// The id of an entry: `ms-seq`. Ids are ordered, and each entry of a stream
 /// has a higher one than those before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -150,7 +152,7 @@ fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 /// Half of an id. Redis reads what is no plain number as `strtoull` of C does:
 /// behind spaces and a sign, with zeros in front.
 fn parse_part(text: &[u8]) -> Option<u64> {
-    let trimmed = text.trim_ascii_start();
+    let trimmed = words::trim_start(text);
     let (negative, digits) = match trimmed {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -165,7 +167,7 @@ fn parse_part(text: &[u8]) -> Option<u64> {
     })?;
     match negative {
         false => Some(number),
-        true if crate::text::number::parse_i64(text).is_some() => None,
+        true if number::parse_i64(text).is_some() => None,
         true => Some(number.wrapping_neg()),
     }
 }
