@@ -136,7 +136,7 @@ impl Entries {
             node.close();
             // The next node mostly takes what this one has taken, or little
             // more.
-            Some(node.byte_len() + node.byte_len() / 32)
+            Some((node.byte_len() + node.byte_len() / 32).min(limits.bytes))
         };
         let full = match self.nodes.last() {
             Some(last) => self.nodes.change(last, append).flatten(),
@@ -201,7 +201,14 @@ impl Entries {
         let Some(place) = self.nodes.find(id) else {
             return false;
         };
-        let remove = |node: &mut Node| node.remove(id).then(|| node.live());
+        let is_last = self.nodes.after(place).is_none();
+        let remove = |node: &mut Node| {
+            let removed = node.remove(id);
+            if removed && !is_last {
+                node.close();
+            }
+            removed.then(|| node.live())
+        };
         let Some(live) = self.nodes.change(place, remove).flatten() else {
             return false;
         };
@@ -221,6 +228,12 @@ impl Entries {
             Exactness::Exact | Exactness::Approximate { limit: 0 } => u64::MAX,
             Exactness::Approximate { limit } => limit,
         };
+        // Nodes of which all go are moved many at a time.
+        while let Some(live) = self.goes_with_front_run(keep, limit.saturating_sub(gone as u64)) {
+            self.nodes.move_front_run(&mut cut);
+            self.len -= live;
+            gone += live;
+        }
         while let Some((node, next)) = self.nodes.front_two() {
             let live = node.live();
             let excess = match keep {
@@ -258,6 +271,26 @@ impl Entries {
             ..Entries::default()
         };
         (gone, cut)
+    }
+
+    /// How many entries are in the nodes that stand together in front, if
+    /// `keep` keeps none of them and these are `limit` at most.
+    fn goes_with_front_run(&self, keep: Keep, limit: u64) -> Option<usize> {
+        let (run, behind) = self.nodes.front_run()?;
+        let most = match keep {
+            Keep::MaxLen(max) => (self.len as u64).saturating_sub(max).min(limit),
+            Keep::MinId(min) if behind.base() <= min => limit,
+            Keep::MinId(_) => return None,
+        };
+        // In each node is an entry: as a rule that tells it without a look.
+        if run.len() as u64 > most {
+            return None;
+        }
+        let sum = run.iter().try_fold(0, |sum, node| {
+            let sum = sum + node.live();
+            (sum as u64 <= most).then_some(sum)
+        });
+        sum.filter(|sum| *sum > 0)
     }
 
     /// Removes those entries of the first node that `keep` does not, `excess` at
@@ -410,5 +443,96 @@ impl<'a> Iterator for RangeRev<'a> {
             self.behind
                 .extend(entries.take_while(|entry| entry.id <= self.end));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: &[(&[u8], &[u8])] = &[(b"f", b"value")];
+
+    fn filled(len: u64, in_a_node: u64) -> Entries {
+        let mut entries = Entries::default();
+        for ms in 1..=len {
+            let limits = NodeLimits::new(4096, in_a_node);
+            entries.append(StreamId::new(ms, 0), FIELDS.iter().copied(), limits);
+        }
+        entries
+    }
+
+    #[test]
+    fn many_nodes_are_trimmed_as_one_by_one() {
+        let ids = |entries: &Entries| -> Vec<u64> {
+            let all = entries.range(StreamId::MIN, StreamId::MAX);
+            all.map(|entry| entry.id.ms).collect()
+        };
+        for left in [0, 1, 2, 255, 256, 257, 300, 511, 512, 513, 1_499, 1_500] {
+            let keeps = [
+                Keep::MaxLen(left),
+                Keep::MinId(StreamId::new(1_501 - left, 0)),
+            ];
+            for keep in keeps {
+                let mut entries = filled(1_500, 1);
+                let (gone, cut) = entries.trim(keep, Exactness::Exact);
+                assert_eq!(gone as u64, 1_500 - left, "{keep:?}");
+                assert_eq!(ids(&entries), (1_501 - left..=1_500).collect::<Vec<_>>());
+                assert_eq!(ids(&cut), (1..1_501 - left).collect::<Vec<_>>());
+                assert_eq!([entries.len(), entries.node_count()], [left as usize; 2]);
+                assert_eq!(cut.node_count(), gone);
+                for limit in [1, 255, 257, 600] {
+                    let mut entries = filled(1_500, 1);
+                    let (gone, _) = entries.trim(keep, Exactness::Approximate { limit });
+                    assert_eq!(gone as u64, limit.min(1_500 - left), "{keep:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_burst_has_taken_goes_back() {
+        let small = filled(10, 100).memory();
+        let mut entries = filled(100_000, 10);
+        let full = entries.memory();
+        entries.trim(Keep::MaxLen(10), Exactness::Exact);
+        let trimmed = entries.memory();
+        assert!(trimmed < 10 * small, "{small}, {full}, {trimmed}");
+
+        // A copy gives back what itself has taken.
+        let mut copy = entries.clone();
+        copy.trim(Keep::MaxLen(0), Exactness::Exact);
+        assert_eq!(copy.nodes.iter().count(), 0);
+        assert!(copy.memory() < small, "{small}, {}", copy.memory());
+
+        // One entry in a node is left.
+        let mut entries = filled(100_000, 100);
+        let full = entries.memory();
+        for ms in (1..=100_000).filter(|ms| ms % 100 > 0) {
+            entries.remove(StreamId::new(ms, 0));
+        }
+        assert_eq!(entries.node_count(), 1_000);
+        let left = entries.memory();
+        assert!(left < full / 3, "{full}, {left}");
+
+        // One node of a run is left, of many.
+        let mut entries = filled(100_000, 10);
+        let full = entries.memory();
+        for ms in (1..=100_000).filter(|ms| ms % 2_560 > 9) {
+            entries.remove(StreamId::new(ms, 0));
+        }
+        let left = entries.memory();
+        assert!(left < full / 20, "{full}, {left}");
+    }
+
+    #[test]
+    fn a_node_behind_a_large_one_takes_no_more_than_it_may_hold() {
+        let mut entries = Entries::default();
+        let large = vec![b'x'; 1 << 20];
+        for (ms, value) in [(1, &large[..]), (2, b"v")] {
+            let fields = [(&b"f"[..], value)].into_iter();
+            entries.append(StreamId::new(ms, 0), fields, NodeLimits::default());
+        }
+        let memory = entries.memory();
+        assert!(memory < large.len() * 3 / 2, "{memory}");
     }
 }

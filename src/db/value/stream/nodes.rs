@@ -12,13 +12,28 @@ use super::node::Node;
 const TOGETHER: usize = 256;
 
 /// The nodes of a stream; their ids ascend.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub struct Nodes {
     /// None of them is empty.
     runs: VecDeque<VecDeque<Node>>,
     len: usize,
-    /// Bytes of memory that they hold.
+    /// For how many nodes the runs have room.
+    room: usize,
+    /// Bytes of memory that the nodes hold.
     bytes: usize,
+}
+
+impl Clone for Nodes {
+    /// A copy has less room to spare, and tells of what it has.
+    fn clone(&self) -> Nodes {
+        let runs = self.runs.clone();
+        Nodes {
+            len: self.len,
+            room: runs.iter().map(VecDeque::capacity).sum(),
+            bytes: runs.iter().flatten().map(Node::memory).sum(),
+            runs,
+        }
+    }
 }
 
 /// Where a node is, until one is added or removed.
@@ -26,6 +41,15 @@ pub struct Nodes {
 pub struct Place {
     run: usize,
     at: usize,
+}
+
+/// Gives room back of which little is in use.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    const SHRINK_MIN: usize = 16;
+    let room = queue.capacity();
+    if room > SHRINK_MIN && queue.len() <= room / 4 {
+        queue.shrink_to(room / 2);
+    }
 }
 
 impl Nodes {
@@ -45,12 +69,17 @@ impl Nodes {
         self.len += 1;
         self.bytes += node.memory();
         match self.runs.back_mut() {
-            Some(run) if run.len() < TOGETHER => run.push_back(node),
+            Some(run) if run.len() < TOGETHER => {
+                let room = run.capacity();
+                run.push_back(node);
+                self.room += run.capacity() - room;
+            }
             _ => {
                 // Most streams are small.
                 let room = if self.runs.is_empty() { 1 } else { TOGETHER };
                 let mut run = VecDeque::with_capacity(room);
                 run.push_back(node);
+                self.room += run.capacity();
                 if self.runs.is_empty() {
                     self.runs = VecDeque::with_capacity(1);
                 }
@@ -62,6 +91,28 @@ impl Nodes {
     /// Takes the first one out.
     pub fn pop_front(&mut self) -> Option<Node> {
         self.remove(self.first()?)
+    }
+
+    /// The nodes that stand together in front, and the one behind them, if
+    /// there is one.
+    pub fn front_run(&self) -> Option<(&VecDeque<Node>, &Node)> {
+        let behind = self.runs.get(1)?.front()?;
+        Some((self.runs.front()?, behind))
+    }
+
+    /// Moves those that stand together in front behind all of `to`, as one.
+    pub fn move_front_run(&mut self, to: &mut Nodes) {
+        if let Some(run) = self.runs.pop_front() {
+            give_back(&mut self.runs);
+            let bytes = run.iter().map(Node::memory).sum::<usize>();
+            self.len -= run.len();
+            self.room -= run.capacity();
+            self.bytes -= bytes;
+            to.len += run.len();
+            to.room += run.capacity();
+            to.bytes += bytes;
+            to.runs.push_back(run);
+        }
     }
 
     /// The place of the last one whose id is not above this one.
@@ -128,8 +179,13 @@ impl Nodes {
         let node = run.remove(place.at)?;
         self.len -= 1;
         self.bytes -= node.memory();
+        self.room -= run.capacity();
         if run.is_empty() {
             self.runs.remove(place.run);
+            give_back(&mut self.runs);
+        } else {
+            give_back(run);
+            self.room += run.capacity();
         }
         Some(node)
     }
@@ -141,11 +197,8 @@ impl Nodes {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        // All runs but the first begin with room for all that can be in them.
-        let room = match &self.runs {
-            runs if runs.len() == 1 => runs[0].capacity(),
-            runs => runs.len() * TOGETHER,
-        };
-        self.runs.capacity() * size_of::<VecDeque<Node>>() + room * size_of::<Node>() + self.bytes
+        self.runs.capacity() * size_of::<VecDeque<Node>>()
+            + self.room * size_of::<Node>()
+            + self.bytes
     }
 }
