@@ -121,13 +121,11 @@ fn write_summary(group: &Group, reply: &mut Reply<'_>) {
     };
     write_id(first, reply);
     write_id(last, reply);
-    let busy = || {
-        group
-            .consumers()
-            .filter(|consumer| !consumer.in_hand().is_empty())
-    };
-    reply.array(busy().count());
-    for consumer in busy() {
+    let consumers = group.consumers();
+    let busy = consumers.filter(|consumer| !consumer.in_hand().is_empty());
+    let busy: Vec<_> = busy.collect();
+    reply.array(busy.len());
+    for consumer in busy {
         reply.array(2);
         reply.bulk(&consumer.name);
         reply.bulk(consumer.in_hand().len().to_string().as_bytes());
@@ -150,8 +148,10 @@ fn write_pending(group: &Group, filter: &Filter<'_>, now: i64, reply: &mut Reply
                 .find(name)
                 .map(|number| group.consumer(number).in_hand());
             let in_hand = in_hand.into_iter().flat_map(|ids| ids.range(filter.start));
-            let in_hand = in_hand.take_while(|(id, ())| *id <= filter.end);
-            let pending = in_hand.filter_map(|(id, ())| Some((id, group.pending().get(id)?)));
+            let ids = in_hand
+                .map(|(id, ())| id)
+                .take_while(|id| *id <= filter.end);
+            let pending = group.pending().get_all(ids);
             pending.filter(fits).take(filter.count).collect()
         }
     };
@@ -461,16 +461,25 @@ mod tests {
             .collect()
     }
 
-    /// At whom each entry is pending, as XPENDING tells.
+    /// At whom each entry is pending, as XPENDING tells of them all, and of each
+    /// consumer.
     fn pending(client: &mut LocalClient) -> BTreeMap<u64, String> {
-        let reply = client.line("XPENDING s g - + 100000");
-        let words: Vec<&str> = reply.split("\r\n").collect();
-        let ids = words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| word.ends_with("-0"));
-        let owners = ids.map(|(at, id)| (number(id), words[at + 2].to_owned()));
-        owners.collect()
+        let mut told = |line: &str| -> Vec<(u64, String)> {
+            let reply = client.line(line);
+            let words: Vec<&str> = reply.split("\r\n").collect();
+            let ids = words.iter().enumerate();
+            let ids = ids.filter(|(_, word)| word.ends_with("-0"));
+            ids.map(|(at, id)| (number(id), words[at + 2].to_owned()))
+                .collect()
+        };
+        const ALL: &str = "XPENDING s g - + 100000";
+        let all = told(ALL);
+        let each = CONSUMERS.iter();
+        let each = each.flat_map(|name| told(&format!("{ALL} {name}")));
+        let mut of_each: Vec<_> = each.collect();
+        of_each.sort_unstable();
+        assert_eq!(of_each, all);
+        all.into_iter().collect()
     }
 
     fn number(id: &str) -> u64 {
@@ -490,7 +499,7 @@ mod tests {
             let consumer = CONSUMERS[rng.usize(..3)];
             let some: Vec<u64> = (0..3).map(|_| rng.u64(1..=last.max(1))).collect();
             let listed: String = some.iter().map(|id| format!(" {id}-0")).collect();
-            match rng.u32(..10) {
+            match rng.u32(..11) {
                 0..3 => {
                     last += 1;
                     client.line(&format!("XADD s {last}-0 f v"));
@@ -529,6 +538,23 @@ mod tests {
                     }
                     assert_eq!(claimed, expected);
                 }
+                9 if rng.u32(..8) == 0 => match rng.u32(..3) {
+                    0 => {
+                        let count = owners.len();
+                        owners.retain(|_, owner| owner != consumer);
+                        let removed = client.line(&format!("XGROUP DELCONSUMER s g {consumer}"));
+                        assert_eq!(removed, format!(":{}", count - owners.len()));
+                    }
+                    1 => {
+                        // What is read once more goes to whoever reads it.
+                        read = some[0];
+                        client.line(&format!("XGROUP SETID s g {read}"));
+                    }
+                    _ => {
+                        client.line(&format!("XTRIM s MINID {}", some[0]));
+                        there.retain(|id| *id >= some[0]);
+                    }
+                },
                 _ => {
                     let line = format!("XAUTOCLAIM s g {consumer} 0 {} COUNT 4", some[0]);
                     let found = ids(&client.line(&line));

@@ -294,6 +294,25 @@ impl<T> IdMap<T> {
         chunks.flat_map(move |chunk| chunk.range(start))
     }
 
+    /// What goes with ids that ascend, as far as they are there: mostly the next
+    /// one is near the one before.
+    pub fn get_all(
+        &self,
+        ids: impl Iterator<Item = StreamId>,
+    ) -> impl Iterator<Item = (StreamId, &T)> {
+        // So many are passed before it is looked where an id is.
+        const PASSED_MAX: usize = 16;
+        let mut rest = self.range(StreamId::MAX);
+        ids.filter_map(move |id| {
+            let is = |found: &(StreamId, &T)| found.0 == id;
+            let near = rest.by_ref().take(PASSED_MAX).find(|(near, _)| *near >= id);
+            near.filter(is).or_else(|| {
+                rest = self.range(id);
+                rest.next().filter(is)
+            })
+        })
+    }
+
     /// Keeps only those of which `keep` holds. A chunk of which all go, or all
     /// stay, takes no longer than to look at it.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
@@ -379,6 +398,14 @@ mod tests {
                 let ours = map.range(id).map(|(id, value)| (id, *value));
                 let theirs = model.range(id..).map(|(id, value)| (*id, *value));
                 assert!(ours.eq(theirs), "{round}: from {id}");
+                let some: Vec<_> = model
+                    .keys()
+                    .copied()
+                    .filter(|_| rng.u32(..20) > 0)
+                    .collect();
+                let asked = some.iter().flat_map(|id| [*id, StreamId::new(id.ms, 9)]);
+                let found = map.get_all(asked).map(|(id, value)| (id, *value));
+                assert!(found.eq(some.iter().map(|id| (*id, model[id]))), "{round}");
             }
             if round % 9_999 == 0 {
                 map.retain(|value| value % 3 > 0);
