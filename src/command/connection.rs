@@ -198,6 +198,12 @@ fn hello(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
             .set_names(|names| names.name = name.to_vec());
     }
     if let Some(protocol) = protocol {
+        if protocol != context.session.protocol {
+            // Who tells of keys has the keyspace: from here on it sees the new
+            // protocol, and what it has told in the old one comes first.
+            context.turn.state();
+            pubsub::take_messages(context, reply);
+        }
         set_protocol(context, reply, protocol);
     }
     reply.map(7);

@@ -115,6 +115,13 @@ pub fn post(
     })
 }
 
+/// Has a client told of what its own command has changed, which has been
+/// answered; answers whether another one has been handed something.
+fn tell_own(server: &Server, state: &mut State, by: Option<u64>, uptime: Duration) -> bool {
+    let tracking = &mut state.tracking;
+    tracking.has_own() && post(server, by, uptime, |post| tracking.tell_own(post))
+}
+
 /// Settles the journal until it is empty, which commands of the client `by`
 /// have filled; answers whether anybody has been handed something.
 pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> bool {
@@ -123,6 +130,7 @@ pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> 
     let mut key = std::mem::take(&mut state.scratch.key);
     loop {
         reached |= tell(server, state, by, now);
+        reached |= tell_own(server, state, by, now.uptime);
         let known = state.keyspace.journal.changes.len();
         if settled == known {
             break;
@@ -208,6 +216,7 @@ fn serve(server: &Server, state: &mut State, db: usize, key: &[u8], now: Now) ->
                 drop(output);
                 // What it has changed is its own doing.
                 tell(server, state, Some(client), now);
+                tell_own(server, state, Some(client), now.uptime);
                 note_reads(server, state, client, &read, now.uptime);
                 served_any = true;
             }

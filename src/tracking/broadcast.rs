@@ -158,7 +158,10 @@ impl Broadcasts {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         for prefix in touched {
-            if let Some(audience) = self.by_prefix.get_mut(&prefix) {
+            // Who listened may have ended that meanwhile, and somebody else
+            // have begun, for whom there may be nothing.
+            let audience = self.by_prefix.get_mut(&prefix);
+            if let Some(audience) = audience.filter(|audience| !audience.changed.is_empty()) {
                 audience.tell(post);
             }
         }

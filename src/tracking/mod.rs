@@ -30,6 +30,9 @@ pub struct Tracking {
     clients: SegmentedMap<u64, Arc<Client>>,
     readers: Readers,
     broadcasts: Broadcasts,
+    /// What the client whose command runs is to be told once it has been
+    /// answered: keys, or `None` for all keys.
+    own: Vec<Option<Box<[u8]>>>,
     /// `tracking-table-max-keys`; 0 is no limit.
     pub max_keys: usize,
     /// Nobody knows what has changed.
@@ -119,18 +122,46 @@ impl Tracking {
     /// or if it was evicted.
     pub fn changed(&mut self, key: &[u8], asked: bool, post: &Post<'_>) {
         self.broadcasts.changed(key, post.by.filter(|_| asked));
-        self.readers.changed(key, post);
+        if self.readers.changed(key, post) {
+            self.own.push(Some(key.into()));
+        }
+    }
+
+    /// Tells the client whose command was the cause of what has changed, once
+    /// that has been answered. After a change, a transaction may still choose
+    /// another protocol for the client, or whom it redirects to.
+    pub fn tell_own(&mut self, post: &Post<'_>) {
+        let own = std::mem::take(&mut self.own);
+        let Some(client) = post.by.and_then(|id| self.readers.client(id)) else {
+            return;
+        };
+        for key in &own {
+            let news = match key {
+                Some(key) => News::Key(key),
+                None => News::All(client.flags().protocol()),
+            };
+            Message::new(news).send(client, post);
+        }
+    }
+
+    /// Whether there is something to [tell its own client](Self::tell_own).
+    #[inline]
+    pub fn has_own(&self) -> bool {
+        !self.own.is_empty()
     }
 
     /// All keys of a database have gone. Everybody is told to forget all keys.
     pub fn flushed(&mut self, post: &Post<'_>) {
         let [mut resp2, mut resp3] =
             [Protocol::Resp2, Protocol::Resp3].map(|protocol| Message::new(News::All(protocol)));
-        // Several may redirect to one, which hears of them in this order: who is
-        // the cause comes last.
+        // Several may redirect to one, which hears of them in this order.
         let mut clients: Vec<_> = self.clients.iter().map(|(_, client)| client).collect();
-        clients.sort_unstable_by_key(|client| (post.by == Some(client.id), client.id));
+        clients.sort_unstable_by_key(|client| client.id);
         for client in clients {
+            if post.by == Some(client.id) {
+                self.own.push(None);
+                continue;
+            }
             let message = match client.flags().protocol() {
                 Protocol::Resp2 => &mut resp2,
                 Protocol::Resp3 => &mut resp3,
@@ -143,6 +174,7 @@ impl Tracking {
     /// Nobody knows what has changed: everybody is to be told to forget all keys.
     pub fn doubt(&mut self) {
         self.broadcasts.clear_news();
+        self.own.clear();
         self.in_doubt = !self.is_idle();
     }
 

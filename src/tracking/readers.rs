@@ -120,6 +120,11 @@ impl Readers {
         }
     }
 
+    /// The client with this id, if it is one of them.
+    pub fn client(&self, id: u64) -> Option<&Client> {
+        self.clients.get(&id).map(|reader| &*reader.client)
+    }
+
     /// Forgets a client that has gone.
     pub fn leave(&mut self, client: u64) {
         if let Some((_, reader)) = self.clients.remove(&client) {
@@ -155,10 +160,12 @@ impl Readers {
     }
 
     /// Tells those who have read a key that it has changed, and forgets them.
-    pub fn changed(&mut self, key: &[u8], post: &Post<'_>) {
-        if let Some((key, ids)) = self.table.remove(key) {
-            self.tell(&key, &ids, post.by, post);
-        }
+    /// Answers whether the client that has changed it is to be told as well.
+    pub fn changed(&mut self, key: &[u8], post: &Post<'_>) -> bool {
+        let Some((key, ids)) = self.table.remove(key) else {
+            return false;
+        };
+        self.tell(&key, &ids, post.by, post)
     }
 
     /// Does so for any key, which has not changed: who wants to hear nothing of
@@ -171,9 +178,10 @@ impl Readers {
         }
     }
 
-    /// Tells those who have read a key that was noted, which a client may have
-    /// changed.
-    fn tell(&mut self, key: &[u8], ids: &Ids, by: Option<u64>, post: &Post<'_>) {
+    /// Tells those who have read a key that was noted, but for the client that
+    /// may have changed it; answers whether that one is to be told as well.
+    fn tell(&mut self, key: &[u8], ids: &Ids, by: Option<u64>, post: &Post<'_>) -> bool {
+        let mut tells_own = false;
         self.bytes -= key.len();
         self.items -= ids.as_slice().len();
         let mut message = Message::new(News::Key(key));
@@ -187,11 +195,16 @@ impl Readers {
             // It may have turned tracking off meanwhile, or have it of another
             // kind.
             let reads = ClientFlags::TRACKING | ClientFlags::BROADCAST;
-            let is_own = flags.contains(ClientFlags::NOLOOP) && by == Some(*id);
-            if flags.intersection(reads) == ClientFlags::TRACKING && !is_own {
+            if flags.intersection(reads) != ClientFlags::TRACKING {
+                continue;
+            }
+            if by == Some(*id) {
+                tells_own = !flags.contains(ClientFlags::NOLOOP);
+            } else {
                 message.send(&reader.client, post);
             }
         }
+        tells_own
     }
 
     /// Forgets all keys.

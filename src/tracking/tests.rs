@@ -315,6 +315,17 @@ fn many_prefixes_of_a_client_that_has_gone_are_taken_down_in_steps() {
 }
 
 #[test]
+fn what_was_told_in_one_protocol_comes_before_the_change_to_another() {
+    let engine = engine();
+    let mut tracker = tracker(&engine, "");
+    tracker.line("GET k");
+    client(&engine).line("SET k v");
+    let replies = String::from_utf8(tracker.run(b"HELLO 2\r\n")).unwrap();
+    let told = invalidation(&["k".to_owned()]);
+    assert!(replies.starts_with(&(told + "*14\r\n")), "{replies}");
+}
+
+#[test]
 fn after_a_panic_everybody_forgets_all_keys() {
     let engine = engine();
     let mut tracker = tracker(&engine, "");
