@@ -5,17 +5,22 @@
 //! matter what a client has read, so nothing is noted of that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_set};
-use std::ops::Bound::{Included, Unbounded};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::message::{Message, News, Post};
+use crate::segmented::SegmentedMap;
 use crate::session::{Broadcast, ClientFlags, Listener};
 
 /// The prefixes that somebody listens to.
 #[derive(Default)]
 pub struct Broadcasts {
-    by_prefix: BTreeMap<Box<[u8]>, Audience>,
+    by_prefix: SegmentedMap<Box<[u8]>, Audience>,
+    /// How many of them have each length. A key's beginnings of these lengths
+    /// are looked up one by one: there are few, unless somebody is up to no
+    /// good, who can make any search in an order take long.
+    lengths: BTreeMap<usize, usize>,
     /// Those of which there is something to tell.
     touched: Vec<Box<[u8]>>,
     /// Who has ended so many that they are taken down in steps.
@@ -26,7 +31,6 @@ pub struct Broadcasts {
 }
 
 /// Who listens to a prefix.
-#[derive(Default)]
 struct Audience {
     listeners: Vec<Arc<Listener>>,
     /// What they are to be told, in the order in which it has changed.
@@ -57,17 +61,21 @@ impl Broadcasts {
 
     /// Adds a prefix to those of a client, unless it is one.
     pub fn listen(&mut self, broadcast: &mut Broadcast, prefix: &[u8]) {
-        if broadcast.prefixes.insert(prefix.into()) {
-            let audience = match self.by_prefix.get_mut(prefix) {
-                Some(audience) => audience,
-                None => {
-                    self.bytes += prefix.len();
-                    self.by_prefix.entry(prefix.into()).or_default()
-                }
-            };
-            audience.listeners.push(broadcast.listener.clone());
-            self.listened += 1;
+        if !broadcast.prefixes.insert(prefix.into()) {
+            return;
         }
+        let listener = broadcast.listener.clone();
+        self.listened += 1;
+        if let Some(audience) = self.by_prefix.get_mut(prefix) {
+            return audience.listeners.push(listener);
+        }
+        let audience = Audience {
+            listeners: vec![listener],
+            changed: Vec::new(),
+        };
+        self.by_prefix.insert_new(prefix.into(), audience);
+        self.bytes += prefix.len();
+        *self.lengths.entry(prefix.len()).or_default() += 1;
     }
 
     /// Ends all that a client listens to: it is told of nothing any more.
@@ -117,33 +125,25 @@ impl Broadcasts {
         if listeners.is_empty() {
             self.by_prefix.remove(prefix);
             self.bytes -= prefix.len();
+            match self.lengths.get_mut(&prefix.len()) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => _ = self.lengths.remove(&prefix.len()),
+            }
         }
     }
 
     /// A key has changed, by a client's command perhaps.
     pub fn changed(&mut self, key: &[u8], by: Option<u64>) {
-        let mut beginning = Some(key);
-        while let Some(of_key) = beginning {
-            let up_to = (Unbounded, Included(of_key));
-            let Some((prefix, audience)) = self.by_prefix.range_mut::<[u8], _>(up_to).next_back()
-            else {
-                return;
+        for len in self.lengths.range(..=key.len()).map(|(len, _)| *len) {
+            let prefix = &key[..len];
+            let Some(audience) = self.by_prefix.get_mut(prefix) else {
+                continue;
             };
-            let common = common_len(prefix, of_key);
-            // All other prefixes of the key that come before this one are
-            // shorter, and no longer than what it has in common with the key.
-            beginning = if common < prefix.len() {
-                Some(&key[..common])
-            } else {
-                if audience.changed.is_empty() {
-                    self.touched.push(prefix.clone());
-                }
-                audience.changed.push(Changed {
-                    key: key.into(),
-                    by,
-                });
-                common.checked_sub(1).map(|shorter| &key[..shorter])
-            };
+            if audience.changed.is_empty() {
+                self.touched.push(prefix.into());
+            }
+            let key = key.into();
+            audience.changed.push(Changed { key, by });
         }
     }
 
@@ -178,9 +178,8 @@ impl Broadcasts {
 
     /// Bytes of memory held, those included that clients hold for it.
     pub fn memory(&self) -> usize {
-        let prefix = size_of::<(Box<[u8]>, Audience)>();
         let listened = size_of::<Arc<Listener>>() + size_of::<Box<[u8]>>();
-        self.len() * prefix + self.listened * listened + 2 * self.bytes
+        self.by_prefix.memory() + self.listened * listened + 2 * self.bytes
     }
 }
 
@@ -274,39 +273,24 @@ fn overlapping(prefixes: &[&[u8]]) -> Option<usize> {
     first
 }
 
-/// The first in order that overlaps with the prefix: its own prefixes come
-/// before it, the shortest first, and what begins with it comes behind it.
+/// The first in order that overlaps with the prefix. None of those of a client
+/// begins with another one but for the empty prefix, which is not compared if it
+/// stands for none at all.
 fn first_overlapping<'a>(of: &'a BTreeSet<Box<[u8]>>, prefix: &[u8]) -> Option<&'a [u8]> {
-    let mut first = None;
-    let mut beginning = Some(prefix);
-    while let Some(up_to) = beginning
-        && let Some(found) = of
-            .range::<[u8], _>((Unbounded, Included(up_to)))
-            .next_back()
-    {
-        let common = common_len(found, up_to);
-        beginning = if common < found.len() {
-            Some(&prefix[..common])
-        } else {
-            first = Some(&**found);
-            common.checked_sub(1).map(|shorter| &prefix[..shorter])
-        };
-    }
-    first.or_else(|| {
-        let behind = of.range::<[u8], _>((Included(prefix), Unbounded)).next();
-        behind
-            .map(|found| &**found)
-            .filter(|found| found.starts_with(prefix))
-    })
+    let empty = of.first().filter(|first| first.is_empty());
+    let before = of
+        .range::<[u8], _>((Unbounded, Excluded(prefix)))
+        .next_back();
+    let behind = of.range::<[u8], _>((Included(prefix), Unbounded)).next();
+    let mut near = [empty, before, behind]
+        .into_iter()
+        .flatten()
+        .map(|other| &**other);
+    near.find(|other| overlap_each_other(prefix, other))
 }
 
 fn overlap_each_other(a: &[u8], b: &[u8]) -> bool {
     a.starts_with(b) || b.starts_with(a)
-}
-
-/// How many first bytes two strings have in common.
-fn common_len(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -343,12 +327,43 @@ mod tests {
     }
 
     #[test]
+    fn of_prefixes_of_many_lengths_those_of_a_key_are_found() {
+        const LEN: usize = 2000;
+        let client = Registry::default().add(-1, Peer::Local, Duration::ZERO);
+        let (mut broadcasts, mut broadcast) = (Broadcasts::default(), Broadcast::new(&client));
+        for len in 0..LEN {
+            let prefix = [&vec![b'a'; len][..], b"!"].concat();
+            assert_eq!(overlap(Some(&broadcast.prefixes), &[&prefix]), None);
+            broadcasts.listen(&mut broadcast, &prefix);
+        }
+        assert_eq!(broadcasts.lengths.len(), LEN);
+        broadcasts.changed(&vec![b'a'; LEN], None);
+        assert!(!broadcasts.has_news());
+        broadcasts.changed(&[&vec![b'a'; LEN / 2][..], b"!"].concat(), None);
+        assert_eq!(broadcasts.touched.len(), 1);
+        broadcasts.end(broadcast);
+        while broadcasts.are_leaving() {
+            broadcasts.take_down(100);
+        }
+        assert_eq!((broadcasts.lengths.len(), broadcasts.memory()), (0, 0));
+    }
+
+    #[test]
     fn overlaps_are_found_as_if_each_were_compared_with_each() {
         let mut rng = fastrand::Rng::with_seed(12);
         for _ in 0..20_000 {
-            let existing: BTreeSet<Box<[u8]>> = (0..rng.usize(0..4))
-                .map(|_| word(&mut rng).into())
-                .collect();
+            let mut existing: BTreeSet<Box<[u8]>> = BTreeSet::new();
+            for word in (0..rng.usize(0..6)).map(|_| word(&mut rng)) {
+                if !existing
+                    .iter()
+                    .any(|other| overlap_each_other(&word, other))
+                {
+                    existing.insert(word.into());
+                }
+            }
+            if rng.bool() {
+                existing.insert(Box::default());
+            }
             let words: Vec<_> = (0..rng.usize(0..5)).map(|_| word(&mut rng)).collect();
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let naive = words.iter().enumerate().find_map(|(at, prefix)| {
