@@ -182,6 +182,7 @@ texts! {
     CACHING_NO = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
     PAUSE_MODE = "ERR CLIENT PAUSE mode must be WRITE or ALL";
     TIMEOUT_NOT_AN_INTEGER = "ERR timeout is not an integer or out of range";
+    SSUBSCRIBE_IN_EXEC = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
     MONITOR_IN_EXEC = "ERR MONITOR isn't allowed for DENY BLOCKING client";
     MONITOR_TOUCHES_KEYSPACE = "ERR Replica can't interact with the keyspace";
     NO_SHUTDOWN = "ERR No shutdown in progress.";

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pubsub::Target;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -147,6 +147,10 @@ fn punsubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>
 }
 
 fn ssubscribe(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // Only the other two go back to a time when nobody asked.
+    if context.in_exec {
+        return Err(Error::SSUBSCRIBE_IN_EXEC);
+    }
     add(context, Target::ShardChannel, args, reply)
 }
 
