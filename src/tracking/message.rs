@@ -97,14 +97,16 @@ impl<'a> Message<'a> {
 
 impl News<'_> {
     fn encode(self, protocol: Protocol) -> Encoded {
-        /// More than a string takes beside its bytes, or all that is no key.
-        const BESIDE_MAX: usize = 64;
+        /// More than a key takes beside its bytes, and all that is no key. What is
+        /// left free is held until everybody has got the message.
+        const BESIDE_KEY: usize = 16;
+        const BESIDE_ALL: usize = 64;
         let len: usize = match self {
-            News::Key(key) => key.len() + BESIDE_MAX,
-            News::Keys(keys) => keys.iter().map(|key| key.len() + BESIDE_MAX).sum(),
+            News::Key(key) => key.len() + BESIDE_KEY,
+            News::Keys(keys) => keys.iter().map(|key| key.len() + BESIDE_KEY).sum(),
             News::All(_) => 0,
         };
-        Encoded::new(protocol, len + BESIDE_MAX, |reply| {
+        Encoded::new(protocol, len + BESIDE_ALL, |reply| {
             match protocol {
                 Protocol::Resp3 => {
                     reply.push(2);
