@@ -175,8 +175,13 @@ impl<'a> Turn<'a> {
     pub fn make_room(&mut self) -> bool {
         let server = self.server;
         let (state, wall, uptime) = self.state_now();
-        let room = room::make_room(server, state, Now { wall, uptime });
-        self.settle();
+        let now = Now { wall, uptime };
+        let room = room::make_room(server, state, now);
+        if !state.keyspace.journal.is_empty() {
+            // Nobody has done it: a client may keep what has gone, and wish to
+            // hear nothing of its own changes.
+            self.reached_others |= settle::settle(server, state, None, now);
+        }
         room != Room::Full
     }
 

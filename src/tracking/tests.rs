@@ -300,6 +300,29 @@ fn the_table_is_bounded_and_who_loses_a_place_in_it_is_told() {
 }
 
 #[test]
+fn who_has_keys_evicted_that_it_keeps_is_told() {
+    let engine = engine();
+    let (mut tracker, mut other) = (tracker(&engine, " NOLOOP"), client(&engine));
+    (0..20).for_each(|n| _ = other.line(&format!("SET k{n} v")));
+    tracker.line(&with_keys("MGET", 0..20));
+    let used = Turn::new(&engine).state().used_memory(&engine.server);
+    let limit = format!("CONFIG SET maxmemory {used} maxmemory-policy allkeys-random");
+    assert_eq!(other.line(&limit), "+OK");
+    let large = "v".repeat(500);
+    let requests = format!("SET large {large}\r\nSET more v\r\n");
+    let told = String::from_utf8(tracker.run(requests.as_bytes())).unwrap();
+    other.line("CONFIG SET maxmemory 0");
+    let keys = (0..20).map(|n| format!("k{n}"));
+    let gone: Vec<_> = keys
+        .filter(|key| other.line(&format!("EXISTS {key}")) == ":0")
+        .collect();
+    assert!(!gone.is_empty());
+    for key in gone {
+        assert!(told.contains(&invalidation(&[key])), "{told}");
+    }
+}
+
+#[test]
 fn many_prefixes_of_a_client_that_has_gone_are_taken_down_in_steps() {
     let engine = engine();
     let prefixes = (0..1000).fold(String::new(), |line, n| line + &format!(" PREFIX {n:04}"));
