@@ -142,4 +142,25 @@ mod tests {
         garbage.add_database(Database::default());
         assert!(garbage.is_empty());
     }
+
+    #[test]
+    fn keys_that_stand_in_pages_count_until_their_page_is_freed() {
+        let mut database = Database::default();
+        for n in 0..200_000 {
+            let (key, encoding) = (n.to_string(), Encoding::Natural);
+            let set = database.set_string(None, key.as_bytes(), b"value", encoding, None, 0);
+            assert!(set.is_ok());
+        }
+        let empty = Database::default().total_memory();
+        let mut garbage = Garbage::default();
+        garbage.add_database(database);
+        let mut before = garbage.memory();
+        while garbage.free_some(16) {
+            let left = garbage.memory();
+            assert!(left < before, "{left} of {before}");
+            before = left;
+        }
+        // Nothing much goes with the last step.
+        assert!(before < empty + 100_000, "{before}");
+    }
 }

@@ -355,9 +355,12 @@ impl Slots {
     /// Frees a page whatever is in it; false if there is none. Nothing else is
     /// done with the slots from then on.
     pub fn free_page(&mut self) -> bool {
-        let page = self.pages.pop();
-        self.memory -= page.as_ref().map_or(0, |page| page.bytes.len());
-        page.is_some()
+        let Some(page) = self.pages.pop() else {
+            return false;
+        };
+        self.memory -= page.bytes.len();
+        self.used -= page.used as usize * page.slot_len as usize;
+        true
     }
 
     /// The bytes of a slot: as many as were asked for, or a few more.
