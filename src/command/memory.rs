@@ -399,13 +399,14 @@ pub fn human(bytes: u64) -> String {
     if value < 1024.0 {
         return format!("{bytes}B");
     }
-    for unit in ["K", "M", "G", "T"] {
+    for unit in ["K", "M", "G", "T", "P"] {
         value /= 1024.0;
         if value < 1024.0 {
             return format!("{value:.2}{unit}");
         }
     }
-    format!("{:.2}P", value / 1024.0)
+    // Redis has no name for so many.
+    format!("{bytes}B")
 }
 
 #[cfg(test)]
@@ -413,6 +414,13 @@ mod tests {
     use super::*;
     use crate::engine::upkeep;
     use crate::testing::{client, engine};
+
+    #[test]
+    fn sizes_have_the_units_of_redis() {
+        let sizes = [1023, 1024, 3 << 29, 5 << 50, u64::MAX].map(human);
+        let expected = ["1023B", "1.00K", "1.50G", "5.00P", "18446744073709551615B"];
+        assert_eq!(sizes, expected);
+    }
 
     #[test]
     fn the_doctor_sees_what_is_held_in_vain() {
