@@ -283,11 +283,11 @@ impl Error {
 
     /// `ERR Unsupported option foo`
     pub fn unsupported_option(option: &[u8]) -> Error {
-        let text = [
-            b"ERR Unsupported option ".as_slice(),
-            shown(option, usize::MAX),
-        ];
-        Error(text.concat().into())
+        // Redis cuts line ends off its errors before it makes spaces of others.
+        let option = shown(option, usize::MAX);
+        let end = option.iter().rposition(|byte| !b"\r\n".contains(byte));
+        let option = &option[..end.map_or(0, |last| last + 1)];
+        Error::quoting("ERR Unsupported option ", option, "")
     }
 
     /// `ERR Syntax error in HELLO option 'foo'`
