@@ -285,6 +285,10 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
     let metrics = &server.metrics;
     let uptime = context.turn.uptime;
     let state = context.turn.state();
+    // Room may have been made since anybody needed it.
+    if state.used_memory(server) <= state.evictor.max {
+        state.evictor.note(true, uptime);
+    }
     let (keyspace, tracking) = (state.keyspace.stats, state.tracking.counts());
     let (exceeded_now, exceeded_ever) = state.evictor.exceeded(uptime);
     let [exceeded_now, exceeded_ever] =

@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_is_told_when_there_is_room_again() {
+        let engine = engine();
+        let mut client = client(&engine);
+        fill(&mut client, 0..100, "");
+        limit(&engine, &mut client, -1_000, "noeviction");
+        assert!(client.line("SET k v").starts_with("-OOM"));
+        client.line("INFO stats");
+        assert!(!exceeded(&engine.lock()).0.is_zero());
+        client.line("FLUSHALL");
+        upkeep::until_done(&engine);
+        client.line("INFO stats");
+        assert!(exceeded(&engine.lock()).0.is_zero());
+    }
+
+    #[test]
     fn under_a_pause_nothing_is_evicted_and_nothing_refused() {
         let engine = engine();
         let mut client = client(&engine);
