@@ -146,7 +146,7 @@ impl Evictor {
         self.look(keyspace, Among::Volatile);
         let Keyspace { databases, rng, .. } = keyspace;
         let expires = |&index: &usize| databases[index].expiring() > 0;
-        let first = |index: usize| Some((databases[index].first_expiry()?, index));
+        let first = |index: usize| Some((databases[index].first_key_expiry()?, index));
         let some = self.some(rng).filter(expires);
         let (_, index) = some.filter_map(first).min()?;
         self.drawn.clear();

@@ -171,6 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn what_expires_first_goes_first_whatever_parts_of_values_do() {
+        let engine = engine();
+        let mut client = client(&engine);
+        client.line("CONFIG SET maxmemory-eviction-tenacity 100");
+        fill(&mut client, 0..500, " EX 100000");
+        client.line("HSET hash f v");
+        client.line("HEXPIRE hash 1000 FIELDS 1 f");
+        client.line("SELECT 1");
+        fill(&mut client, 0..500, " EX 50000");
+        limit(&engine, &mut client, -20_000, "volatile-ttl");
+        client.line("SET k v");
+        assert_ne!(client.line("DBSIZE"), ":501");
+        client.line("SELECT 0");
+        assert_eq!(client.line("DBSIZE"), ":501");
+    }
+
+    #[test]
     fn only_what_the_policy_names_may_go() {
         for (policy, expected) in [
             ("volatile-lru", 600),

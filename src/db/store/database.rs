@@ -546,6 +546,11 @@ impl Database {
         None
     }
 
+    /// When the first key is due, or earlier.
+    pub fn first_key_expiry(&self) -> Option<i64> {
+        self.expiries.first()
+    }
+
     /// When the first key or part of a value is due, or earlier.
     pub fn first_expiry(&self) -> Option<i64> {
         let first = [self.expiries.first(), self.part_times.first()];
