@@ -187,6 +187,148 @@ mod tests {
         assert_eq!(client.line("DBSIZE"), ":501");
     }
 
+    /// Commands of all kinds, in words that are put in for capital letters.
+    const LINES: &[&str] = &[
+        "SET K V",
+        "SET K V PX N",
+        "APPEND K V",
+        "SETRANGE K N V",
+        "SETBIT K N 1",
+        "INCR K",
+        "GETDEL K",
+        "GETEX K PX N",
+        "MSET K V K V",
+        "BITOP OR K K K",
+        "PFADD K M M M",
+        "PFMERGE K K",
+        "RPUSH K V V V",
+        "LPUSH K MANY",
+        "LSET K N V",
+        "LINSERT K BEFORE M V",
+        "LREM K N M",
+        "LTRIM K N N",
+        "LPOP K N",
+        "LMOVE K K LEFT RIGHT",
+        "HSET K M V M V",
+        "HSET K MANY",
+        "HDEL K M M M",
+        "HINCRBY K M 1",
+        "HPEXPIRE K N FIELDS 3 M M M",
+        "HPERSIST K FIELDS 1 M",
+        "SADD K MANY",
+        "SADD K M V",
+        "SREM K MANY",
+        "SPOP K N",
+        "SMOVE K K M",
+        "SUNIONSTORE K K K",
+        "ZADD K N M N V",
+        "ZADD K N M N M N M N M",
+        "ZREM K M M",
+        "ZPOPMIN K N",
+        "ZREMRANGEBYRANK K N N",
+        "ZUNIONSTORE K 2 K K",
+        "ZRANGESTORE K K 0 N",
+        "GEOADD K 1 1 M",
+        "SORT K BY nosort STORE K",
+        "XADD K * M V",
+        "XADD K MAXLEN ~ 100 * M V M V",
+        "XTRIM K MAXLEN N",
+        "XGROUP CREATE K a 0 MKSTREAM",
+        "XREADGROUP GROUP a M COUNT N STREAMS K >",
+        "XAUTOCLAIM K a M 0 0",
+        "XGROUP DELCONSUMER K a M",
+        "XGROUP DESTROY K a",
+        "COPY K K DB D REPLACE",
+        "COPY K K REPLACE",
+        "MOVE K D",
+        "RENAME K K",
+        "PEXPIRE K N",
+        "PERSIST K",
+        "DEL K K",
+        "UNLINK K",
+        "GET K",
+        "HGETALL K",
+        "SMEMBERS K",
+        "SELECT D",
+        "SWAPDB D D",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "WATCH K",
+    ];
+
+    /// Puts words in for the capital letters of a line.
+    fn filled(line: &str, rng: &mut fastrand::Rng) -> String {
+        let words = line.split(' ').map(|word| match word {
+            // Mostly the family whose command it is meets its own.
+            "K" => match rng.u8(..20) {
+                0 => "k".repeat(400),
+                1..5 => format!("other:{}", rng.u8(..4)),
+                _ => format!("{}:{}", &line[..1], rng.u8(..6)),
+            },
+            "V" => "v".repeat([1, 10, 100, 3_000][rng.usize(..4)]),
+            "M" => format!("m{}", rng.u32(..600)),
+            "N" => rng.u32(..300).to_string(),
+            "D" => rng.u8(..16).to_string(),
+            "MANY" => {
+                let many: Vec<_> = (0..400).map(|_| format!("m{}", rng.u32(..600))).collect();
+                many.join(" ")
+            }
+            word => word.to_owned(),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_used_is_counted_right_whatever_is_done_and_is_nothing_in_the_end() {
+        let engine = engine();
+        let mut client = client(&engine);
+        client.line("GET k");
+        let used = || engine.lock().used_memory(&engine.server);
+        let at_first = used();
+        let mut rng = fastrand::Rng::with_seed(4);
+        let policies = [
+            "noeviction",
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "volatile-lru",
+            "volatile-random",
+            "volatile-ttl",
+        ];
+        for round in 0..300 {
+            for _ in 0..60 {
+                let line = LINES[rng.usize(..LINES.len())];
+                client.line(&filled(line, &mut rng));
+            }
+            client.line("DISCARD");
+            client.line("UNWATCH");
+            let state = engine.lock();
+            let databases = &state.keyspace.databases;
+            for (index, database) in databases.iter().enumerate() {
+                assert!(database.is_weighed_right(), "round {round}: {index}");
+            }
+            let held = databases.iter().map(Database::total_memory).sum::<usize>();
+            let held = held + state.keyspace.garbage.memory();
+            assert_eq!(state.keyspace.memory(), held, "round {round}");
+            drop(state);
+            let policy = policies[rng.usize(..policies.len())];
+            let half = used() as i64 / 2;
+            // Now and then no limit.
+            match rng.u8(..3) {
+                0 => _ = client.line("CONFIG SET maxmemory 0"),
+                1 => limit(&engine, &mut client, -half, policy),
+                _ => limit(&engine, &mut client, 100_000, policy),
+            }
+            if round % 30 == 29 {
+                client.line("CONFIG SET maxmemory 0");
+                client.line(["FLUSHALL", "FLUSHALL ASYNC"][rng.usize(..2)]);
+                upkeep::until_done(&engine);
+                assert_eq!(used(), at_first, "round {round}");
+            }
+        }
+    }
+
     #[test]
     fn only_what_the_policy_names_may_go() {
         for (policy, expected) in [

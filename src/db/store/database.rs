@@ -237,6 +237,14 @@ impl Database {
         self.slots.in_use() + self.value_bytes + self.long_key_bytes
     }
 
+    /// Whether what all values and long keys hold is what each of them says.
+    #[cfg(test)]
+    pub fn is_weighed_right(&self) -> bool {
+        let values = self.values.iter().map(|value| value.stored().memory());
+        let long_keys = self.long_keys.iter().map(|key| heap::held(key.len()));
+        (self.value_bytes, self.long_key_bytes) == (values.sum(), long_keys.sum())
+    }
+
     /// Bytes of memory that expiries hold.
     pub fn expires_memory(&self) -> usize {
         self.expiries.memory() + self.part_times.memory()
