@@ -190,9 +190,13 @@ impl Database {
     }
 
     /// Notes that a value has held so many bytes of memory, and holds others now.
+    ///
+    /// What panicked while it changed a value may have left one that holds more
+    /// than was counted for it. The sum must not wrap around for that: all keys
+    /// would be evicted.
     #[inline]
     pub(in crate::db) fn weigh(&mut self, before: usize, after: usize) {
-        self.value_bytes = self.value_bytes + after - before;
+        self.value_bytes = (self.value_bytes + after).saturating_sub(before);
     }
 
     /// Takes a value, and answers its number.
@@ -204,7 +208,7 @@ impl Database {
     /// Gives a value out.
     fn let_go(&mut self, number: usize) -> Value {
         let value = self.values.remove(number);
-        self.value_bytes -= value.stored().memory();
+        self.weigh(value.stored().memory(), 0);
         value
     }
 
@@ -533,7 +537,7 @@ impl Database {
         while *budget > 0 {
             *budget -= 1;
             if let Some(value) = self.values.pop() {
-                self.value_bytes -= value.stored().memory();
+                self.weigh(value.stored().memory(), 0);
                 let more = value.stored().pieces().saturating_sub(1);
                 if more > *budget {
                     return Some(value);
@@ -903,6 +907,18 @@ mod tests {
             }
         }
         assert!(database.total_memory() <= EMPTY_MAX);
+        assert_eq!(database.value_bytes, 0);
+    }
+
+    #[test]
+    fn a_value_whose_change_was_not_counted_spoils_no_sum() {
+        let mut database = Database::default();
+        set(&mut database, "k", &[b'x'; 20_000], None);
+        let handle = database.find(b"k").expect("it is there");
+        // As if it had panicked before it was counted.
+        let value = database.value_mut(handle).expect("it is long");
+        *value = Bytes::from(vec![b'x'; 100_000]).into();
+        database.remove(handle);
         assert_eq!(database.value_bytes, 0);
     }
 
