@@ -11,8 +11,21 @@ pub fn held(len: usize) -> usize {
     if len <= FINE_MAX {
         return len.next_multiple_of(8);
     }
-    let step = 1 << ((len - 1).ilog2() - 2);
-    len.next_multiple_of(step)
+    // A division would take longer than the rest.
+    let mask = (1 << ((len - 1).ilog2() - 2)) - 1;
+    (len + mask) & !mask
+}
+
+/// Moves what is there into a piece with room for `room` things, or for all
+/// there are, if it is smaller. Asked to make a piece smaller, mimalloc leaves
+/// it as it is unless half of it would be free.
+pub fn shrink<T>(things: &mut Vec<T>, room: usize) {
+    let room = room.max(things.len());
+    if room < things.capacity() {
+        let mut shrunk = Vec::with_capacity(room);
+        shrunk.append(things);
+        *things = shrunk;
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@
 
 use wide::u32x8;
 
+use super::heap;
+
 /// A segment with so many buckets splits instead of growing: 8 KiB.
 const BUCKETS_MAX: usize = 128;
 /// Entries of a bucket.
@@ -40,8 +42,8 @@ pub struct Index {
     /// How many segments need all bits of the directory.
     deepest: u32,
     len: u32,
-    /// Of all segments.
-    buckets: u32,
+    /// Bytes of memory that all segments hold.
+    held: usize,
 }
 
 /// The entries whose hashes share their first bits. A hash has a bucket at
@@ -236,6 +238,11 @@ impl Segment {
         None
     }
 
+    /// Bytes of memory held.
+    fn held(&self) -> usize {
+        heap::held(size_of_val(&*self.buckets))
+    }
+
     fn resize(&mut self, buckets: usize) {
         let mut resized = Segment::new(self.depth, self.prefix, buckets);
         self.slots().for_each(|slot| resized.insert(slot));
@@ -283,7 +290,7 @@ impl Index {
             // A vector would begin with room for four.
             self.segments.reserve_exact(1);
             self.segments.push(Segment::new(0, 0, 1));
-            self.buckets = 1;
+            self.held = self.segments[0].held();
             self.deepest = 1;
         }
         loop {
@@ -350,9 +357,9 @@ impl Index {
 
     fn resize(&mut self, at: usize, buckets: usize) {
         let segment = &mut self.segments[at];
-        self.buckets -= segment.buckets.len() as u32;
+        self.held -= segment.held();
         segment.resize(buckets);
-        self.buckets += buckets as u32;
+        self.held += segment.held();
     }
 
     fn split(&mut self, at: usize) {
@@ -377,8 +384,8 @@ impl Index {
             halves[usize::from(is_high(&slot))].insert(slot);
         }
         let [low, high] = halves;
-        self.buckets -= self.segments[at].buckets.len() as u32;
-        self.buckets += (low.buckets.len() + high.buckets.len()) as u32;
+        self.held -= self.segments[at].held();
+        self.held += low.held() + high.held();
         self.segments[at] = low;
         self.segments.push(high);
         self.enter(self.segments.len() - 1);
@@ -407,9 +414,9 @@ impl Index {
         for half in [at, other] {
             let half = &self.segments[half];
             half.slots().for_each(|slot| merged.insert(slot));
-            self.buckets -= half.buckets.len() as u32;
+            self.held -= half.held();
         }
-        self.buckets += buckets as u32;
+        self.held += merged.held();
         self.segments[at] = merged;
         self.enter(at);
         self.segments.swap_remove(other);
@@ -511,9 +518,7 @@ impl Index {
     /// is done with the index from then on.
     pub fn free_segment(&mut self) -> bool {
         let segment = self.segments.pop();
-        self.buckets -= segment
-            .as_ref()
-            .map_or(0, |segment| segment.buckets.len() as u32);
+        self.held -= segment.as_ref().map_or(0, Segment::held);
         segment.is_some()
     }
 
@@ -542,9 +547,14 @@ impl Index {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.buckets as usize * size_of::<Bucket>()
-            + size_of_val(&*self.directory)
-            + self.segments.capacity() * size_of::<Segment>()
+        // Segments that grow one after the other leave gaps of many lengths.
+        let gaps = if self.segments.len() > 1 {
+            self.held / 4
+        } else {
+            0
+        };
+        let segments = self.segments.capacity() * size_of::<Segment>();
+        self.held + gaps + size_of_val(&*self.directory) + segments
     }
 }
 

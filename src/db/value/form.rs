@@ -1,5 +1,6 @@
 //! What the bytes in the slot of a key are.
 
+use crate::db::memory::heap;
 use crate::text::number;
 
 /// Redis's longest string that shares an allocation with its header.
@@ -121,7 +122,7 @@ pub fn trim(bytes: &mut Vec<u8>) {
     const SLACK: usize = 64;
     let len = bytes.len();
     if bytes.capacity() > len + len / 2 + SLACK {
-        bytes.shrink_to(len + len / 8);
+        heap::shrink(bytes, len + len / 8);
     }
 }
 

@@ -330,11 +330,12 @@ impl Node {
         }
     }
 
-    /// Gives back the room for entries that will not come, unless it is too
-    /// little to be of use.
+    /// Gives back the room for entries that will not come, unless the piece
+    /// would be as large without it.
     pub fn close(&mut self) {
-        if self.bytes.capacity() - self.bytes.len() > self.bytes.len() / 16 {
-            self.bytes.shrink_to_fit();
+        let len = self.bytes.len();
+        if heap::held(len) < self.memory() {
+            heap::shrink(&mut self.bytes, len);
         }
     }
 

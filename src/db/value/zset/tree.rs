@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::db::memory::heap;
+
 /// Entries of a full leaf: 1.5 KiB, which move at once when one comes among
 /// them.
 const LEAF: usize = 128;
@@ -113,8 +115,8 @@ impl Block {
             scores: self.scores.split_off(at),
             handles: self.handles.split_off(at),
         };
-        self.scores.shrink_to(at + ROOM);
-        self.handles.shrink_to(at + ROOM);
+        heap::shrink(&mut self.scores, at + ROOM);
+        heap::shrink(&mut self.handles, at + ROOM);
         behind
     }
 
