@@ -251,6 +251,11 @@ impl Watchers {
 
     /// Bytes of memory held, those included that clients hold for it.
     pub fn memory(&self) -> usize {
+        // It is asked before each command where memory has a limit, and mostly
+        // nobody watches anything.
+        if self.count == 0 {
+            return 0;
+        }
         let tables = self.by_db.iter().map(SegmentedMap::memory).sum::<usize>();
         let lists = self.count * (size_of::<Watcher>() + size_of::<WatchedKey>());
         tables + lists + 2 * self.key_bytes

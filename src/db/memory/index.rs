@@ -547,12 +547,10 @@ impl Index {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        // Segments that grow one after the other leave gaps of many lengths.
-        let gaps = if self.segments.len() > 1 {
-            self.held / 4
-        } else {
-            0
-        };
+        /// Smaller pieces of many lengths fill each other's gaps.
+        const SMALL: usize = 1024;
+        // What segments leave when they grow is mostly too short for the next.
+        let gaps = if self.held > SMALL { self.held / 4 } else { 0 };
         let segments = self.segments.capacity() * size_of::<Segment>();
         self.held + gaps + size_of_val(&*self.directory) + segments
     }
