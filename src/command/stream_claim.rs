@@ -165,6 +165,18 @@ fn write_pending(group: &Group, filter: &Filter<'_>, now: i64, reply: &mut Reply
     }
 }
 
+/// The entries of a stream, and a group to be changed.
+fn entries_and_group<'s>(
+    stream: &'s mut Stream,
+    key: &[u8],
+    name: &[u8],
+) -> Result<(&'s Entries, &'s mut Group)> {
+    let Stream { entries, groups } = stream;
+    let group = groups.get_mut(name);
+    let group = group.ok_or_else(|| Error::no_stream_or_group(key, name))?;
+    Ok((entries, group))
+}
+
 /// The entry of a stream that is to have a group, which is looked for before
 /// the other arguments are read.
 fn find_group(db: &Db<'_>, found: Option<Handle>, key: &[u8], name: &[u8]) -> Result<Handle> {
@@ -279,10 +291,7 @@ fn xclaim(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<
     let now = db.now;
     let options = Options::parse(args, now)?;
     db.edit(key, handle, |stream: &mut Stream| {
-        let Stream { entries, groups } = stream;
-        let entries = &*entries;
-        let group = groups.get_mut(name);
-        let group = group.ok_or_else(|| Error::no_stream_or_group(key, name))?;
+        let (entries, group) = entries_and_group(stream, key, name)?;
         let (number, is_new) = consumer(group, claimer, now);
         let is_ahead = options.last_id > group.last_id;
         group.last_id = group.last_id.max(options.last_id);
@@ -354,10 +363,7 @@ fn xautoclaim(db: &mut Db<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Res
     let handle = find_group(db, found, key, name)?;
     let now = db.now;
     db.edit(key, handle, |stream: &mut Stream| {
-        let Stream { entries, groups } = stream;
-        let entries = &*entries;
-        let group = groups.get_mut(name);
-        let group = group.ok_or_else(|| Error::no_stream_or_group(key, name))?;
+        let (entries, group) = entries_and_group(stream, key, name)?;
         let (number, is_new) = consumer(group, claimer, now);
         let claim = Claim {
             consumer: number,
