@@ -77,6 +77,8 @@ mod process;
 mod pubsub;
 mod rdb;
 pub mod resp;
+#[cfg(feature = "lua")]
+mod script;
 mod segmented;
 mod server;
 mod session;

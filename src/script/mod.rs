@@ -1,0 +1,4 @@
+//! Scripts and functions in Lua.
+
+pub mod modules;
+pub mod native;
