@@ -201,6 +201,23 @@ texts! {
     NO_LISTPACK = "ERR Not a listpack encoded object.";
     RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
     NOTHING_TO_RELOAD = "ERR DEBUG RELOAD NOSAVE needs a snapshot, and this server writes none: it keeps its data in memory only.";
+    SCRIPT_STACK = "ERR reached lua stack limit";
+    NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL.";
+    KEYS_NEGATIVE = "ERR Number of keys can't be negative";
+    SCRIPT_FLUSH_OPTION = "ERR SCRIPT FLUSH only support SYNC|ASYNC option";
+    SCRIPT_SHEBANG = "ERR Invalid script shebang";
+    SCRIPT_WRITES = "ERR Can not execute a script with write flag using *_ro command.";
+    SCRIPT_OUT_OF_MEMORY = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
+    UNKNOWN_IN_SCRIPT = "ERR Unknown Redis command called from script";
+    ARITY_IN_SCRIPT = "ERR Wrong number of args calling Redis command from script";
+    NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script";
+    WRITE_IN_READ_ONLY_SCRIPT = "ERR Write commands are not allowed from read-only scripts.";
+    NO_SCRIPT_DEBUGGER = "ERR respd has no debugger of scripts.";
+    SCRIPT_DEBUG_MODE = "ERR Use SCRIPT DEBUG YES/SYNC/NO";
+    NO_SCRIPT_RUNS = "NOTBUSY No scripts in execution right now.";
+    UNKILLABLE = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
+    BUSY_FUNCTION = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+    BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
     NO_AOF_TO_LOAD = "ERR DEBUG LOADAOF needs an append-only file, and this server writes none: it keeps its data in memory only.";
 }
 
@@ -213,6 +230,11 @@ impl Error {
 
     /// A breach of the protocol, whose text the decoder knows.
     pub fn protocol(text: Vec<u8>) -> Error {
+        Error(text.into())
+    }
+
+    /// What a script has raised or returned, with its code.
+    pub fn raised(text: Vec<u8>) -> Error {
         Error(text.into())
     }
 

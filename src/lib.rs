@@ -34,7 +34,7 @@
 //! server                    what all clients share without that lock
 //! monitor pubsub tracking   who hears of what
 //! session                   what belongs to one client
-//! metrics                   counters, and the logs of what was slow
+//! metrics script            counters, and the logs of what was slow; Lua
 //! acl config db resp        who may; settings; the data; the wire
 //! rdb                       what a serialized value is made of
 //! error events segmented    texts, classes of events, a map that grows in parts

@@ -42,19 +42,22 @@ impl Monitors {
         }
     }
 
-    /// Shows a command to all, which ran `now`, in time since 1970.
+    /// Shows a command to all, which ran `now`, in time since 1970, and which
+    /// this client has sent, or a script.
     pub fn feed(
         &self,
         now: Duration,
-        from: &Client,
+        from: Option<&Client>,
         db: usize,
         argv: Argv<'_>,
         delivery: Delivery<'_>,
     ) {
-        let source = if from.peer.is_unix() {
-            format!("unix:{}", from.peer.local().trim_end_matches(":0"))
-        } else {
-            from.peer.remote()
+        let source = match from {
+            None => "lua".to_owned(),
+            Some(from) if from.peer.is_unix() => {
+                format!("unix:{}", from.peer.local().trim_end_matches(":0"))
+            }
+            Some(from) => from.peer.remote(),
         };
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());
         let mut line = format!("+{seconds}.{micros:06} [{db} {source}]").into_bytes();

@@ -31,6 +31,10 @@ mod pop_first;
 mod pubsub;
 mod replication;
 mod scan;
+#[cfg(feature = "lua")]
+mod script;
+#[cfg(feature = "lua")]
+mod script_host;
 mod server;
 mod set;
 mod set_combine;
@@ -63,6 +67,8 @@ const FAMILIES: &[&[Row]] = &[
     scan::COMMANDS,
     sort::COMMANDS,
     transaction::COMMANDS,
+    #[cfg(feature = "lua")]
+    script::COMMANDS,
     hash::COMMANDS,
     hash_expire::COMMANDS,
     list::COMMANDS,

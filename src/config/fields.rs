@@ -87,6 +87,10 @@ pub struct Config {
     pub maxmemory_eviction_tenacity: u32,
     /// How much clients may hold together.
     pub maxmemory_clients: ClientsMemory,
+    /// Milliseconds that a script may run before other clients are told that it does.
+    pub busy_reply_threshold: u64,
+    /// Bytes that scripts may hold while they run; 0 is no limit.
+    pub script_memory_limit: u64,
     /// How slowly the count of a key's uses grows.
     pub lfu_log_factor: u32,
     /// Minutes in which such a count decays by one; 0 is never.
@@ -153,6 +157,8 @@ impl Default for Config {
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::NoEviction,
             maxmemory_samples: 5,
+            busy_reply_threshold: 5000,
+            script_memory_limit: 256 << 20,
             maxmemory_eviction_tenacity: 10,
             maxmemory_clients: ClientsMemory::Bytes(0),
             lfu_log_factor: 10,

@@ -42,7 +42,6 @@ pub(super) const ROWS: &[Setting] = &[
     inert("aof_rewrite_cpulist", "", Text, "CPUs of the rewrite of the append-only file.").startup(),
     inert("bgsave_cpulist", "", Text, "CPUs of the process that writes snapshots.").startup(),
     inert("bio_cpulist", "", Text, "CPUs of the background threads.").startup(),
-    inert("busy-reply-threshold", "5000", LONG, "Milliseconds after which a script counts as slow.").alias(&["lua-time-limit"]),
     inert("crash-log-enabled", "yes", Flag, "Logs a report after a crash."),
     inert("crash-memcheck-enabled", "yes", Flag, "Checks the memory after a crash."),
     inert("disable-thp", "yes", Flag, "Turns huge pages off for the process.").startup(),

@@ -273,6 +273,17 @@ const ROWS: &[Setting] = &[
         Kind::Text { hint: "BYTES|PERCENT%", get: get_clients_memory, set: set_clients_memory },
     ),
     row(
+        "busy-reply-threshold",
+        "Milliseconds that a script may run before other clients are told that it does; 0 is no limit.",
+        integer!(busy_reply_threshold, 0, i64::MAX),
+    )
+    .alias(&["lua-time-limit"]),
+    row(
+        "script-memory-limit",
+        "Bytes that scripts may hold while they run; 0 is no limit.",
+        memory!(script_memory_limit, 0, u64::MAX),
+    ),
+    row(
         "lfu-log-factor",
         "How slowly the count of a key's uses grows.",
         integer!(lfu_log_factor, 0, INT_MAX),

@@ -221,10 +221,16 @@ fn has_room(context: &mut Context<'_>, table: &Table, command: &Command) -> bool
     // What is queued takes memory, whatever it does when it runs.
     let queues = session.transaction.is_some()
         && !flags.intersects(Flags::RUNS_QUEUED | Flags::DROPS_QUEUED);
+    let runs_script = effects.contains(Flags::RUNS_SCRIPT);
     let uses_data = effects.intersects(Flags::WRITE | Flags::READONLY | Flags::DENYOOM);
     let needs_memory = queues || effects.contains(Flags::DENYOOM);
     // Who only publishes waits for no data.
-    !(uses_data || queues) || context.turn.make_room() || !needs_memory
+    if !(uses_data || queues || runs_script) {
+        return true;
+    }
+    let has_room = context.turn.make_room();
+    context.out_of_memory = !has_room;
+    has_room || !needs_memory
 }
 
 /// What CLIENT PAUSE WRITE holds back.

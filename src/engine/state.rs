@@ -6,6 +6,8 @@ use super::watchers::Watchers;
 use crate::config::Config;
 use crate::db::Keyspace;
 use crate::resp::Reused;
+#[cfg(feature = "lua")]
+use crate::script::Scripts;
 use crate::server::{Server, data_limits};
 use crate::tracking::Tracking;
 
@@ -21,6 +23,9 @@ pub struct State {
     pub tracking: Tracking,
     /// Chooses the keys that are to go when there is no room.
     pub evictor: Evictor,
+    /// The scripts that are known, and what runs them.
+    #[cfg(feature = "lua")]
+    pub scripts: Scripts,
     /// How many of the journal's changes have been told.
     pub changes_told: usize,
     pub(super) scratch: Scratch,
@@ -45,6 +50,8 @@ impl State {
             watchers: Watchers::default(),
             tracking: Tracking::default(),
             evictor: Evictor::default(),
+            #[cfg(feature = "lua")]
+            scripts: Scripts::default(),
             changes_told: 0,
             scratch: Scratch::default(),
         }
@@ -62,7 +69,15 @@ impl State {
     /// Bytes of memory that are used: data, clients and what is kept for them.
     /// To ask takes a few additions.
     pub fn used_memory(&self, server: &Server) -> usize {
-        self.keyspace.memory() + self.clients_memory(server)
+        self.keyspace.memory() + self.clients_memory(server) + self.scripts_memory()
+    }
+
+    /// What of that are scripts, and what runs them.
+    pub fn scripts_memory(&self) -> usize {
+        #[cfg(feature = "lua")]
+        return self.scripts.memory();
+        #[cfg(not(feature = "lua"))]
+        0
     }
 
     /// What of that are clients, and what is kept for them.

@@ -67,8 +67,8 @@ impl<'a> Reply<'a> {
     }
 
     /// A status. Line ends in it become spaces.
-    pub fn simple(&mut self, text: &str) {
-        self.line(b'+', text.as_bytes());
+    pub fn simple(&mut self, text: impl AsRef<[u8]>) {
+        self.line(b'+', text.as_ref());
     }
 
     /// An error.

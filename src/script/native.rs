@@ -12,6 +12,8 @@ use mlua::{Function, Integer, Lua, LuaString, MultiValue, Number, Table, Value};
 pub enum Raise {
     /// A text, to which the place of the call is added.
     Text(Vec<u8>),
+    /// The code and the text of an error, as commands answer them.
+    Error(&'static str),
     /// An argument is not what it should be: which, from 1 on, and why.
     Argument(usize, String),
     /// The interpreter itself has failed: it is out of memory, mostly.
@@ -178,6 +180,10 @@ impl<'l> Native<'l> {
             };
             let text = match raised {
                 Raise::Text(text) => text,
+                Raise::Error(text) => {
+                    let error = error_table(lua, text.as_bytes())?;
+                    return Ok((false, MultiValue::from_iter([error])));
+                }
                 Raise::Argument(index, why) => bad_argument(lua, index, &why).into_bytes(),
                 Raise::Interpreter(error) => return Err(error),
             };
@@ -186,6 +192,13 @@ impl<'l> Native<'l> {
         })?;
         self.raising.call(native)
     }
+}
+
+/// An error as scripts see it: a table with the code and the text.
+pub fn error_table(lua: &Lua, text: &[u8]) -> mlua::Result<Value> {
+    let error = lua.create_table_with_capacity(0, 1)?;
+    error.raw_set("err", lua.create_string(text)?)?;
+    Ok(Value::Table(error))
 }
 
 /// The text for an argument that is not what it should be. How the function

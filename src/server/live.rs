@@ -30,6 +30,10 @@ pub struct Live {
     pub slow_us: AtomicU64,
     /// `latency-monitor-threshold` in milliseconds, 0 for never.
     pub latency_ms: AtomicU64,
+    /// `busy-reply-threshold` in milliseconds.
+    pub busy_ms: AtomicU64,
+    /// `script-memory-limit`, 0 for none.
+    pub script_memory: AtomicUsize,
     /// `hz`
     pub hz: AtomicU64,
     /// `maxmemory`, 0 for none.
@@ -54,6 +58,9 @@ impl Live {
         self.slow_us.store(slow_us.unwrap_or(u64::MAX), Relaxed);
         self.latency_ms
             .store(config.latency_monitor_threshold, Relaxed);
+        self.busy_ms.store(config.busy_reply_threshold, Relaxed);
+        self.script_memory
+            .store(config.script_memory_limit as usize, Relaxed);
         self.hz.store(config.hz.into(), Relaxed);
         self.max_memory.store(config.maxmemory as usize, Relaxed);
         let limit = config.maxmemory_clients.limit(config.maxmemory);

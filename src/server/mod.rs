@@ -3,6 +3,7 @@
 
 pub mod house;
 mod live;
+mod running;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use live::{Live, data_limits};
+pub use running::RunningScript;
 
 use crate::allocator::Allocator;
 use crate::clock::Clock;
@@ -57,6 +59,8 @@ pub struct Server {
     pub monitors: Monitors,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// The script that runs, once it has run for long.
+    pub running_script: RunningScript,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: AtomicBool,
     /// Forty hexadecimal digits that name this run.
@@ -103,6 +107,7 @@ impl Server {
             latency: Mutex::default(),
             monitors: Monitors::default(),
             pause: Pause::default(),
+            running_script: RunningScript::default(),
             active_expire: AtomicBool::new(true),
             run_id: (0..40).map(|_| fastrand::digit(16)).collect(),
             endpoints: OnceLock::new(),
@@ -159,8 +164,9 @@ impl Server {
         self.deliver(uptime, publish)
     }
 
-    /// Shows a command to the clients that follow all.
-    pub fn feed_monitors(&self, from: &Client, db: usize, argv: Argv<'_>) {
+    /// Shows a command to the clients that follow all, which this client has
+    /// sent, or a script.
+    pub fn feed_monitors(&self, from: Option<&Client>, db: usize, argv: Argv<'_>) {
         let (now, uptime) = (self.clock.wall(), self.clock.uptime());
         self.deliver(uptime, |delivery| {
             self.monitors.feed(now, from, db, argv, delivery);

@@ -44,7 +44,7 @@ pub fn call(
         server.metrics.count_failure(command.id, &error);
         reply.error(&error);
     }
-    if context.in_exec
+    if context.is_part()
         && let Some(waits) = wait.take()
     {
         match waits.1.null {
@@ -62,9 +62,10 @@ pub fn call(
         let redacted = secrets::redacted(command.row.secrets, argv);
         let shown = redacted.as_ref().map_or(argv, OwnedArgv::as_argv);
         let db = context.session.db;
-        server.feed_monitors(&context.session.client, db, shown);
+        let from = (!context.in_script).then_some(&*context.session.client);
+        server.feed_monitors(from, db, shown);
     }
-    if context.in_exec {
+    if context.is_part() {
         context.turn.tell();
     } else {
         context.turn.settle();

@@ -18,6 +18,11 @@ pub struct Context<'a> {
     pub turn: Turn<'a>,
     /// Within EXEC nothing blocks.
     pub in_exec: bool,
+    /// Nor does it within a script.
+    pub in_script: bool,
+    /// More memory is used than may be, and nothing more can be evicted: as of
+    /// the command that a client has sent, whatever that runs in turn.
+    pub out_of_memory: bool,
 }
 
 impl<'a> Context<'a> {
@@ -28,6 +33,8 @@ impl<'a> Context<'a> {
             turn: Turn::of(engine, &session.client),
             session,
             in_exec: false,
+            in_script: false,
+            out_of_memory: false,
         }
     }
 
@@ -36,6 +43,18 @@ impl<'a> Context<'a> {
     pub fn db(&mut self) -> Db<'_> {
         let touch = !self.session.client.flags().contains(ClientFlags::NO_TOUCH);
         self.turn.db(self.session.db, touch)
+    }
+
+    /// Whether the command that runs is part of another: nothing blocks then,
+    /// and the consequences wait for the end of the whole.
+    pub fn is_part(&self) -> bool {
+        self.in_exec || self.in_script
+    }
+
+    /// Whether more memory is used than may be: what is larger afterwards may
+    /// not be.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.out_of_memory && self.server.live.max_memory.load(Relaxed) > 0
     }
 
     /// Forgets what was queued and watched.

@@ -44,7 +44,9 @@ bitflags! {
         /// COMMAND DOCS marks it as not meant for applications.
         const SYSTEM = 1 << 25;
         /// Of a container: after its subcommands CLIENT CACHING still holds.
-        const KEEPS_CACHING = 1 << 26;
+        const KEEPS_CACHING = 1 << 27;
+        /// Runs a script, which may take long.
+        const RUNS_SCRIPT = 1 << 28;
     }
 
     /// Access categories, as ACL CAT names them.
@@ -103,6 +105,8 @@ pub enum Group {
     Transactions,
     /// `connection`
     Connection,
+    /// `scripting`
+    Scripting,
     /// `server`
     Server,
 }
@@ -124,6 +128,7 @@ impl Group {
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
+            Group::Scripting => "scripting",
             Group::Server => "server",
         }
     }
@@ -143,6 +148,7 @@ impl Group {
             Group::Stream => Acl::STREAM,
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,
+            Group::Scripting => Acl::SCRIPTING,
             Group::Pubsub | Group::Server => Acl::empty(),
         }
     }

@@ -26,6 +26,8 @@ pub const LIST: Row = Row::of(Group::List);
 pub const PUBSUB: Row = Row::of(Group::Pubsub);
 /// A command on sets.
 pub const SET: Row = Row::of(Group::Set);
+/// A command on scripts and functions.
+pub const SCRIPTING: Row = Row::of(Group::Scripting);
 /// A command on the server as a whole.
 pub const SERVER: Row = Row::of(Group::Server);
 /// A command on sorted sets.

@@ -4,5 +4,26 @@
 pub mod bit;
 pub mod cjson;
 pub mod cmsgpack;
+mod redis;
 pub mod string;
 pub mod structs;
+
+use mlua::{Lua, Table};
+
+use super::native::Native;
+
+/// The libraries by their names; what is in one that Lua has as well takes the
+/// place of Lua's own.
+pub fn tables(native: &Native<'_>) -> mlua::Result<Table> {
+    let tables = native.lua.create_table()?;
+    tables.raw_set("bit", bit::table(native)?)?;
+    tables.raw_set("cjson", cjson::table(native)?)?;
+    tables.raw_set("cmsgpack", cmsgpack::table(native)?)?;
+    tables.raw_set("redis", redis::table(native)?)?;
+    tables.raw_set("string", string::table(native)?)?;
+    tables.raw_set("struct", structs::table(native)?)?;
+    Ok(tables)
+}
+
+/// Forgets what the script before has set.
+pub fn reset(_lua: &Lua) {}

@@ -1,0 +1,275 @@
+//! Scripts in Lua: EVAL, EVALSHA and their read-only forms, SCRIPT.
+
+use crate::error::{Error, Result};
+use crate::resp::{Argv, Reply};
+use crate::script::{self, ScriptFlags, Sha};
+use crate::table::vocabulary::{CONTAINER, MODIFY_KEY, READ_KEY, SCRIPTING};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row, Table};
+
+use super::script_host::ScriptHost;
+
+/// Runs a script.
+const RUN: Flags = Flags::NOSCRIPT
+    .union(Flags::STALE)
+    .union(Flags::SKIP_MONITOR)
+    .union(Flags::NO_MANDATORY_KEYS)
+    .union(Flags::MOVABLEKEYS)
+    .union(Flags::RUNS_SCRIPT);
+
+const WORST: &str =
+    "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE";
+const WORST_READ: &str =
+    "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
+const COMPLEXITY: &str = "Depends on the script that is executed.";
+
+/// The rows of this family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Row] = &[
+    Row {
+        name: "eval", arity: -3, flags: RUN, keys: &[MODIFY_KEY.at(2).counted().noted(WORST)],
+        usage: "script numkeys:integer [key:key...] [arg...]", since: "2.6.0", complexity: COMPLEXITY,
+        summary: "Runs a script in Lua.", handler: Handler::Table(eval),
+        ..SCRIPTING
+    },
+    Row {
+        name: "eval_ro", arity: -3, flags: RUN.union(Flags::READONLY),
+        keys: &[READ_KEY.at(2).counted().noted(WORST_READ)],
+        usage: "script numkeys:integer [key:key...] [arg...]", since: "7.0.0", complexity: COMPLEXITY,
+        summary: "Runs a script in Lua that only reads.", handler: Handler::Table(eval_ro),
+        ..SCRIPTING
+    },
+    Row {
+        name: "evalsha", arity: -3, flags: RUN, keys: &[MODIFY_KEY.at(2).counted()],
+        usage: "sha1 numkeys:integer [key:key...] [arg...]", since: "2.6.0", complexity: COMPLEXITY,
+        summary: "Runs a script that the server knows by its SHA-1.", handler: Handler::Table(evalsha),
+        ..SCRIPTING
+    },
+    Row {
+        name: "evalsha_ro", arity: -3, flags: RUN.union(Flags::READONLY),
+        keys: &[READ_KEY.at(2).counted()],
+        usage: "sha1 numkeys:integer [key:key...] [arg...]", since: "7.0.0", complexity: COMPLEXITY,
+        summary: "Runs a script that only reads, by its SHA-1.", handler: Handler::Table(evalsha_ro),
+        ..SCRIPTING
+    },
+    Row {
+        name: "script", group: Group::Scripting, since: "2.6.0",
+        summary: "Keeps scripts for EVALSHA, and ends the one that runs.",
+        subcommands: &[
+            Row {
+                name: "debug", arity: 3, flags: Flags::NOSCRIPT, usage: "mode(YES|SYNC|NO)", since: "3.2.0",
+                summary: "Turns the debugger of scripts on, which there is none of.",
+                handler: Handler::Session(script_debug),
+                ..SCRIPTING
+            },
+            Row {
+                name: "exists", arity: -3, flags: Flags::NOSCRIPT, usage: "sha1...", since: "2.6.0",
+                tips: &["request_policy:all_shards", "response_policy:agg_logical_and"],
+                complexity: "O(N) with N being the number of scripts to check.",
+                summary: "Which of these scripts the server knows.",
+                handler: Handler::Session(script_exists),
+                ..SCRIPTING
+            },
+            Row {
+                name: "flush", arity: -2, flags: Flags::NOSCRIPT, usage: "[async(ASYNC|SYNC)@6.2.0]", since: "2.6.0",
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                complexity: "O(N) with N being the number of scripts in cache",
+                history: &[("6.2.0", "Added the `ASYNC` and `SYNC` flushing mode modifiers.")],
+                summary: "Forgets all scripts.",
+                handler: Handler::Session(script_flush),
+                ..SCRIPTING
+            },
+            Row { since: "5.0.0", group: Group::Scripting, ..HELP },
+            Row {
+                name: "kill", arity: 2, flags: Flags::NOSCRIPT.union(Flags::ALLOW_BUSY), since: "2.6.0",
+                tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+                summary: "Ends the script that runs, if it has written nothing.",
+                handler: Handler::Session(script_kill),
+                ..SCRIPTING
+            },
+            Row {
+                name: "load", arity: 3, flags: Flags::NOSCRIPT.union(Flags::STALE), usage: "script", since: "2.6.0",
+                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                complexity: "O(N) with N being the length in bytes of the script body.",
+                summary: "Keeps a script, and answers its SHA-1.",
+                handler: Handler::Session(script_load),
+                ..SCRIPTING
+            },
+            Row {
+                name: "show", arity: 3, flags: Flags::NOSCRIPT, usage: "sha1", since: "8.0.0",
+                summary: "The text of a script, as in Valkey 8.",
+                handler: Handler::Session(script_show),
+                ..SCRIPTING
+            },
+        ],
+        ..CONTAINER
+    },
+];
+
+/// What a request asks to be run, its keys and its arguments.
+fn split(mut args: Args<'_>) -> Result<(&[u8], Argv<'_>, Argv<'_>)> {
+    let script = args.next()?;
+    let keys = args.int()?;
+    if keys > args.remaining() as i64 {
+        return Err(Error::TOO_MANY_KEYS);
+    }
+    let keys = usize::try_from(keys).map_err(|_| Error::KEYS_NEGATIVE)?;
+    let keys = args.take(keys)?;
+    Ok((script, keys, args.take(args.remaining())?))
+}
+
+type Found = (Sha, Option<ScriptFlags>, mlua::Function);
+
+fn run(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+    (by_sha, read_only): (bool, bool),
+) -> Result<()> {
+    let (script, keys, words) = split(args)?;
+    // What the command did before it ran is shown first.
+    if context.server.monitors.count() > 0 {
+        let from = Some(&*context.session.client);
+        let db = context.session.db;
+        context.server.feed_monitors(from, db, args.argv());
+    }
+    let scripts = &mut context.turn.state().scripts;
+    let mut interpreter = scripts.lend()?;
+    let found = if by_sha {
+        let sha = Sha::parse(script).ok_or(Error::NO_SCRIPT);
+        sha.and_then(|sha| {
+            let known = script::known(scripts, &interpreter, &sha)?;
+            let (flags, function) = known.ok_or(Error::NO_SCRIPT)?;
+            Ok((sha, flags, function))
+        })
+    } else {
+        script::script(scripts, &interpreter, script, false)
+    };
+    let result = found.and_then(|(sha, flags, function): Found| {
+        may_run(context, flags, read_only)?;
+        let memory_limit = context.server.live.script_memory.load(std::sync::atomic::Ordering::Relaxed);
+        let (db, was_in_script) = (context.session.db, context.in_script);
+        context.in_script = true;
+        let mut host = ScriptHost::new(context, table, flags, read_only);
+        let done = interpreter.run(&function, (keys, words), &mut host, memory_limit, reply);
+        context.in_script = was_in_script;
+        context.session.db = db;
+        context.server.running_script.end();
+        done.map_err(|failure| failure.error(&sha.to_string()))
+    });
+    context.turn.state().scripts.give_back(interpreter);
+    result
+}
+
+/// Whether a script that says this of itself may run now.
+fn may_run(context: &Context<'_>, flags: Option<ScriptFlags>, read_only: bool) -> Result<()> {
+    let Some(flags) = flags else {
+        return Ok(());
+    };
+    let writes = !flags.contains(ScriptFlags::NO_WRITES);
+    if read_only && writes {
+        return Err(Error::SCRIPT_WRITES);
+    }
+    let needs_memory = writes && !flags.contains(ScriptFlags::ALLOW_OOM);
+    if needs_memory && context.is_out_of_memory() {
+        return Err(Error::SCRIPT_OUT_OF_MEMORY);
+    }
+    Ok(())
+}
+
+fn eval(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    run(context, table, args, reply, (false, false))
+}
+
+fn eval_ro(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    run(context, table, args, reply, (false, true))
+}
+
+fn evalsha(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    run(context, table, args, reply, (true, false))
+}
+
+fn evalsha_ro(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    run(context, table, args, reply, (true, true))
+}
+
+fn script_debug(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let mode = args.next()?;
+    if mode.eq_ignore_ascii_case(b"no") {
+        reply.ok();
+        return Ok(());
+    }
+    let knows = mode.eq_ignore_ascii_case(b"yes") || mode.eq_ignore_ascii_case(b"sync");
+    Err(match knows {
+        true => Error::NO_SCRIPT_DEBUGGER,
+        false => Error::SCRIPT_DEBUG_MODE,
+    })
+}
+
+fn script_exists(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let cache = &context.turn.state().scripts.cache;
+    reply.array(args.remaining());
+    for name in args.rest() {
+        let known = Sha::parse(name).is_some_and(|sha| cache.contains(&sha));
+        reply.int(known.into());
+    }
+    Ok(())
+}
+
+fn script_flush(
+    context: &mut Context<'_>,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let known = args.keyword("ASYNC") || args.keyword("SYNC");
+    if args.remaining() > 0 || (!known && args.argv().len() > 2) {
+        return Err(Error::SCRIPT_FLUSH_OPTION);
+    }
+    context.turn.state().scripts.flush();
+    reply.ok();
+    Ok(())
+}
+
+fn script_kill(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    context.server.running_script.kill(false)?;
+    reply.ok();
+    Ok(())
+}
+
+fn script_load(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let text = args.next()?;
+    let scripts = &mut context.turn.state().scripts;
+    let interpreter = scripts.lend()?;
+    let loaded = script::script(scripts, &interpreter, text, true);
+    scripts.give_back(interpreter);
+    let (sha, ..) = loaded?;
+    reply.bulk(sha.to_string().as_bytes());
+    Ok(())
+}
+
+fn script_show(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let sha = Sha::parse(args.next()?).ok_or(Error::NO_SCRIPT)?;
+    let cache = &context.turn.state().scripts.cache;
+    reply.bulk(cache.text(&sha).ok_or(Error::NO_SCRIPT)?);
+    Ok(())
+}

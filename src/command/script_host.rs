@@ -1,0 +1,95 @@
+//! What a script asks of the server: the commands that it calls.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::resp::{Argv, Reply};
+use crate::script::{Host, ScriptFlags};
+use crate::table::{Command, Context, Flags, Table, call};
+
+/// The client that runs a script, and what the script may do.
+pub struct ScriptHost<'c, 'a> {
+    context: &'c mut Context<'a>,
+    table: &'static Table,
+    /// It may write nothing.
+    read_only: bool,
+    /// It may write though memory is full.
+    allows_oom: bool,
+    /// It has written.
+    wrote: bool,
+    /// When it began, in time since the broker's start.
+    since: Duration,
+}
+
+impl<'c, 'a> ScriptHost<'c, 'a> {
+    /// For a script that begins now.
+    pub fn new(
+        context: &'c mut Context<'a>,
+        table: &'static Table,
+        flags: Option<ScriptFlags>,
+        read_only: bool,
+    ) -> ScriptHost<'c, 'a> {
+        let flags = flags.unwrap_or_default();
+        let since = context.server.clock.uptime();
+        ScriptHost {
+            context,
+            table,
+            read_only: read_only || flags.contains(ScriptFlags::NO_WRITES),
+            allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
+            wrote: false,
+            since,
+        }
+    }
+
+    fn check(&self, argv: Argv<'_>) -> Result<&'static Command> {
+        let command = self.table.lookup(argv);
+        let command = command.map_err(|_| Error::UNKNOWN_IN_SCRIPT)?;
+        let flags = command.row.flags;
+        if !command.row.accepts(argv.len()) {
+            return Err(Error::ARITY_IN_SCRIPT);
+        }
+        if flags.contains(Flags::NOSCRIPT) {
+            return Err(Error::NOT_IN_SCRIPT);
+        }
+        if self.read_only && flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE) {
+            return Err(Error::WRITE_IN_READ_ONLY_SCRIPT);
+        }
+        // What has been begun is to be finished.
+        let may_grow = self.allows_oom || self.wrote || !self.context.is_out_of_memory();
+        if flags.contains(Flags::DENYOOM) && !may_grow {
+            return Err(Error::OUT_OF_MEMORY);
+        }
+        Ok(command)
+    }
+}
+
+impl Host for ScriptHost<'_, '_> {
+    fn call(&mut self, argv: Argv<'_>, reply: &mut Reply<'_>) {
+        match self.check(argv) {
+            Ok(command) => {
+                self.wrote |= command.row.flags.contains(Flags::WRITE);
+                call(self.context, self.table, command, true, argv, reply);
+            }
+            Err(error) => reply.error(&error),
+        }
+    }
+
+    fn may_run(&mut self, argv: Argv<'_>) -> Option<bool> {
+        // Without users everybody may run everything.
+        self.table.lookup(argv).ok().map(|_| true)
+    }
+
+    fn look_around(&mut self) -> Option<&'static str> {
+        let server = self.context.server;
+        if server.shutdown.is_cancelled() {
+            return Some("ERR The server ends, and the script with it.");
+        }
+        let ran = server.clock.uptime().saturating_sub(self.since);
+        let threshold = Duration::from_millis(server.live.busy_ms.load(Relaxed));
+        if threshold.is_zero() || ran < threshold {
+            return None;
+        }
+        None
+    }
+}

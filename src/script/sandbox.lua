@@ -1,0 +1,215 @@
+-- What scripts see, and how one is run. It runs once, in an interpreter that has just been made,
+-- and sees what scripts do not: its locals are out of their reach.
+--
+-- LuaJIT has no tables that cannot be written. In place of each table that all scripts share they
+-- see an empty one that leads there, and whatever could write past its metatable knows these.
+local host, modules = ...
+
+local GLOBALS = [[
+    _VERSION assert error gcinfo getmetatable ipairs loadstring next pairs pcall rawequal rawget
+    rawset select setmetatable tonumber tostring type unpack xpcall ]]
+local LIBRARIES = {
+    coroutine = "create resume running status wrap yield",
+    math = [[
+        abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min
+        modf pi pow rad random randomseed sin sinh sqrt tan tanh ]],
+    os = "clock",
+    string = "byte char find format gmatch gsub len lower match rep reverse sub upper",
+    table = "concat foreach foreachi getn insert maxn remove sort",
+}
+
+local assert, error, pcall, tostring, type, xpcall = assert, error, pcall, tostring, type, xpcall
+local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
+local rawget, rawset, select, setmetatable, unpack = rawget, rawset, select, setmetatable, unpack
+
+-- The tables behind those that scripts see.
+local shared = {}
+-- What getmetatable answers for them.
+local metatables = {}
+
+local READONLY = "Attempt to modify a readonly table"
+
+local function readonly()
+    error(READONLY, 2)
+end
+
+local function share(table)
+    local seen = setmetatable({}, { __index = table, __newindex = readonly })
+    shared[seen] = table
+    return seen
+end
+
+local globals = {}
+for name in GLOBALS:gmatch("%S+") do
+    globals[name] = _G[name]
+end
+for name, members in next, LIBRARIES do
+    globals[name] = {}
+    for member in members:gmatch("%S+") do
+        globals[name][member] = _G[name][member]
+    end
+end
+for name, table in next, modules do
+    globals[name] = globals[name] or {}
+    for member, value in next, table do
+        globals[name][member] = value
+    end
+end
+
+-- The functions that write into a table, or look into it past its metatable. Those that go on to
+-- Lua's own do so with a call in return position: its errors name the place and the function that
+-- the script has written.
+
+function globals.getmetatable(...)
+    local value = ...
+    if type(value) == "string" then return metatables.string end
+    if shared[value] then return metatables[value] end
+    return getmetatable(...)
+end
+
+function globals.setmetatable(...)
+    if shared[...] then error(READONLY, 0) end
+    return setmetatable(...)
+end
+
+function globals.rawset(...)
+    if shared[...] then error(READONLY, 0) end
+    return rawset(...)
+end
+
+function globals.rawget(table, ...)
+    return rawget(shared[table] or table, ...)
+end
+
+function globals.next(table, ...)
+    return next(shared[table] or table, ...)
+end
+
+function globals.pairs(...)
+    if shared[...] then return globals.next, (...), nil end
+    return pairs(...)
+end
+
+for _, name in ipairs { "insert", "remove", "setn", "sort" } do
+    local function_ = globals.table[name]
+    if function_ then
+        globals.table[name] = function(...)
+            if shared[...] then error(READONLY, 0) end
+            return function_(...)
+        end
+    end
+end
+
+for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
+    local function_ = globals.table[name]
+    globals.table[name] = function(table, ...)
+        return function_(shared[table] or table, ...)
+    end
+end
+
+-- A script that catches an error gets its text, as in Redis, whatever table was raised.
+local function caught(ok, ...)
+    if ok then return true, ... end
+    local raised = ...
+    local text = type(raised) == "table" and rawget(raised, "err")
+    if type(text) == "string" then return false, text end
+    return false, ...
+end
+
+function globals.pcall(...)
+    return caught(pcall(...))
+end
+
+function globals.loadstring(...)
+    return host.compile(...)
+end
+
+-- The calls of a script to the server.
+
+local call = host.call
+
+local function raising(ok, ...)
+    if ok then return ... end
+    error((...), 0)
+end
+
+function globals.redis.call(...)
+    return raising(call(...))
+end
+
+function globals.redis.pcall(...)
+    local _, reply = call(...)
+    return reply
+end
+
+function globals.redis.acl_check_cmd(...)
+    return raising(host.may_run(...))
+end
+
+function globals.redis.setresp(...)
+    return raising(host.set_resp(...))
+end
+
+local function nonexistent(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+for name, value in next, globals do
+    if type(value) == "table" then globals[name] = share(value) end
+end
+local of_globals = { __index = nonexistent }
+setmetatable(globals, of_globals)
+local seen_globals = share(globals)
+globals._G = seen_globals
+metatables[seen_globals] = share(of_globals)
+local of_strings = getmetatable("")
+of_strings.__index = shared[globals.string]
+metatables.string = share { __index = globals.string }
+
+-- Where an error was raised: in the innermost function that is a script's.
+local where = host.where
+
+local function explain(raised)
+    local source, line = where()
+    local text = raised
+    if type(raised) == "table" then
+        text = rawget(raised, "err")
+        if type(text) ~= "string" then text = "ERR unknown error" end
+    else
+        text = "ERR " .. tostring(raised)
+    end
+    return { text, source, line }
+end
+
+local function finish(ok, result)
+    globals.KEYS, globals.ARGV = nil, nil
+    if ok then return true, result end
+    return false, result[1], result[2], result[3]
+end
+
+-- Runs a script: answers true and what it returns, or false, the text of its error, and the source
+-- and the line where that was raised.
+local function run(script, keys, ...)
+    local KEYS, ARGV = {}, {}
+    for i = 1, keys do
+        KEYS[i] = (select(i, ...))
+    end
+    for i = keys + 1, select("#", ...) do
+        ARGV[i - keys] = (select(i, ...))
+    end
+    globals.KEYS, globals.ARGV = KEYS, ARGV
+    return finish(xpcall(script, explain))
+end
+
+-- The same, with tables of keys and arguments that are too many to be passed one by one.
+local function run_with(script, KEYS, ARGV)
+    globals.KEYS, globals.ARGV = KEYS, ARGV
+    return finish(xpcall(script, explain))
+end
+
+-- Runs a function that FUNCTION LOAD has made known.
+local function run_function(callback, KEYS, ARGV)
+    return finish(xpcall(function() return callback(KEYS, ARGV) end, explain))
+end
+
+return seen_globals, run, run_with, run_function
