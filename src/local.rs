@@ -35,6 +35,9 @@ pub struct LocalClient {
     requests: Requests,
 }
 
+/// While a script runs for long, others have the keyspace for so long at a time.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// Wakes the thread that waits for a blocked command.
 struct Unpark(Thread);
 
@@ -103,18 +106,20 @@ impl LocalClient {
     /// Runs the requests from `index` on under one lock, up to one that has to
     /// wait; answers which one is next.
     fn run_from(&mut self, index: usize, requests: &[u8], output: &mut Output) -> usize {
+        // The workers are threads of their own, and serve the others.
+        let clock = self.engine.server.clock;
         let progress = self.requests.run(
             &self.engine,
             &TABLE,
             &mut self.session,
             (index, requests),
-            output,
-            usize::MAX,
+            (output, usize::MAX),
+            Some(&|| clock.sleep_thread(MOMENT)),
         );
         match progress.stopped {
             Some(Stopped::Held) => self.wait_for_pause(),
             Some(Stopped::Blocked(deadline)) => self.wait_for_reply(deadline, output),
-            Some(Stopped::Ended | Stopped::OutputFull) | None => {}
+            Some(Stopped::Ended | Stopped::OutputFull | Stopped::Aside) | None => {}
         }
         progress.next
     }

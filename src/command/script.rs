@@ -150,11 +150,12 @@ fn run(
         let memory_limit = context.server.live.script_memory.load(std::sync::atomic::Ordering::Relaxed);
         let (db, was_in_script) = (context.session.db, context.in_script);
         context.in_script = true;
-        let mut host = ScriptHost::new(context, table, flags, read_only);
+        let request = args.argv();
+        let mut host = ScriptHost::new(context, table, request, flags, read_only);
         let done = interpreter.run(&function, (keys, words), &mut host, memory_limit, reply);
+        drop(host);
         context.in_script = was_in_script;
         context.session.db = db;
-        context.server.running_script.end();
         done.map_err(|failure| failure.error(&sha.to_string()))
     });
     context.turn.state().scripts.give_back(interpreter);

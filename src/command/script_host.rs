@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 use crate::script::{Host, ScriptFlags};
+use crate::server::SlowScript;
 use crate::table::{Command, Context, Flags, Table, call};
 
 /// The client that runs a script, and what the script may do.
@@ -18,27 +19,38 @@ pub struct ScriptHost<'c, 'a> {
     allows_oom: bool,
     /// It has written.
     wrote: bool,
+    /// The request that runs it.
+    request: Argv<'c>,
     /// When it began, in time since the broker's start.
     since: Duration,
+    /// When others have been served last, if it runs for long.
+    served: Option<Duration>,
 }
+
+/// Others are served so often while a script runs for long.
+const SERVE_EVERY: Duration = Duration::from_millis(5);
 
 impl<'c, 'a> ScriptHost<'c, 'a> {
     /// For a script that begins now.
     pub fn new(
         context: &'c mut Context<'a>,
         table: &'static Table,
+        request: Argv<'c>,
         flags: Option<ScriptFlags>,
         read_only: bool,
     ) -> ScriptHost<'c, 'a> {
         let flags = flags.unwrap_or_default();
         let since = context.server.clock.uptime();
+        context.server.running_script.begin();
         ScriptHost {
             context,
             table,
             read_only: read_only || flags.contains(ScriptFlags::NO_WRITES),
             allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
             wrote: false,
+            request,
             since,
+            served: None,
         }
     }
 
@@ -61,6 +73,46 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
             return Err(Error::OUT_OF_MEMORY);
         }
         Ok(command)
+    }
+}
+
+impl ScriptHost<'_, '_> {
+    /// Has others told that the script runs for long, and hears whether they
+    /// have it end.
+    fn let_others_in(&mut self) {
+        let server = self.context.server;
+        let now = server.clock.uptime();
+        match self.served {
+            Some(served) if now.saturating_sub(served) < SERVE_EVERY => return,
+            Some(_) => {}
+            None => {
+                tracing::warn!(
+                    "Slow script detected: still in execution after {} milliseconds.",
+                    now.saturating_sub(self.since).as_millis(),
+                );
+                server.running_script.note_slow(SlowScript {
+                    function: None,
+                    request: self.request.to_owned(),
+                    since: self.since,
+                    wrote: self.wrote,
+                });
+            }
+        }
+        if self.wrote {
+            server.running_script.note_written();
+        }
+        if let Some(meanwhile) = self.context.meanwhile {
+            self.context.turn.let_others_in(meanwhile);
+        }
+        self.served = Some(server.clock.uptime());
+    }
+}
+
+impl Drop for ScriptHost<'_, '_> {
+    fn drop(&mut self) {
+        if self.context.server.running_script.end() {
+            self.context.turn.end_script();
+        }
     }
 }
 
@@ -90,6 +142,8 @@ impl Host for ScriptHost<'_, '_> {
         if threshold.is_zero() || ran < threshold {
             return None;
         }
-        None
+        self.let_others_in();
+        let killed = server.running_script.is_killed();
+        killed.then_some("ERR Script killed by user with SCRIPT KILL...")
     }
 }

@@ -59,6 +59,8 @@ pub enum Stopped {
     Blocked(Option<Duration>),
     /// CLIENT PAUSE holds the next request back.
     Held,
+    /// The next request runs a script, which nobody could be served beside.
+    Aside,
     /// There are many replies, which are to leave before more are made.
     OutputFull,
 }
@@ -105,7 +107,8 @@ impl Requests {
         keys.clear();
         keys.shrink_to(KEPT);
         elements.clear();
-        let seek_keys = batch.word_count() >= 2 * WARM_MIN;
+        let is_script = context.server.running_script.is_running();
+        let seek_keys = batch.word_count() >= 2 * WARM_MIN && !is_script;
         let together_max = match context.server.live.slow_us.load(Relaxed) {
             ..TIMED_TOGETHER_US => 1,
             _ => TIMED_TOGETHER_MAX,
@@ -156,16 +159,18 @@ impl Requests {
     /// Runs the requests from `first` on under one lock, until they are done,
     /// the client blocks, is held or ends, or the replies have grown by
     /// `output_max` bytes. `buffer` is what the batch was decoded from.
+    /// `meanwhile` serves others for a moment while a script runs for long;
+    /// without it none is run.
     pub fn run(
         &mut self,
         engine: &Engine,
         table: &'static Table,
         session: &mut Session,
         (first, buffer): (usize, &[u8]),
-        output: &mut Output,
-        output_max: usize,
+        (output, output_max): (&mut Output, usize),
+        meanwhile: Option<&dyn Fn()>,
     ) -> Progress {
-        let mut context = Context::new(engine, session);
+        let mut context = Context::new(engine, session, meanwhile);
         context.session.client.note_activity(context.turn.uptime);
         self.plan(&mut context, table, (first, buffer));
         // What the client has not read of earlier replies.
@@ -181,8 +186,13 @@ impl Requests {
             let mut reply = Reply::new(output, context.session.protocol);
             let known = (planned.command, planned.timed);
             let next = super::run(&mut context, table, known, argv, &mut reply);
-            if let Next::Hold = next {
-                progress.stopped = Some(Stopped::Held);
+            let not_run = match next {
+                Next::Hold => Some(Stopped::Held),
+                Next::Aside => Some(Stopped::Aside),
+                Next::Run | Next::Block(_) => None,
+            };
+            if not_run.is_some() {
+                progress.stopped = not_run;
                 break;
             }
             progress.next += 1;

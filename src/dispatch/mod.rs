@@ -18,6 +18,8 @@ pub enum Next {
     Block(Option<Duration>),
     /// CLIENT PAUSE holds the request back: it is to be run again then.
     Hold,
+    /// It is to be run where others can be served meanwhile: it may take long.
+    Aside,
 }
 
 /// Runs one request and writes its reply. `command` is what it names, if that
@@ -66,6 +68,7 @@ pub fn run(
             Next::Run
         }
         Ok(Checked::Hold) => return Next::Hold,
+        Ok(Checked::Aside) => return Next::Aside,
         Ok(Checked::Drop) => return Next::Run,
         Err(error) => {
             let error = refuse(context, command, error);
@@ -134,6 +137,7 @@ enum Checked {
     Run(&'static Command),
     Queue(&'static Command),
     Hold,
+    Aside,
     /// The client is gone for everybody else.
     Drop,
 }
@@ -171,6 +175,13 @@ fn check(
     if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
         return refuse(Error::NOT_IN_MULTI);
     }
+    if context.server.running_script.is_running() {
+        if flags.contains(Flags::ALLOW_BUSY) {
+            context.turn.intrude();
+        } else if !context.turn.wait_for_script() {
+            return refuse(context.server.running_script.busy_error());
+        }
+    }
     if context.server.live.max_memory.load(Relaxed) > 0 && !has_room(context, table, command) {
         return refuse(Error::OUT_OF_MEMORY);
     }
@@ -206,6 +217,8 @@ fn check(
     }
     Ok(if queued {
         Checked::Queue(command)
+    } else if effects.contains(Flags::RUNS_SCRIPT) && context.meanwhile.is_none() {
+        Checked::Aside
     } else {
         Checked::Run(command)
     })

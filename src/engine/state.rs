@@ -26,6 +26,9 @@ pub struct State {
     /// The scripts that are known, and what runs them.
     #[cfg(feature = "lua")]
     pub scripts: Scripts,
+    /// A script has let go of the keyspace for a moment, so that others can be
+    /// told that it runs. None of them runs a command until it has ended.
+    pub interrupted: bool,
     /// How many of the journal's changes have been told.
     pub changes_told: usize,
     pub(super) scratch: Scratch,
@@ -52,6 +55,7 @@ impl State {
             evictor: Evictor::default(),
             #[cfg(feature = "lua")]
             scripts: Scripts::default(),
+            interrupted: false,
             changes_told: 0,
             scratch: Scratch::default(),
         }

@@ -2,6 +2,7 @@
 
 use std::iter::StepBy;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cfg(test)]
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Turn<'a> {
     /// Whose turn it is, unless it is the broker's own.
     client: Option<u64>,
     state: Option<MutexGuard<'a, State>>,
+    /// It may have the keyspace while a script has let go of it for a moment:
+    /// it runs no command, or one that does nothing to the data.
+    intrudes: bool,
     /// Milliseconds since 1970, as of the command that runs, give or take one.
     pub now: i64,
     /// Time since the broker's start, likewise.
@@ -49,6 +53,7 @@ impl<'a> Turn<'a> {
     pub fn of(engine: &'a Engine, client: &Client) -> Turn<'a> {
         let mut turn = Turn::new(engine);
         turn.client = Some(client.id);
+        turn.intrudes = false;
         turn
     }
 
@@ -61,6 +66,7 @@ impl<'a> Turn<'a> {
             server: &engine.server,
             client: None,
             state: None,
+            intrudes: true,
             now: clock.now_ms(),
             uptime,
             outdated: false,
@@ -145,9 +151,62 @@ impl<'a> Turn<'a> {
             Some(guard) => guard,
             None => self.wait_for_lock(),
         };
+        while guard.interrupted && !self.intrudes {
+            self.engine.resumed.wait(&mut guard);
+        }
+        self.hold(guard);
+    }
+
+    fn hold(&mut self, mut guard: MutexGuard<'a, State>) {
         let pause = &self.server.pause;
         guard.keyspace.keeps_expired = pause.is_set() && pause.until(self.uptime).is_some();
         self.state = Some(guard);
+    }
+
+    /// Has the turn take the keyspace even if a script has let go of it for a
+    /// moment.
+    pub fn intrude(&mut self) {
+        self.intrudes = true;
+    }
+
+    /// Waits until the script that runs has ended. False if it has let go of
+    /// the keyspace for a moment and goes on: nothing of this turn may run.
+    #[cold]
+    pub fn wait_for_script(&mut self) -> bool {
+        if let Some(state) = &self.state {
+            return !state.interrupted;
+        }
+        let guard = match self.engine.try_lock() {
+            Some(guard) => guard,
+            None => self.wait_for_lock(),
+        };
+        if guard.interrupted {
+            return false;
+        }
+        self.hold(guard);
+        true
+    }
+
+    /// Lets go of the keyspace while a script of this turn runs for long, so
+    /// that `meanwhile` others are served as far as that is possible.
+    pub fn let_others_in(&mut self, meanwhile: &dyn Fn()) {
+        if let Some(mut state) = self.state.take() {
+            state.interrupted = true;
+            MutexGuard::unlock_fair(state);
+        }
+        let served = catch_unwind(AssertUnwindSafe(meanwhile));
+        let mut guard = self.engine.lock();
+        guard.interrupted = false;
+        // The time stands still for the script, and so does expiry.
+        self.hold(guard);
+        if let Err(panic) = served {
+            resume_unwind(panic);
+        }
+    }
+
+    /// A script of this turn has ended that had run for long.
+    pub fn end_script(&mut self) {
+        self.engine.resumed.notify_all();
     }
 
     /// Waits for the lock, which may take long: what time it is counts from
@@ -214,6 +273,7 @@ impl<'a> Turn<'a> {
     pub fn settle(&mut self) {
         if let Some(state) = &mut self.state
             && !state.keyspace.journal.is_empty()
+            && !state.interrupted
         {
             // A key that has expired while a transaction ran is nobody's to be
             // served.

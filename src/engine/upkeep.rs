@@ -22,6 +22,8 @@ use super::settle::{self, Now};
 const STEP: Duration = Duration::from_micros(250);
 /// What has panicked once may do so again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// While a script runs for long that lets others look, nothing changes.
+const WHILE_INTERRUPTED: Duration = Duration::from_millis(10);
 /// So much is done between two looks at the clock.
 const AT_ONCE: usize = 32;
 
@@ -55,6 +57,9 @@ pub async fn run(engine: &Engine) {
 fn step(engine: &Engine) -> Option<Duration> {
     let server = &engine.server;
     let mut state = engine.lock();
+    if state.interrupted {
+        return Some(WHILE_INTERRUPTED);
+    }
     let (now, start) = (server.clock.now_ms(), server.clock.uptime());
     server.pause.end_if_over(start);
     let paused_until = server.pause.until(start);

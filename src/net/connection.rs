@@ -71,14 +71,30 @@ struct Scratch<'a> {
 }
 
 thread_local! {
-    static SHARED: RefCell<Shared> = RefCell::new(Shared {
-        read: vec![0; READ_MAX].into(),
-        requests: Requests::default(),
-        output: Reused::default(),
-    });
+    // None before the first poll, and while a connection runs aside: others may be polled then,
+    // which make their own.
+    static SHARED: RefCell<Option<Box<Shared>>> = const { RefCell::new(None) };
 }
 
-/// A client's connection; the future ends when it closes.
+impl Shared {
+    fn new() -> Box<Shared> {
+        Box::new(Shared {
+            read: vec![0; READ_MAX].into(),
+            requests: Requests::default(),
+            output: Reused::default(),
+        })
+    }
+
+    fn lend(&mut self) -> Scratch<'_> {
+        Scratch {
+            read: &mut self.read,
+            requests: &mut self.requests,
+            output: self.output.lend(),
+        }
+    }
+}
+
+/// A client's connection.
 pub struct Connection {
     engine: Arc<Engine>,
     stream: Stream,
@@ -96,6 +112,8 @@ pub struct Connection {
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
     ended: bool,
+    /// What it runs next is to run beside its task: a script.
+    to_aside: bool,
     /// Its requests have handed something to other clients, which is to leave
     /// before its replies do. Who sees the reply to PUBLISH or LPUSH so knows
     /// that the message is on its way, and who waited for it gets it a write
@@ -139,6 +157,7 @@ impl Connection {
             timer: None,
             waker: None,
             ended: false,
+            to_aside: false,
             others_first: false,
         }
     }
@@ -150,26 +169,50 @@ impl Drop for Connection {
     }
 }
 
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.register(cx);
-        SHARED.with_borrow_mut(|shared| {
-            let mut scratch = Scratch {
-                read: &mut shared.read,
-                requests: &mut shared.requests,
-                output: shared.output.lend(),
-            };
-            let poll = this.advance(cx, &mut scratch);
-            // An error of the socket says that nobody is there any more.
-            poll.map(|_: io::Result<()>| ())
-        })
-    }
+/// What has come of polling a connection.
+pub enum Polled {
+    /// It goes on when it is woken.
+    Pending,
+    /// It has closed.
+    Closed,
+    /// It goes on when what is next has run aside.
+    Aside,
 }
 
 impl Connection {
+    /// Goes on, as the future that it is to its task.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        self.register(cx);
+        let poll = SHARED.with_borrow_mut(|shared| {
+            let mut scratch = shared.get_or_insert_with(Shared::new).lend();
+            self.advance(cx, &mut scratch)
+        });
+        match poll {
+            // An error of the socket says that nobody is there any more.
+            Poll::Ready(_) => Polled::Closed,
+            Poll::Pending if self.to_aside => Polled::Aside,
+            Poll::Pending => Polled::Pending,
+        }
+    }
+
+    /// Runs what is next beside the connection's task. `meanwhile` serves
+    /// others for a moment.
+    pub fn run_aside(&mut self, meanwhile: &dyn Fn()) {
+        self.to_aside = false;
+        if self.killed() {
+            return;
+        }
+        let mut shared = SHARED.take().unwrap_or_else(Shared::new);
+        let mut scratch = shared.lend();
+        let mut outbox = self.session.client.outbox.lock();
+        outbox.take(&mut scratch.output, OUTBOX_KEEP);
+        drop(outbox);
+        self.run_input(&mut scratch, Some(meanwhile));
+        self.put_back(&mut scratch.output);
+        drop(scratch);
+        SHARED.set(Some(shared));
+    }
+
     /// Goes on until there is nothing to do or the connection is to close.
     fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -202,7 +245,7 @@ impl Connection {
                 outbox.take(&mut scratch.output, OUTBOX_KEEP);
             }
             let more = if self.phase == Phase::Running && self.runnable {
-                self.run_input(scratch);
+                self.run_input(scratch, None);
                 self.runnable
             } else {
                 match self.read(cx, scratch) {
@@ -213,6 +256,10 @@ impl Connection {
                     }
                 }
             };
+            if self.to_aside {
+                self.put_back(&mut scratch.output);
+                return Poll::Pending;
+            }
             let others_first = std::mem::take(&mut self.others_first);
             if (more || others_first) && !self.killed() {
                 // The others get their turn first.
@@ -319,7 +366,7 @@ impl Connection {
             client.note_activity(self.engine.server.clock.uptime());
             self.check_input();
         } else {
-            let used = self.run_buffer(&read[..end], requests, output);
+            let used = self.run_buffer(&read[..end], requests, output, None);
             if kept > 0 || used < end {
                 self.input.clear();
                 self.input.extend_from_slice(&read[used..end]);
@@ -330,9 +377,12 @@ impl Connection {
     }
 
     /// Runs what waits in our own buffer, one turn's worth of it.
-    fn run_input(&mut self, scratch: &mut Scratch<'_>) {
+    fn run_input(&mut self, scratch: &mut Scratch<'_>, meanwhile: Option<&dyn Fn()>) {
         let mut input = std::mem::take(&mut self.input);
-        let used = self.run_buffer(&input, scratch.requests, &mut scratch.output);
+        let Scratch {
+            requests, output, ..
+        } = scratch;
+        let used = self.run_buffer(&input, requests, output, meanwhile);
         input.advance(used);
         self.input = input;
         self.check_input();
@@ -383,7 +433,13 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn run_buffer(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
+    fn run_buffer(
+        &mut self,
+        buffer: &[u8],
+        requests: &mut Requests,
+        output: &mut Output,
+        meanwhile: Option<&dyn Fn()>,
+    ) -> usize {
         let mut used = 0;
         self.runnable = false;
         while used < buffer.len() {
@@ -400,7 +456,7 @@ impl Connection {
             // AUTH changes what may follow it.
             let max = if authenticated { BATCH_MAX } else { 1 };
             let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
-            if let Some(stopped) = self.run(rest, requests, output) {
+            if let Some(stopped) = self.run(rest, requests, output, meanwhile) {
                 self.decoder = Decoder::default();
                 self.runnable = true;
                 return used + stopped;
@@ -425,14 +481,15 @@ impl Connection {
         buffer: &[u8],
         requests: &mut Requests,
         output: &mut Output,
+        meanwhile: Option<&dyn Fn()>,
     ) -> Option<usize> {
         let progress = requests.run(
             &self.engine,
             &TABLE,
             &mut self.session,
             (0, buffer),
-            output,
-            OUTPUT_MAX,
+            (output, OUTPUT_MAX),
+            meanwhile,
         );
         self.others_first |= progress.reached_others;
         match progress.stopped? {
@@ -442,6 +499,7 @@ impl Connection {
                 self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
             }
             Stopped::Held => self.phase = Phase::Held,
+            Stopped::Aside => self.to_aside = true,
             Stopped::OutputFull => {}
         }
         Some(progress.end)
@@ -534,6 +592,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream, UnixStream};
 
+    use super::super::aside::Task;
     use super::*;
     use crate::db::Db;
     use crate::engine::Wait;
@@ -547,8 +606,7 @@ mod tests {
     fn connect(engine: &Arc<Engine>) -> UnixStream {
         let (near, far) = UnixStream::pair().unwrap();
         let session = engine.server.connect(-1, Peer::Unix("".into()));
-        let connection = Connection::new(engine.clone(), Stream::Unix(near), session);
-        tokio::spawn(connection);
+        tokio::spawn(Task::new(engine.clone(), Stream::Unix(near), session));
         far
     }
 
@@ -681,8 +739,8 @@ mod tests {
         let value = Bytes::from(vec![0; SHARE_MIN]);
         (0..1000).for_each(|_| session.client.outbox.lock().output.share(&value));
         let mut connection = Connection::new(engine.clone(), stream, session);
-        let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx)));
-        assert!(poll.await.is_pending());
+        let poll = poll_fn(|cx| Poll::Ready(connection.poll(cx)));
+        assert!(matches!(poll.await, Polled::Pending));
         // The socket would take more than the one write that reaches the bound.
         let sent = engine.server.metrics.output_bytes.load(Relaxed) as usize;
         assert!(sent < WRITE_MAX + SLICES_MAX * SHARE_MIN, "{sent}");

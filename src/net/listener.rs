@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::connection::Connection;
+use super::aside::Task;
 use super::stream::Stream;
 use super::worker::RoundRobin;
 use crate::config::{Config, describe};
@@ -272,7 +272,7 @@ fn spawn(engine: &Arc<Engine>, workers: &RoundRobin, stream: Stream, peer: Peer)
     let mut session = engine.server.connect(stream.fd(), peer);
     let engine = engine.clone();
     let Some(worker) = workers.next() else {
-        tokio::spawn(Connection::new(engine, stream, session));
+        tokio::spawn(Task::new(engine, stream, session));
         return;
     };
     // The socket leaves this worker's event queue and joins the other's.
@@ -281,7 +281,7 @@ fn spawn(engine: &Arc<Engine>, workers: &RoundRobin, stream: Stream, peer: Peer)
     };
     worker.spawn(async move {
         match stream.attach() {
-            Ok(stream) => Connection::new(engine, stream, session).await,
+            Ok(stream) => Task::new(engine, stream, session).await,
             Err(_) => engine.disconnect(&mut session),
         }
     });

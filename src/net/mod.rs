@@ -1,5 +1,6 @@
 //! Sockets, and nothing else.
 
+mod aside;
 pub mod connection;
 pub mod listener;
 mod stream;

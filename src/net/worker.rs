@@ -7,11 +7,18 @@
 //! of CPU with housekeeping on the worker, and 25 without.
 
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
+
+use super::aside;
+
+/// While a script runs for long, others are served for so long at a time.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The running workers. Dropping them without [`join`](Self::join) leaves
 /// them running until the token is cancelled.
@@ -114,10 +121,16 @@ fn start(
     Ok((workers, start("respd-time".into(), runtime)?))
 }
 
-/// Runs tasks until the end; what still runs then is dropped with the runtime,
-/// connections included.
+/// Runs tasks until the end, and what they have run beside them; what still
+/// runs then is dropped with the runtime, connections included.
 fn run(runtime: Runtime, shutdown: &CancellationToken) {
-    runtime.block_on(shutdown.cancelled());
+    let mut over = pin!(shutdown.cancelled());
+    while runtime.block_on(aside::wait(over.as_mut())) {
+        // What is made beside the runtime, timers for instance, is still its.
+        let _guard = runtime.enter();
+        aside::run(&|| runtime.block_on(tokio::time::sleep(MOMENT)));
+    }
+    aside::forget();
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {

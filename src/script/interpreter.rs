@@ -88,17 +88,21 @@ struct Running<'h> {
     /// Replies have the types of RESP3: `redis.setresp(3)`.
     protocol: Protocol,
     memory_limit: usize,
-    /// Why the script ends.
-    killed: Option<&'static str>,
+    /// Why the script ends, and where it was then.
+    killed: Option<(&'static str, Place)>,
 }
+
+/// A source and a line of it.
+type Place = Option<(String, i64)>;
 
 /// [`Running`], as the interpreter's functions find it.
 trait Runs {
     fn call(&mut self, lua: &Lua, arguments: &MultiValue) -> mlua::Result<(bool, Value)>;
     fn set_protocol(&mut self, protocol: Protocol);
     fn may_run(&mut self, arguments: &MultiValue) -> Result<bool, &'static str>;
-    /// Why the script is to end, and whether it is told so for the first time.
-    fn look_around(&mut self) -> Option<(&'static str, bool)>;
+    /// Why the script is to end, if it is, and whether it is told so for the
+    /// first time.
+    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)>;
 }
 
 scoped_thread_local!(static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
@@ -117,7 +121,7 @@ impl Interpreter {
         host.raw_set("call", lua.create_function(call)?)?;
         host.raw_set("may_run", lua.create_function(may_run)?)?;
         host.raw_set("set_resp", lua.create_function(set_resp)?)?;
-        host.raw_set("where", lua.create_function(|lua, ()| Ok(place(lua)))?)?;
+        host.raw_set("where", lua.create_function(|lua, ()| Ok(place(lua, 2).unzip()))?)?;
         let setup: Function = lua
             .load(include_str!("sandbox.lua"))
             .set_name("=sandbox")
@@ -188,7 +192,9 @@ impl Interpreter {
             self.lua.set_memory_limit(0)?;
             done
         });
-        let (killed, protocol) = (running.killed, running.protocol);
+        let Running {
+            killed, protocol, ..
+        } = running;
         if killed.is_some() {
             let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
             // It was there before, so there is room for it.
@@ -205,26 +211,23 @@ impl Interpreter {
     fn finish(
         &self,
         done: mlua::Result<(bool, Value, Option<LuaString>, Option<i64>)>,
-        killed: Option<&'static str>,
+        killed: Option<(&'static str, Place)>,
         protocol: Protocol,
         reply: &mut Reply<'_>,
     ) -> Result<(), Failure> {
-        let (ok, value, source, line) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                let text = match killed {
-                    Some(why) => why.into(),
-                    None => format!("ERR {}", text_of(&error)).into_bytes(),
-                };
-                return Err(Failure { text, place: None });
-            }
-        };
-        let place = source.map(|source| (source.to_string_lossy(), line.unwrap_or(-1)));
-        if let Some(why) = killed {
+        if let Some((why, place)) = killed {
             let text = why.into();
             return Err(Failure { text, place });
         }
+        let (ok, value, source, line) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                let text = format!("ERR {}", text_of(&error)).into_bytes();
+                return Err(Failure { text, place: None });
+            }
+        };
         if !ok {
+            let place = source.map(|source| (source.to_string_lossy(), line.unwrap_or(-1)));
             let text = match &value {
                 Value::String(text) => text.as_bytes().to_vec(),
                 _ => b"ERR unknown error".to_vec(),
@@ -300,22 +303,23 @@ fn text_of(error: &mlua::Error) -> String {
 }
 
 /// The source and the line of the innermost function that a user has written.
-fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
-    // Level 0 is the function of Rust's that asks, and 1 the one that it is called by.
-    for level in 2.. {
-        let frame = lua.inspect_stack(level, |frame| {
+/// It is looked for from this level on: 0 is the function that runs, a
+/// function of Rust's perhaps that asks.
+fn place(lua: &Lua, from: usize) -> Place {
+    const LEVELS_MAX: usize = 50;
+    for level in from..from + LEVELS_MAX {
+        let (source, line) = lua.inspect_stack(level, |frame| {
             let source = frame.source().source.map(|source| source.into_owned());
             (source, frame.current_line())
-        });
-        match frame {
-            Some((Some(source), line)) if source == SCRIPT || source == LIBRARY => {
-                return (Some(source), line);
-            }
-            Some(_) if level < 50 => {}
-            _ => break,
+        })?;
+        if let Some(source) = source
+            && (source == SCRIPT || source == LIBRARY)
+        {
+            let line = line.and_then(|line| i64::try_from(line).ok());
+            return Some((source, line.unwrap_or(-1)));
         }
     }
-    (None, None)
+    None
 }
 
 /// Runs a command for a script: answers true and its reply, or false and what
@@ -352,12 +356,13 @@ impl Runs for Running<'_> {
         may_run.ok_or("ERR Invalid command passed to redis.acl_check_cmd()")
     }
 
-    fn look_around(&mut self) -> Option<(&'static str, bool)> {
-        let is_new = self.killed.is_none();
-        if is_new {
-            self.killed = self.host.look_around();
+    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)> {
+        if let Some((why, _)) = self.killed {
+            return Some((why, false));
         }
-        self.killed.map(|why| (why, is_new))
+        let why = self.host.look_around()?;
+        self.killed = Some((why, place(lua, 0)));
+        Some((why, true))
     }
 }
 
@@ -474,7 +479,7 @@ fn look_around(lua: &Lua) -> mlua::Result<VmState> {
     if !RUNNING.is_set() {
         return Ok(VmState::Continue);
     }
-    let Some((why, is_new)) = RUNNING.with(|running| running.look_around()) else {
+    let Some((why, is_new)) = RUNNING.with(|running| running.look_around(lua)) else {
         return Ok(VmState::Continue);
     };
     if is_new {

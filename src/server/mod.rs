@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use live::{Live, data_limits};
-pub use running::RunningScript;
+pub use running::{RunningScript, SlowScript};
 
 use crate::allocator::Allocator;
 use crate::clock::Clock;

@@ -11,6 +11,7 @@ use crate::resp::OwnedArgv;
 /// The script that runs, once it has run for so long that others are told.
 #[derive(Default)]
 pub struct RunningScript {
+    running: AtomicBool,
     busy: AtomicBool,
     killed: AtomicBool,
     slow: Mutex<Option<SlowScript>>,
@@ -30,24 +31,44 @@ pub struct SlowScript {
 }
 
 impl RunningScript {
-    /// Whether others are to be told that one runs.
+    /// Whether one runs.
     #[inline]
-    pub fn is_busy(&self) -> bool {
+    pub fn is_running(&self) -> bool {
+        self.running.load(Relaxed)
+    }
+
+    /// One begins.
+    pub fn begin(&self) {
+        self.running.store(true, Relaxed);
+    }
+
+    /// It has run so long that others are told.
+    fn is_busy(&self) -> bool {
         self.busy.load(Relaxed)
     }
 
-    /// One has run for long.
-    pub fn begin(&self, script: SlowScript) {
+    /// It has run for long.
+    pub fn note_slow(&self, script: SlowScript) {
         *self.slow.lock() = Some(script);
         self.killed.store(false, Relaxed);
         self.busy.store(true, Relaxed);
     }
 
-    /// It has ended.
-    pub fn end(&self) {
-        if self.is_busy() {
+    /// It has ended. Answers whether it had run for long.
+    pub fn end(&self) -> bool {
+        self.running.store(false, Relaxed);
+        let was_busy = self.is_busy();
+        if was_busy {
             self.busy.store(false, Relaxed);
             *self.slow.lock() = None;
+        }
+        was_busy
+    }
+
+    /// It has written.
+    pub fn note_written(&self) {
+        if let Some(script) = &mut *self.slow.lock() {
+            script.wrote = true;
         }
     }
 

@@ -20,6 +20,9 @@ pub struct Context<'a> {
     pub in_exec: bool,
     /// Nor does it within a script.
     pub in_script: bool,
+    /// Serves others for a moment while a script runs for long. `None` where
+    /// nobody could be served: no script runs there.
+    pub meanwhile: Option<&'a dyn Fn()>,
     /// More memory is used than may be, and nothing more can be evicted: as of
     /// the command that a client has sent, whatever that runs in turn.
     pub out_of_memory: bool,
@@ -27,13 +30,18 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Begins a turn of a client.
-    pub fn new(engine: &'a Engine, session: &'a mut Session) -> Context<'a> {
+    pub fn new(
+        engine: &'a Engine,
+        session: &'a mut Session,
+        meanwhile: Option<&'a dyn Fn()>,
+    ) -> Context<'a> {
         Context {
             server: &engine.server,
             turn: Turn::of(engine, &session.client),
             session,
             in_exec: false,
             in_script: false,
+            meanwhile,
             out_of_memory: false,
         }
     }
