@@ -147,7 +147,11 @@ fn run(
     };
     let result = found.and_then(|(sha, flags, function): Found| {
         may_run(context, flags, read_only)?;
-        let memory_limit = context.server.live.script_memory.load(std::sync::atomic::Ordering::Relaxed);
+        let memory_limit = context
+            .server
+            .live
+            .script_memory
+            .load(std::sync::atomic::Ordering::Relaxed);
         let (db, was_in_script) = (context.session.db, context.in_script);
         context.in_script = true;
         let request = args.argv();

@@ -22,6 +22,15 @@ pub fn to_lua(lua: &Lua, reply: &[u8]) -> mlua::Result<Value> {
     Reader { lua, rest: reply }.value()
 }
 
+/// The text of a reply that is a string, if it is short and UTF-8.
+pub fn short_text(reply: &[u8]) -> Option<&str> {
+    const LINE_MAX: usize = 8;
+    let len = reply.strip_prefix(b"$")?;
+    let end = len.iter().take(LINE_MAX).position(|&byte| byte == b'\r')?;
+    let text = len.get(end + 2..)?.strip_suffix(b"\r\n")?;
+    std::str::from_utf8(text).ok()
+}
+
 /// Whether a reply is an error.
 pub fn is_error(reply: &[u8]) -> bool {
     reply.first() == Some(&b'-')
@@ -46,7 +55,13 @@ impl<'a> Reader<'a> {
                 None => Value::Boolean(false),
             },
             b'+' => table_of(lua, "ok", self.text(text)?)?,
-            b'-' => table_of(lua, "err", self.text(text)?)?,
+            b'-' => {
+                let error = lua.create_table_with_capacity(0, 2)?;
+                error.raw_set("err", self.text(text)?)?;
+                // Whoever returns it does not count it once more.
+                error.raw_set("ignore_error_stats_update", true)?;
+                Value::Table(error)
+            }
             b'*' => match len() {
                 Some(len) => Value::Table(self.array(len)?),
                 None => Value::Boolean(false),

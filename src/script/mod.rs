@@ -11,9 +11,10 @@ mod modules;
 mod native;
 mod sha;
 mod shebang;
+mod tail_calls;
 
 pub use cache::Cache;
-pub use interpreter::{Failure, Host, Interpreter};
+pub use interpreter::{Host, Interpreter};
 use mlua::Function;
 pub use sha::Sha;
 pub use shebang::ScriptFlags;

@@ -126,19 +126,33 @@ end
 
 -- The calls of a script to the server.
 
-local call = host.call
-
 local function raising(ok, ...)
     if ok then return ... end
     error((...), 0)
 end
 
+-- What runs a command with these words. Where all are strings, and few, that costs less.
+local any_call, calls = host.call, host.calls
+
+local function call_of(count, a, b, c, d, ...)
+    if count > 8 or type(a) ~= "string" then return any_call end
+    if count >= 2 and type(b) ~= "string" then return any_call end
+    if count >= 3 and type(c) ~= "string" then return any_call end
+    if count >= 4 and type(d) ~= "string" then return any_call end
+    for i = 1, count - 4 do
+        if type((select(i, ...))) ~= "string" then return any_call end
+    end
+    return calls[count]
+end
+
 function globals.redis.call(...)
-    return raising(call(...))
+    local ok, reply = call_of(select("#", ...), ...)(...)
+    if ok then return reply end
+    error(reply, 0)
 end
 
 function globals.redis.pcall(...)
-    local _, reply = call(...)
+    local _, reply = call_of(select("#", ...), ...)(...)
     return reply
 end
 
@@ -167,7 +181,7 @@ of_strings.__index = shared[globals.string]
 metatables.string = share { __index = globals.string }
 
 -- Where an error was raised: in the innermost function that is a script's.
-local where = host.where
+local begin, where = host.begin, host.where
 
 local function explain(raised)
     local source, line = where()
@@ -190,6 +204,7 @@ end
 -- Runs a script: answers true and what it returns, or false, the text of its error, and the source
 -- and the line where that was raised.
 local function run(script, keys, ...)
+    begin()
     local KEYS, ARGV = {}, {}
     for i = 1, keys do
         KEYS[i] = (select(i, ...))
@@ -203,12 +218,14 @@ end
 
 -- The same, with tables of keys and arguments that are too many to be passed one by one.
 local function run_with(script, KEYS, ARGV)
+    begin()
     globals.KEYS, globals.ARGV = KEYS, ARGV
     return finish(xpcall(script, explain))
 end
 
 -- Runs a function that FUNCTION LOAD has made known.
 local function run_function(callback, KEYS, ARGV)
+    begin()
     return finish(xpcall(function() return callback(KEYS, ARGV) end, explain))
 end
 

@@ -113,7 +113,13 @@ fn set_repl(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
 }
 
 fn log(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
-    let Some(Value::Number(level)) = arguments.get(1).filter(|_| arguments.len() >= 2) else {
+    let level = match arguments.get(1) {
+        _ if arguments.len() < 2 => None,
+        Some(Value::Integer(level)) => Some(*level),
+        Some(Value::Number(level)) => Some(*level as i64),
+        _ => None,
+    };
+    let Some(level) = level else {
         return Err(Raise::Error(match arguments.len() {
             0 | 1 => "ERR redis.log() requires two arguments or more.",
             _ => "ERR First argument must be a number (log level).",
@@ -136,9 +142,9 @@ fn log(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     const TEXT_MAX: usize = 1024;
     text.truncate(TEXT_MAX);
     let text = String::from_utf8_lossy(&text);
-    match *level as i64 {
-        0 => tracing::debug!("{text}"),
-        1 => tracing::info!(target: "verbose", "{text}"),
+    match level {
+        0 => tracing::trace!("{text}"),
+        1 => tracing::debug!("{text}"),
         2 => tracing::info!("{text}"),
         3 => tracing::warn!("{text}"),
         _ => return Err(Raise::Error("ERR Invalid debug level.")),
