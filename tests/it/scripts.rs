@@ -1,0 +1,263 @@
+//! Scripts that run for long, or take what they can get: the others are told,
+//! and can end them.
+
+use redis::Commands;
+use respd::Broker;
+
+use crate::binary::process::serve;
+use crate::footprint::Footprint;
+use crate::wire::{Wire, until};
+
+const BUSY: &str =
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+
+/// Scripts that never end, whatever they do about being ended.
+const ENDLESS: [&str; 6] = [
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "while true do redis.call('GET', 'k') end",
+    "local function nest() pcall(nest) while true do pcall(nest) end end nest()",
+    "local c = coroutine.wrap(function() while true do pcall(coroutine.yield) end end) \
+     while true do pcall(c) end",
+    "local t = {} for i = 1, 20 do t[i] = i end \
+     table.sort(t, function() while true do end end)",
+];
+
+fn impatient() -> Broker {
+    let builder = Broker::builder().set("busy-reply-threshold", "50");
+    builder.start().unwrap()
+}
+
+/// Waits until others are told that a script runs.
+fn until_busy(client: &mut Wire) {
+    until("a script runs for long", || client.text(&["PING"]) == BUSY);
+}
+
+#[test]
+fn a_script_that_never_ends_can_be_ended() {
+    let broker = impatient();
+    let (mut runner, mut other) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
+    for script in ENDLESS {
+        runner.send(&["EVAL", script, "0"]);
+        until_busy(&mut other);
+        // Who comes now is told as well.
+        let mut new = Wire::connect(broker.addr());
+        assert_eq!(new.text(&["GET", "k"]), BUSY);
+        assert_eq!(new.text(&["EVAL", "return 1", "0"]), BUSY);
+        assert_eq!(new.text(&["MULTI"]), "OK");
+        assert_eq!(new.text(&["GET", "k"]), BUSY);
+        assert_eq!(new.text(&["DISCARD"]), "OK");
+        assert_eq!(new.text(&["WATCH", "k"]), "OK");
+        assert_eq!(new.text(&["UNWATCH"]), "OK");
+        assert_eq!(other.text(&["SCRIPT", "KILL"]), "OK");
+        let ended = "ERR Script killed by user with SCRIPT KILL... script: ";
+        let text = runner.text(&["PING"]);
+        assert!(text.starts_with(ended), "{script}: {text}");
+        assert_eq!(show_next(&mut runner), "PONG");
+        assert_eq!(new.text(&["PING"]), "PONG");
+    }
+    assert_eq!(
+        other.text(&["SCRIPT", "KILL"]),
+        "NOTBUSY No scripts in execution right now."
+    );
+}
+
+fn show_next(client: &mut Wire) -> String {
+    crate::wire::show(&client.receive())
+}
+
+#[test]
+fn a_script_that_has_written_cannot_be_ended_but_the_broker_can() {
+    let mut broker = serve(&["--busy-reply-threshold", "50"]);
+    let (mut runner, mut other) = (broker.connect(), broker.connect());
+    let script = "redis.call('SET', 'k', 'v') while true do end";
+    runner.send(&["EVAL", script, "0"]);
+    until_busy(&mut other);
+    let unkillable = other.text(&["SCRIPT", "KILL"]);
+    assert!(unkillable.starts_with("UNKILLABLE "), "{unkillable}");
+    other.send(&["SHUTDOWN", "NOSAVE"]);
+    until("it has ended", || broker.process.has_ended());
+    assert_eq!(broker.process.end().status, Some(0));
+}
+
+#[test]
+fn a_broker_in_a_program_is_dropped_while_a_script_runs() {
+    let broker = impatient();
+    let mut runner = Wire::connect(broker.addr());
+    runner.send(&["EVAL", "redis.call('SET', 'k', 'v') while true do end", "0"]);
+    until_busy(&mut Wire::connect(broker.addr()));
+    drop(broker);
+    runner.rest();
+}
+
+#[test]
+fn who_runs_a_script_in_the_program_can_be_ended_from_outside() {
+    let broker = impatient();
+    let mut client = broker.client();
+    let runner = std::thread::spawn(move || client.call(&["EVAL", "while true do end", "0"]));
+    let mut other = Wire::connect(broker.addr());
+    until_busy(&mut other);
+    assert_eq!(other.text(&["SCRIPT", "KILL"]), "OK");
+    let reply = format!("{:?}", runner.join().unwrap());
+    assert!(reply.contains("Script killed by user"), "{reply}");
+    assert_eq!(other.text(&["PING"]), "PONG");
+}
+
+#[test]
+fn on_every_worker_others_are_told_that_a_script_runs() {
+    let broker = Broker::builder()
+        .set("busy-reply-threshold", "50")
+        .set("workers", "3")
+        .start()
+        .unwrap();
+    let mut runner = Wire::connect(broker.addr());
+    let mut others = [(); 6].map(|()| Wire::connect(broker.addr()));
+    runner.send(&["EVAL", "while true do end", "0"]);
+    for other in &mut others {
+        until_busy(other);
+    }
+    assert_eq!(others[0].text(&["SCRIPT", "KILL"]), "OK");
+    assert!(show_next(&mut runner).contains("Script killed"));
+}
+
+#[test]
+fn a_script_that_waits_for_another_in_a_pipeline_is_told_that_it_runs() {
+    let broker = impatient();
+    let (mut runner, mut next) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
+    let mut other = Wire::connect(broker.addr());
+    runner.send(&["EVAL", "while true do end", "0"]);
+    next.send(&["EVAL", "return 1", "0"]);
+    // It came first or was told: in neither case it hangs.
+    until_busy(&mut other);
+    let reply = show_next(&mut next);
+    assert!(reply == BUSY || reply == "1", "{reply}");
+    assert_eq!(other.text(&["SCRIPT", "KILL"]), "OK");
+}
+
+#[test]
+fn what_a_script_does_to_keys_is_one_step_for_others() {
+    let broker = impatient();
+    let (mut runner, mut other) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
+    let mut waiter = Wire::connect(broker.addr());
+    waiter.send(&["BLPOP", "queue", "0"]);
+    until("it waits", || {
+        other.text(&["INFO", "clients"]).contains("blocked_clients:1")
+    });
+    other.text(&["SET", "short", "v", "PX", "1"]);
+    let script = "redis.call('RPUSH', 'queue', 'a', 'b') redis.call('LPOP', 'queue') \
+                  while redis.call('GET', 'stop') ~= '1' do end";
+    runner.send(&["EVAL", script, "0"]);
+    until_busy(&mut other);
+    // Nobody is served half of it, and nothing changes it from outside.
+    assert_eq!(other.text(&["SET", "stop", "1"]), BUSY);
+    other.send(&["SCRIPT", "KILL"]);
+    let unkillable = show_next(&mut other);
+    assert!(unkillable.starts_with("UNKILLABLE"), "{unkillable}");
+    drop(broker);
+}
+
+#[test]
+fn what_takes_memory_is_an_error_within_the_limit() {
+    const MIB: u64 = 1 << 20;
+    let broker = serve(&["--script-memory-limit", "64mb"]);
+    let mut client = broker.connect();
+    client.text(&["EVAL", "return 1", "0"]);
+    let before = Footprint::of(broker.process.id()).resident;
+    for script in [
+        "return #string.rep('x', 2^30)",
+        "local s = 'x' while true do s = s .. s end",
+        "local t = {} for i = 1, 1e9 do t[i] = i end",
+        "local t = {} while true do t[#t + 1] = string.rep('x', 1e6) .. #t end",
+        "local t = {} for i = 1, 1000 do t[i] = ('x'):rep(1e6) end return #table.concat(t)",
+        "local t = {1} for i = 1, 100 do t = {t, t} end return cjson.encode(t)",
+        "return unpack({}, 1, 1e9)",
+        "return {unpack({}, 0, 2147483647)}",
+        "return #string.format('%99999999d', 1)",
+        "local s = ('x'):rep(1e6) return #s:gsub('x', s)",
+    ] {
+        let reply = client.text(&["EVAL", script, "0"]);
+        assert!(reply.starts_with("ERR "), "{script}: {reply}");
+        let taken = Footprint::of(broker.process.id()).resident - before;
+        assert!(taken < 110 * MIB, "{script}: {} MiB", taken / MIB);
+    }
+    assert_eq!(client.text(&["EVAL", "return 'still'", "0"]), "still");
+}
+
+#[test]
+fn deep_values_end_with_an_error_and_no_overflow() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    for script in [
+        "local t = {} for i = 1, 100000 do t = {t} end return t",
+        "local t = {} t[1] = t return t",
+        "local t = {} for i = 1, 100000 do t = {t} end return cjson.encode(t)",
+        "local t = {} t[1] = t return cjson.encode(t)",
+        "return cjson.decode(('['):rep(100000) .. (']'):rep(100000))",
+        "local t = {} for i = 1, 100000 do t = {t} end return #cmsgpack.pack(t)",
+        "return cmsgpack.unpack(('\\145'):rep(100000))",
+        "local function f() return 1 + f() end return f()",
+        "local s = ('('):rep(100000) return ('x'):find(s)",
+        "return loadstring(('('):rep(100000))()",
+        "return string.rep('x', 10, 'y', {}):find(('(x'):rep(50))",
+    ] {
+        client.send(&["EVAL", script, "0"]);
+        // Whatever is answered, the broker is still there.
+        client.receive();
+        assert_eq!(client.text(&["PING"]), "PONG", "{script}");
+    }
+}
+
+#[test]
+fn ten_thousand_scripts_leave_few_behind() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    let loaded = client.text(&["SCRIPT", "LOAD", "return 'loaded'"]);
+    let first = client.text(&["EVAL", "return redis.sha1hex('return 0')", "0"]);
+    for n in 0..10_000 {
+        let script = format!("return {n}");
+        assert_eq!(client.text(&["EVAL", &script, "0"]), n.to_string());
+    }
+    let info = client.text(&["INFO", "memory"]);
+    assert!(info.contains("number_of_cached_scripts:501\r\n"), "{info}");
+    assert_eq!(client.text(&["EVALSHA", &loaded, "0"]), "loaded");
+    let gone = client.text(&["EVALSHA", &first, "0"]);
+    assert_eq!(gone, "NOSCRIPT No matching script. Please use EVAL.");
+}
+
+#[test]
+fn nothing_of_a_script_is_there_for_the_next() {
+    let broker = Broker::start().unwrap();
+    let client = redis::Client::open(broker.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for attempt in [
+        "x = 1",
+        "_G.x = 1",
+        "rawset(_G, 'x', 1)",
+        "string.x = 1",
+        "rawset(string, 'x', 1)",
+        "table.insert(string, 'x')",
+        "redis.call = nil",
+        "getmetatable('').__index = function() end",
+        "getmetatable('').x = 1",
+        "getmetatable(_G).__index = function() return 1 end",
+        "setmetatable(_G, {})",
+        "setmetatable(string, {})",
+        "getmetatable(getmetatable('')).x = 1",
+        "table.sort(_G)",
+        "KEYS = {}",
+        "cjson.null = 1",
+        "for name, value in pairs(_G) do if type(value) == 'table' then value.x = 1 end end",
+        "local name, value = next(_G) if type(value) == 'table' then value[1] = 1 end error('')",
+    ] {
+        let done: redis::RedisResult<()> = redis::cmd("EVAL").arg(attempt).arg(0).query(&mut connection);
+        assert!(done.is_err(), "{attempt} is allowed");
+    }
+    let script = "cjson.encode_max_depth(1) math.randomseed(7) redis.setresp(3) return math.random()";
+    let _: redis::Value = redis::Script::new(script).invoke(&mut connection).unwrap();
+    let script = "return {cjson.encode({{{{1}}}}), tostring(math.random()), \
+                  type(redis.call('HGETALL', 'none').map)}";
+    let left: Vec<String> = redis::Script::new(script).invoke(&mut connection).unwrap();
+    // The first number is that of redis-server.
+    assert_eq!(left, ["[[[[1]]]]", "0.39646477363839", "nil"]);
+    let () = connection.set("k", "v").unwrap();
+}
