@@ -85,7 +85,7 @@ Flaky.perform_async("tries", 3)
 Hopeless.perform_async
 same(Sidekiq::Stats.new.enqueued, 105)
 
-worker = Process.spawn("sidekiq", "-r", __FILE__, "-c", "4", "-q", "urgent,3", "-q", "default", "-t", "5")
+worker = Process.spawn("sidekiq", "-r", __FILE__, "-c", "4", "-q", "urgent,3", "-q", "default", "-t", "5", out: :err)
 begin
   until_true("all jobs have run") { [value("sum"), value("bulk"), value("soon")] == [111, 5050, 1] }
   same(value("later"), 0)
