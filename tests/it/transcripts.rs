@@ -54,12 +54,14 @@ transcripts! {
     events_hashes
     events_keys
     events_lists
+    events_scripts
     events_sets
     events_streams
     events_strings
     events_zsets
     exec_order
     expire
+    functions
     geo
     hash
     hash_expire
@@ -76,6 +78,13 @@ transcripts! {
     replication
     resp3
     scan
+    script_busy
+    script_conversion
+    script_effects
+    script_errors
+    script_libraries
+    script_random
+    scripts
     server
     set
     set_combine
