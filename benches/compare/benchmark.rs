@@ -9,13 +9,15 @@ use crate::clients::{CONNECTIONS, Connection, request};
 use crate::collections::Collection;
 use crate::result::Result;
 use crate::run::{Meter, Run};
+use crate::scripts::{self, Script};
 use crate::server::Server;
 use crate::setting::{Scale, Setting};
 use crate::streams;
 
 /// A command, and how it is sent.
 pub struct Benchmark {
-    /// With redis-benchmark's `__rand_int__`, and `$value`.
+    /// With redis-benchmark's `__rand_int__`, and `$value`; of scripts `$sha`
+    /// and `$object`.
     pub words: &'static str,
     pub data: Data,
     /// Bytes of a value.
@@ -46,6 +48,8 @@ pub enum Data {
     Stream(usize),
     /// Half of the keys, and no room for more.
     HalfOfKeys,
+    /// A script that the server knows by its SHA-1.
+    Script(Script),
 }
 
 impl Benchmark {
@@ -85,8 +89,16 @@ impl Benchmark {
         }
         command.arg("--csv");
         let value = "x".repeat(self.value);
+        let sha = match self.data {
+            Data::Script(script) => script.load(&mut Connection::open(server.port)?)?,
+            _ => String::new(),
+        };
         let words = self.words.split_whitespace();
-        command.args(words.map(|word| word.replace("$value", &value)));
+        command.args(words.map(|word| match word {
+            "$sha" => sha.clone(),
+            "$object" => scripts::object(),
+            word => word.replace("$value", &value),
+        }));
         let meter = Meter::start(server)?;
         let said = output(&mut command)?;
         let run = meter.stop(requests)?;

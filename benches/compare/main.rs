@@ -23,6 +23,7 @@ mod machine;
 mod result;
 mod rows;
 mod run;
+mod scripts;
 mod server;
 mod setting;
 mod stalls;
@@ -52,7 +53,7 @@ struct Options {
     /// What one run of a load aims to take
     #[arg(long, default_value = "1", value_parser = run_seconds)]
     seconds: f64,
-    /// Groups of rows (kv collections streams pub queue eviction memory connections startup idle stalls
+    /// Groups of rows (kv collections streams scripts pub queue eviction memory connections startup idle stalls
     /// workers) or how their names begin; workers are left out unless asked for
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,

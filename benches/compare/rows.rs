@@ -12,6 +12,7 @@ use crate::figures::grouped;
 use crate::footprint::Stored;
 use crate::load::Load;
 use crate::result::Result;
+use crate::scripts::Script;
 use crate::setting::Scale;
 use crate::stalls::{PASSES, Stall};
 use crate::traffic::Through;
@@ -94,6 +95,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
     ];
     rows.extend(collections());
     rows.extend(streams());
+    rows.extend(scripts());
     for count in [0, 1, 10, 100, 1_000] {
         let load = Load::Publish(count.min(scale.subscribers));
         let name = match count {
@@ -378,6 +380,34 @@ fn streams() -> Vec<Row> {
         ),
     ] {
         rows.push(row("streams", name, load, costs, None));
+    }
+    rows
+}
+
+/// Scripts by the SHA-1 of their text.
+fn scripts() -> Vec<Row> {
+    const GET: (&str, Script) = ("EVALSHA $sha 1 key:1", Script::Get);
+    const RELEASE: (&str, Script) = ("EVALSHA $sha 1 lock token", Script::Release);
+    const LIMIT: (&str, Script) = ("EVALSHA $sha 3 count recent last 60", Script::Limit);
+    const JSON: (&str, Script) = ("EVALSHA $sha 0 $object", Script::Json);
+    let mut rows = Vec::new();
+    for (name, (words, script)) in [
+        ("script: GET", GET),
+        ("script: release of a lock", RELEASE),
+        ("script: limiter of ten calls", LIMIT),
+        ("script: 1 KiB of JSON, read and written", JSON),
+    ] {
+        for (pipeline, cost) in [(1, 0.9), (16, 0.7)] {
+            let load = Load::Command(Benchmark {
+                words,
+                data: Data::Script(script),
+                value: 0,
+                pipeline,
+                weight: 10,
+            });
+            let name = format!("{name}, P={pipeline}");
+            rows.push(row("scripts", &name, load, &[Aim::Ratio(cost)], None));
+        }
     }
     rows
 }
