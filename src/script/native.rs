@@ -12,10 +12,12 @@ use mlua::{Function, Integer, Lua, LuaString, MultiValue, Number, Table, Value};
 pub enum Raise {
     /// A text, to which the place of the call is added.
     Text(Vec<u8>),
+    /// A text alone, as Lua itself raises what no line of a script has done.
+    Bare(Vec<u8>),
     /// The code and the text of an error, as commands answer them.
     Error(&'static str),
     /// An argument is not what it should be: which, from 1 on, and why.
-    Argument(usize, String),
+    Argument(usize, Vec<u8>),
     /// The interpreter itself has failed: it is out of memory, mostly.
     Interpreter(mlua::Error),
 }
@@ -28,7 +30,37 @@ impl Raise {
     pub fn text(text: impl AsRef<[u8]>) -> Raise {
         Raise::Text(text.as_ref().to_vec())
     }
+
+    /// A text to raise without the place of the call.
+    pub fn bare(text: impl AsRef<[u8]>) -> Raise {
+        Raise::Bare(text.as_ref().to_vec())
+    }
+
+    /// What an argument should be instead.
+    pub fn argument(index: usize, why: impl AsRef<[u8]>) -> Raise {
+        Raise::Argument(index, why.as_ref().to_vec())
+    }
+
+    /// What Lua raises where memory has run out.
+    pub fn out_of_memory() -> Raise {
+        Raise::bare("not enough memory")
+    }
+
+    /// What C functions raise where the values that they leave on the stack
+    /// would be too many.
+    pub fn stack_overflow(why: &str) -> Raise {
+        Raise::text(format!("stack overflow ({why})"))
+    }
 }
+
+/// How many values a function may have on the stack, or refer to otherwise. In
+/// Redis it is 8000, and here fewer, since the binding has room for no more
+/// than that in all.
+pub const STACK_MAX: usize = 7000;
+
+/// How long a text is that a function may answer, if nothing else is said:
+/// what a value of Redis's holds at most.
+const OUTPUT_MAX: usize = 512 << 20;
 
 impl From<mlua::Error> for Raise {
     fn from(error: mlua::Error) -> Raise {
@@ -65,7 +97,7 @@ impl Arguments {
 
     /// One that must be there, nil perhaps.
     pub fn any(&self, index: usize) -> Result<&Value> {
-        let missing = || Raise::Argument(index, "value expected".into());
+        let missing = || Raise::argument(index, "value expected");
         self.get(index).ok_or_else(missing)
     }
 
@@ -117,7 +149,7 @@ impl Arguments {
     /// Another type was expected.
     pub fn unexpected(&self, index: usize, expected: &str) -> Raise {
         let got = self.get(index).map_or("no value", type_name);
-        Raise::Argument(index, format!("{expected} expected, got {got}"))
+        Raise::argument(index, format!("{expected} expected, got {got}"))
     }
 }
 
@@ -145,17 +177,19 @@ pub fn truncate(number: Number) -> i64 {
 pub struct Native<'l> {
     /// The interpreter.
     pub lua: &'l Lua,
+    /// How many bytes a text that a function answers may have.
+    pub output_max: usize,
     /// Has what a function answers raised or returned.
-    raising: Function,
+    pub raising: Function,
 }
 
-/// Raises what a function answers after `false`, where that was called, and
-/// returns what it answers after `true`.
+/// Returns what a function answers after `true`, and raises what it answers
+/// after `false`: a text, and how far out its place is.
 const RAISING: &str = "
 local error = error
 local function finish(ok, ...)
     if ok then return ... end
-    error((...), 2)
+    error(...)
 end
 return function(native)
     return function(...) return finish(native(...)) end
@@ -165,7 +199,11 @@ impl<'l> Native<'l> {
     /// For functions of this interpreter. `error` must still be there.
     pub fn new(lua: &'l Lua) -> mlua::Result<Native<'l>> {
         let raising = lua.load(RAISING).set_name("=native").eval()?;
-        Ok(Native { lua, raising })
+        Ok(Native {
+            lua,
+            output_max: OUTPUT_MAX,
+            raising,
+        })
     }
 
     /// A function for scripts.
@@ -173,24 +211,37 @@ impl<'l> Native<'l> {
         &self,
         function: impl Fn(&Lua, &Arguments) -> Result<MultiValue> + Send + 'static,
     ) -> mlua::Result<Function> {
-        let native = self.lua.create_function(move |lua, values: MultiValue| {
+        self.raising.call(self.primitive(function)?)
+    }
+
+    /// A function for a function in Lua, which the script calls, to call: it
+    /// returns true and its values, or false and what is to be given to
+    /// `error`.
+    pub fn primitive(
+        &self,
+        function: impl Fn(&Lua, &Arguments) -> Result<MultiValue> + Send + 'static,
+    ) -> mlua::Result<Function> {
+        self.lua.create_function(move |lua, values: MultiValue| {
             let raised = match function(lua, &Arguments { values }) {
                 Ok(values) => return Ok((true, values)),
                 Err(raised) => raised,
             };
-            let text = match raised {
-                Raise::Text(text) => text,
+            // 2 is where the function was called, and 0 no place at all.
+            let (text, level) = match raised {
+                Raise::Text(text) => (text, 2),
+                Raise::Bare(text) => (text, 0),
                 Raise::Error(text) => {
                     let error = error_table(lua, text.as_bytes())?;
                     return Ok((false, MultiValue::from_iter([error])));
                 }
-                Raise::Argument(index, why) => bad_argument(lua, index, &why).into_bytes(),
+                Raise::Argument(index, why) => (bad_argument(lua, index, &why), 2),
+                Raise::Interpreter(mlua::Error::MemoryError(text)) => (text.into_bytes(), 0),
                 Raise::Interpreter(error) => return Err(error),
             };
             let text = Value::String(lua.create_string(text)?);
-            Ok((false, MultiValue::from_iter([text])))
-        })?;
-        self.raising.call(native)
+            let raised = [text, Value::Integer(level)];
+            Ok((false, MultiValue::from_iter(raised)))
+        })
     }
 }
 
@@ -203,7 +254,7 @@ pub fn error_table(lua: &Lua, text: &[u8]) -> mlua::Result<Value> {
 
 /// The text for an argument that is not what it should be. How the function
 /// is called tells its name, and whether the first argument is the object.
-fn bad_argument(lua: &Lua, index: usize, why: &str) -> String {
+fn bad_argument(lua: &Lua, index: usize, why: &[u8]) -> Vec<u8> {
     // Level 0 is the function of Rust's, and level 1 the one around it.
     let (name, what) = lua
         .inspect_stack(1, |frame| {
@@ -212,9 +263,10 @@ fn bad_argument(lua: &Lua, index: usize, why: &str) -> String {
         })
         .unwrap_or_default();
     let name = name.as_deref().unwrap_or("?");
-    match (what, index) {
-        (Some("method"), 1) => format!("calling '{name}' on bad self ({why})"),
-        (Some("method"), _) => format!("bad argument #{} to '{name}' ({why})", index - 1),
-        _ => format!("bad argument #{index} to '{name}' ({why})"),
-    }
+    let start = match (what, index) {
+        (Some("method"), 1) => format!("calling '{name}' on bad self ("),
+        (Some("method"), _) => format!("bad argument #{} to '{name}' (", index - 1),
+        _ => format!("bad argument #{index} to '{name}' ("),
+    };
+    [start.as_bytes(), why, b")"].concat()
 }
