@@ -105,6 +105,11 @@ impl Arguments {
     pub fn string(&self, lua: &Lua, index: usize) -> Result<LuaString> {
         let text = match self.get(index) {
             Some(Value::String(text)) => return Ok(text.clone()),
+            // LuaJIT has no sign for it.
+            Some(Value::Number(number)) if number.is_nan() => {
+                let is_negative = number.is_sign_negative();
+                Some(lua.create_string(if is_negative { "-nan" } else { "nan" })?)
+            }
             Some(value @ (Value::Number(_) | Value::Integer(_))) => {
                 lua.coerce_string(value.clone())?
             }

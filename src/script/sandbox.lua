@@ -50,10 +50,11 @@ for name, members in next, LIBRARIES do
     end
 end
 for name, table in next, modules do
-    globals[name] = globals[name] or {}
+    local into = name == "_G" and globals or globals[name] or {}
     for member, value in next, table do
-        globals[name][member] = value
+        into[member] = value
     end
+    if into ~= globals then globals[name] = into end
 end
 
 -- The functions that write into a table, or look into it past its metatable. Those that go on to

@@ -6,9 +6,10 @@
 //! patterns are matched in so many steps at most, and plain `find` in linear
 //! time; `rep`, `gsub` and `format` because what they answer is bounded.
 //! `format` and `rep` also take what 5.1 takes: no separator, no value that
-//! only `__tostring` makes a string. `byte`, `char`, `len`, `lower`, `reverse`,
-//! `sub` and `upper` are LuaJIT's own, which answer what 5.1's do, in a time
-//! that is linear in a string that there is.
+//! only `__tostring` makes a string. `char`, `len`, `lower`, `reverse` and
+//! `upper` are LuaJIT's own, which answer what 5.1's do, in a time that is
+//! linear in a string that there is; and `byte` and `sub`, but for indexes that
+//! LuaJIT has no room for.
 
 mod format;
 mod pattern;
@@ -27,7 +28,7 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
         .load(include_str!("string.lua"))
         .set_name("=string")
         .into_function()?;
-    let (gmatch, gsub): (Function, Function) = functions.call((
+    let (byte, gmatch, gsub, sub): (Function, Function, Function, Function) = functions.call((
         native.primitive(check_gmatch)?,
         native.primitive(next_match)?,
         native.primitive(move |lua, arguments| start_gsub(lua, arguments, output_max))?,
@@ -35,6 +36,7 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
         output_max,
     ))?;
     let table = native.lua.create_table()?;
+    table.raw_set("byte", byte)?;
     table.raw_set("find", native.function(find)?)?;
     let format = move |lua: &Lua, arguments: &Arguments| format::format(lua, arguments, output_max);
     table.raw_set("format", native.function(format)?)?;
@@ -44,6 +46,7 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
     table.raw_set("match", native.function(match_)?)?;
     let rep = move |lua: &Lua, arguments: &Arguments| rep(lua, arguments, output_max);
     table.raw_set("rep", native.function(rep)?)?;
+    table.raw_set("sub", sub)?;
     Ok(table)
 }
 
@@ -190,7 +193,12 @@ fn next_gsub(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
         return Ok(MultiValue::new());
     };
     let mut values = MultiValue::from_iter([number(matched.0), number(matched.1)]);
-    push_captures(lua, &subject, &matcher, matched, &mut values)?;
+    // A table is asked for the first capture alone.
+    if arguments.get(4).is_some_and(is_true) {
+        values.push_back(value(lua, &subject, matcher.capture(0, matched)?)?);
+    } else {
+        push_captures(lua, &subject, &matcher, matched, &mut values)?;
+    }
     Ok(values)
 }
 

@@ -3,7 +3,7 @@
 local check_gmatch, next_match, start_gsub, next_gsub, output_max = ...
 
 local error, type = error, type
-local concat, sub = table.concat, string.sub
+local byte, concat, sub = string.byte, table.concat, string.sub
 
 local function gmatch(...)
     local ok, subject, pattern = check_gmatch(...)
@@ -39,12 +39,13 @@ local function gsub(...)
     if not pattern then return subject, count end
 
     local _, _, by = ...
+    local one = type(by) == "table"
     local most = count
     local pieces, size = {}, 0
     local from, at, written = 0, 0, 0
     count = 0
     while count < most do
-        local start, stop, value = replace(by, next_gsub(subject, pattern, at))
+        local start, stop, value = replace(by, next_gsub(subject, pattern, at, one))
         if not start then break end
         count = count + 1
         if value then
@@ -67,4 +68,25 @@ local function gsub(...)
     return concat(pieces), count
 end
 
-return gmatch, gsub
+-- LuaJIT's own takes indexes of 32 bits, and Lua 5.1 those of 64.
+local function fits(index)
+    return index == nil or type(index) ~= "number" or (index > -2147483648 and index < 2147483648)
+end
+
+local function clamp(index)
+    if fits(index) then return index end
+    if index >= 2147483648 and index < 9223372036854775808 then return 2147483647 end
+    return -2147483647
+end
+
+-- These go on to LuaJIT's with a call in return position: its errors name the place and the
+-- function that the script has written.
+local function with_indexes(native)
+    return function(...)
+        local text, from, to = ...
+        if fits(from) and fits(to) then return native(...) end
+        return native(text, clamp(from), clamp(to))
+    end
+end
+
+return with_indexes(byte), gmatch, gsub, with_indexes(sub)

@@ -1,0 +1,74 @@
+-- The functions in no library that LuaJIT has otherwise than Lua 5.1. They go on to LuaJIT's own
+-- with a call in return position: its errors name the place and the function that the script has
+-- written.
+local in_base, not_a_number = ...
+
+local error, select, type = error, select, type
+local byte, find, sub = string.byte, string.find, string.sub
+local native_tonumber, native_tostring, native_xpcall = tonumber, tostring, xpcall
+
+local function tostring(...)
+    local value = ...
+    if value ~= value and type(value) == "number" then
+        local _, text = not_a_number(value)
+        return text
+    end
+    return native_tostring(...)
+end
+
+-- LuaJIT's raises the text as it is, and Lua 5.1's adds the place.
+local function assert(...)
+    local value, text = ...
+    if value then return ... end
+    if select("#", ...) == 0 then error("bad argument #1 to 'assert' (value expected)", 2) end
+    if text == nil then
+        text = "assertion failed!"
+    elseif type(text) == "number" then
+        text = tostring(text)
+    elseif type(text) ~= "string" then
+        local got = type(text)
+        error("bad argument #2 to 'assert' (string expected, got " .. got .. ")", 2)
+    end
+    error(text, 2)
+end
+
+-- LuaJIT's reads binary digits, which Lua 5.1's does not; the latter ends a text at a NUL.
+local function tonumber(...)
+    local value, base = ...
+    if base ~= nil and base ~= 10 then
+        local ok, number, level = in_base(...)
+        if not ok then error(number, level) end
+        return number
+    end
+    if type(value) ~= "string" then return native_tonumber(...) end
+    local number = native_tonumber(value)
+    local first = byte(value)
+    if number and first and first >= 49 and first <= 57 then return number end
+    local stop = find(value, "\0", 1, true)
+    if stop then
+        value = sub(value, 1, stop - 1)
+        number = native_tonumber(value)
+    end
+    if number and find(value, "^%s*[+-]?0[bB]") then return nil end
+    local is_nan = number ~= number
+    if not number and #value < 200 then
+        is_nan = find(value, "^%s*[+-]?[nN][aA][nN]%([%w_]*%)%s*$")
+    end
+    if is_nan then return find(value, "-", 1, true) and 0 / 0 or -(0 / 0) end
+    return number
+end
+
+local function no_handler()
+    return "error in error handling"
+end
+
+-- LuaJIT's passes further arguments on and wants a function for the handler, and Lua 5.1's does
+-- neither.
+local function xpcall(...)
+    if select("#", ...) < 2 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
+    local call, handler = ...
+    if type(handler) ~= "function" then handler = no_handler end
+    return native_xpcall(call, handler)
+end
+
+return { assert = assert, tonumber = tonumber, tostring = tostring, xpcall = xpcall }
