@@ -11,6 +11,8 @@ mod redis;
 pub mod string;
 pub mod structs;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 use mlua::{Lua, Table};
 

@@ -1,6 +1,9 @@
 //! The functions that scripts have in no library and LuaJIT otherwise than Lua
 //! 5.1.
 
+#[cfg(test)]
+mod tests;
+
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use crate::script::native::{Arguments, Native, Raise, Result};
@@ -27,10 +30,14 @@ fn not_a_number(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
 fn in_base(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     let base = arguments.integer(lua, 2)? as i32;
     let text = arguments.string(lua, 1)?;
-    let Some(base) = u32::try_from(base).ok().filter(|base| (2..=36).contains(base)) else {
+    let Some(base) = u32::try_from(base)
+        .ok()
+        .filter(|base| (2..=36).contains(base))
+    else {
         return Err(Raise::argument(2, "base out of range"));
     };
-    let value = parse(&text.as_bytes(), base).map_or(Value::Nil, |value| Value::Number(value as f64));
+    let value =
+        parse(&text.as_bytes(), base).map_or(Value::Nil, |value| Value::Number(value as f64));
     Ok(MultiValue::from_iter([value]))
 }
 

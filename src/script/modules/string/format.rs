@@ -213,7 +213,11 @@ impl Item {
     }
 
     fn fixed(&self, number: f64, precision: usize) -> String {
-        let point = if self.alternate && precision == 0 { "." } else { "" };
+        let point = if self.alternate && precision == 0 {
+            "."
+        } else {
+            ""
+        };
         format!("{number:.precision$}{point}")
     }
 
@@ -221,7 +225,11 @@ impl Item {
         let text = format!("{number:.precision$e}");
         // Rust writes an exponent always, without a plus and leading zeros.
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let point = if self.alternate && precision == 0 { "." } else { "" };
+        let point = if self.alternate && precision == 0 {
+            "."
+        } else {
+            ""
+        };
         let (sign, exponent) = match exponent.strip_prefix('-') {
             Some(exponent) => ('-', exponent),
             None => ('+', exponent),

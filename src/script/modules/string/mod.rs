@@ -4,7 +4,7 @@
 //! A hook cannot interrupt a function that is not Lua's, so each of these ends
 //! soon by itself: `find`, `match`, `gmatch`, `gfind` and `gsub` because
 //! patterns are matched in so many steps at most, and plain `find` in linear
-//! time; `rep`, `gsub` and `format` because what they answer is bounded.
+//! time (LuaJIT's own match what is so short and simple that they end soon); `rep`, `gsub` and `format` because what they answer is bounded.
 //! `format` and `rep` also take what 5.1 takes: no separator, no value that
 //! only `__tostring` makes a string. `char`, `len`, `lower`, `reverse` and
 //! `upper` are LuaJIT's own, which answer what 5.1's do, in a time that is
@@ -13,6 +13,8 @@
 
 mod format;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
@@ -28,26 +30,28 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
         .load(include_str!("string.lua"))
         .set_name("=string")
         .into_function()?;
-    let (byte, gmatch, gsub, sub): (Function, Function, Function, Function) = functions.call((
+    let table: Table = functions.call((
+        native.primitive(subject_max)?,
+        native.primitive(find)?,
+        native.primitive(match_)?,
         native.primitive(check_gmatch)?,
         native.primitive(next_match)?,
         native.primitive(move |lua, arguments| start_gsub(lua, arguments, output_max))?,
         native.primitive(next_gsub)?,
         output_max,
     ))?;
-    let table = native.lua.create_table()?;
-    table.raw_set("byte", byte)?;
-    table.raw_set("find", native.function(find)?)?;
     let format = move |lua: &Lua, arguments: &Arguments| format::format(lua, arguments, output_max);
     table.raw_set("format", native.function(format)?)?;
-    table.raw_set("gfind", &gmatch)?;
-    table.raw_set("gmatch", gmatch)?;
-    table.raw_set("gsub", gsub)?;
-    table.raw_set("match", native.function(match_)?)?;
     let rep = move |lua: &Lua, arguments: &Arguments| rep(lua, arguments, output_max);
     table.raw_set("rep", native.function(rep)?)?;
-    table.raw_set("sub", sub)?;
     Ok(table)
+}
+
+/// How long a subject may be for LuaJIT's own functions to match this pattern.
+fn subject_max(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
+    let pattern = arguments.string(lua, 1)?;
+    let most = pattern::native_subject_max(&pattern.as_bytes());
+    Ok(MultiValue::from_iter([number(most)]))
 }
 
 fn find(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {

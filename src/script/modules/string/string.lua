@@ -1,11 +1,74 @@
--- The functions of the string library that call functions of the script's, or return one. Rust
--- finds the matches; it never calls back.
-local check_gmatch, next_match, start_gsub, next_gsub, output_max = ...
+-- The functions of the string library that match patterns: some call functions of the script's or
+-- return one, and Rust, which finds the matches, never calls back. Where a short subject and a
+-- simple pattern cannot take long, LuaJIT's own functions match them, which costs less.
+local subject_max, find_match, find_captures, check_gmatch, next_match, start_gsub, next_gsub,
+    output_max = ...
 
 local error, type = error, type
 local byte, concat, sub = string.byte, table.concat, string.sub
+local native_find, native_gmatch, native_gsub = string.find, string.gmatch, string.gsub
+local native_match = string.match
+
+-- How long the subjects are, at most, that LuaJIT's own functions match these patterns with.
+local known, known_count = {}, 0
+local KNOWN_MAX = 200
+local KNOWN_LEN_MAX = 100
+-- So many comparisons of two bytes take a few milliseconds at most.
+local PLAIN_MAX = 1000000
+-- A replacement that is put in at most so often, and as long.
+local REPLACEMENT_MAX = 10000
+
+local function is_short(subject, pattern)
+    if type(subject) ~= "string" or type(pattern) ~= "string" then return false end
+    local most = known[pattern]
+    if not most then
+        if #pattern > KNOWN_LEN_MAX then return false end
+        if known_count == KNOWN_MAX then
+            known, known_count = {}, 0
+        end
+        local _
+        _, most = subject_max(pattern)
+        known[pattern] = most
+        known_count = known_count + 1
+    end
+    return #subject <= most
+end
+
+-- LuaJIT's own functions take indexes of 32 bits, and Lua 5.1's those of 64.
+local function fits(index)
+    return index == nil or (type(index) == "number" and index > -2147483648 and index < 2147483648)
+end
+
+-- Raises what Rust answers after false.
+local function finish(ok, ...)
+    if ok then return ... end
+    error(...)
+end
+
+local function find(...)
+    local subject, pattern, from, plain = ...
+    if fits(from) then
+        if plain then
+            if type(subject) == "string" and type(pattern) == "string"
+                and #subject * #pattern < PLAIN_MAX then
+                return native_find(...)
+            end
+        elseif is_short(subject, pattern) then
+            return native_find(...)
+        end
+    end
+    return finish(find_match(...))
+end
+
+local function match(...)
+    local subject, pattern, from = ...
+    if is_short(subject, pattern) and fits(from) then return native_match(...) end
+    return finish(find_captures(...))
+end
 
 local function gmatch(...)
+    local text, matched = ...
+    if is_short(text, matched) and byte(matched) ~= 94 then return native_gmatch(text, matched) end
     local ok, subject, pattern = check_gmatch(...)
     if not ok then error(subject, pattern) end
     local at = 0
@@ -32,13 +95,21 @@ local function replace(by, ok, from, to, ...)
     return from, to, value
 end
 
+-- Whether LuaJIT's own takes this for a replacement as Lua 5.1 does.
+local function is_plain(by)
+    local kind = type(by)
+    if kind == "string" then return #by < REPLACEMENT_MAX and not native_find(by, "%", 1, true) end
+    return kind == "table" or kind == "function"
+end
+
 local function gsub(...)
+    local text, matched, by, limit = ...
+    if is_short(text, matched) and fits(limit) and is_plain(by) then return native_gsub(...) end
     local ok, subject, count, pattern = start_gsub(...)
     if not ok then error(subject, count) end
     -- The replacement was a string, and all is done.
     if not pattern then return subject, count end
 
-    local _, _, by = ...
     local one = type(by) == "table"
     local most = count
     local pieces, size = {}, 0
@@ -68,13 +139,8 @@ local function gsub(...)
     return concat(pieces), count
 end
 
--- LuaJIT's own takes indexes of 32 bits, and Lua 5.1 those of 64.
-local function fits(index)
-    return index == nil or type(index) ~= "number" or (index > -2147483648 and index < 2147483648)
-end
-
 local function clamp(index)
-    if fits(index) then return index end
+    if fits(index) or type(index) ~= "number" then return index end
     if index >= 2147483648 and index < 9223372036854775808 then return 2147483647 end
     return -2147483647
 end
@@ -89,4 +155,12 @@ local function with_indexes(native)
     end
 end
 
-return with_indexes(byte), gmatch, gsub, with_indexes(sub)
+return {
+    byte = with_indexes(byte),
+    find = find,
+    gfind = gmatch,
+    gmatch = gmatch,
+    gsub = gsub,
+    match = match,
+    sub = with_indexes(sub),
+}

@@ -8,6 +8,9 @@
 //! nanoseconds, for each element that there is. `foreach`, `foreachi` and
 //! `getn` are Lua in LuaJIT, too.
 
+#[cfg(test)]
+mod tests;
+
 use mlua::{Function, Table};
 
 use crate::script::native::Native;

@@ -5,6 +5,9 @@
 //! generator: its first script gets what the generator starts with, and the
 //! next script goes on from there, unless one has called `math.randomseed`.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
