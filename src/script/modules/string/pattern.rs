@@ -455,9 +455,9 @@ pub fn is_plain(pattern: &[u8]) -> bool {
         .any(|byte| b"^$*+?.([%-".contains(byte))
 }
 
-/// How long a subject may be for LuaJIT's own functions to match a pattern in
-/// well under 10 ms, and with the same result. 0 if it is not known to be so,
-/// as where something is wrong with the pattern.
+/// LuaJIT's own functions match this pattern with subjects that have fewer
+/// bytes than this in well under 10 ms, and with the same result. None have
+/// fewer than 0, where that is not known, as where the pattern has a fault.
 pub fn native_subject_max(pattern: &[u8]) -> usize {
     // LuaJIT gives up where items call each other deeper than 200.
     const PATTERN_MAX: usize = 100;

@@ -9,7 +9,7 @@ local byte, concat, sub = string.byte, table.concat, string.sub
 local native_find, native_gmatch, native_gsub = string.find, string.gmatch, string.gsub
 local native_match = string.match
 
--- How long the subjects are, at most, that LuaJIT's own functions match these patterns with.
+-- LuaJIT's own functions match these patterns with subjects that are shorter than this.
 local known, known_count = {}, 0
 local KNOWN_MAX = 200
 local KNOWN_LEN_MAX = 100
@@ -31,7 +31,7 @@ local function is_short(subject, pattern)
         known[pattern] = most
         known_count = known_count + 1
     end
-    return #subject <= most
+    return #subject < most
 end
 
 -- LuaJIT's own functions take indexes of 32 bits, and Lua 5.1's those of 64.

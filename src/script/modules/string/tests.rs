@@ -5,6 +5,10 @@ use crate::script::modules::testing;
 /// Scripts, and what redis-server 7.0.15 answers.
 const EXPECTED: &[(&str, &str)] = &[
     (
+        r##"local a, b = string.find("", "\0[^x]+$") return a, b"##,
+        r##"nil|nil"##,
+    ),
+    (
         r##"local a, b = string.find("key:12", "(%a+):(%d+)") return a, b"##,
         r##"1|6"##,
     ),
