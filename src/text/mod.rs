@@ -1,5 +1,7 @@
 //! Text and numbers as Redis reads and writes them.
 
+#[cfg(feature = "lua")]
+pub mod c_number;
 pub mod double;
 pub mod glob;
 pub mod long_double;

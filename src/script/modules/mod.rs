@@ -35,4 +35,6 @@ pub fn tables(native: &Native<'_>) -> mlua::Result<Table> {
 }
 
 /// Forgets what the script before has set.
-pub fn reset(_lua: &Lua) {}
+pub fn reset(lua: &Lua) {
+    cjson::reset(lua);
+}

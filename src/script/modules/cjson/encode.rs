@@ -1,0 +1,303 @@
+//! JSON from a value.
+
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use super::settings::{Invalid, Settings};
+use crate::script::modules::output::Output;
+use crate::script::native::{Raise, Result, STACK_MAX, type_name};
+use crate::text::c_number;
+
+/// The JSON of a value.
+pub fn encode(
+    lua: &Lua,
+    settings: &Settings,
+    output_max: usize,
+    value: Value,
+) -> Result<LuaString> {
+    let mut encoder = Encoder {
+        lua,
+        settings,
+        output: Output::new(output_max),
+        levels: Vec::new(),
+        stack: 1,
+        next: None,
+    };
+    encoder.value(value)?;
+    while let Some(value) = encoder.next_value()? {
+        encoder.value(value)?;
+    }
+    encoder.output.into_string(lua)
+}
+
+/// Tables nest as deep as the script has made them, so it is this that keeps
+/// them and not the thread's stack.
+struct Encoder<'a> {
+    lua: &'a Lua,
+    settings: &'a Settings,
+    output: Output,
+    /// The tables that are being written, the outermost first.
+    levels: Vec<Level>,
+    /// How many values Redis would have on its stack.
+    stack: usize,
+    /// Lua's `next`, once it was needed. It runs nothing of the script's.
+    next: Option<Function>,
+}
+
+/// A table that is being written.
+enum Level {
+    Array {
+        table: Table,
+        written: i32,
+        len: i32,
+    },
+    Object {
+        table: Table,
+        /// The pair that comes next, if it has been looked at.
+        ahead: Option<(Value, Value)>,
+        /// That of the last pair.
+        key: Value,
+    },
+}
+
+impl Encoder<'_> {
+    /// Writes a value, or the start of it if it is a table.
+    fn value(&mut self, value: Value) -> Result<()> {
+        match value {
+            Value::String(text) => self.string(&text.as_bytes()),
+            Value::Integer(number) => self.number(number as f64),
+            Value::Number(number) => self.number(number),
+            Value::Boolean(true) => self.output.push(b"true"),
+            Value::Boolean(false) => self.output.push(b"false"),
+            Value::Table(table) => self.table(table),
+            Value::Nil => self.output.push(b"null"),
+            Value::LightUserData(pointer) if pointer.0.is_null() => self.output.push(b"null"),
+            value => Err(refused(&value, "type not supported")),
+        }
+    }
+
+    fn table(&mut self, table: Table) -> Result<()> {
+        let depth = self.levels.len() + 1;
+        // Three more are what writing a table needs there.
+        if depth > self.settings.encode_max_depth as usize || self.stack + 3 > STACK_MAX {
+            let text = format!("Cannot serialise, excessive nesting ({depth})");
+            return Err(Raise::text(text));
+        }
+        let first = table.pairs::<Value, Value>().next().transpose()?;
+        let level = match self.array_len(&table, first.as_ref())? {
+            Some(len) => {
+                self.output.push(b"[")?;
+                self.stack += 1;
+                let written = 0;
+                Level::Array {
+                    table,
+                    written,
+                    len,
+                }
+            }
+            None => {
+                self.output.push(b"{")?;
+                if first.is_none() {
+                    return self.output.push(b"}");
+                }
+                self.stack += 2;
+                Level::Object {
+                    table,
+                    ahead: first,
+                    key: Value::Nil,
+                }
+            }
+        };
+        self.levels.push(level);
+        Ok(())
+    }
+
+    /// How long a table is as an array, if it is to be written as one.
+    fn array_len(&self, table: &Table, first: Option<&(Value, Value)>) -> Result<Option<i32>> {
+        if !first.is_some_and(|(key, _)| index(key).is_some()) {
+            return Ok(None);
+        }
+        // These are C ints there, and wrap as they do.
+        let mut max: i32 = 0;
+        let mut count: i32 = 0;
+        let mut is_array = true;
+        let counted = table.for_each::<Value, bool>(|key, _| match index(&key) {
+            Some(index) => {
+                if index > f64::from(max) {
+                    max = c_int(index);
+                }
+                count = count.wrapping_add(1);
+                Ok(())
+            }
+            None => {
+                is_array = false;
+                Err(mlua::Error::StackError)
+            }
+        });
+        if !is_array {
+            return Ok(None);
+        }
+        counted?;
+        let settings = self.settings;
+        let is_sparse = settings.sparse_ratio > 0
+            && max > count.wrapping_mul(settings.sparse_ratio)
+            && max > settings.sparse_safe;
+        if !is_sparse {
+            return Ok((max > 0).then_some(max));
+        }
+        if settings.is_sparse_converted {
+            return Ok(None);
+        }
+        Err(Raise::text(
+            "Cannot serialise table: excessively sparse array",
+        ))
+    }
+
+    /// The value that comes next. What is before it has been written then.
+    fn next_value(&mut self) -> Result<Option<Value>> {
+        loop {
+            let Some(level) = self.levels.last_mut() else {
+                return Ok(None);
+            };
+            match level {
+                Level::Array {
+                    table,
+                    written,
+                    len,
+                } => {
+                    if *written < *len {
+                        if *written > 0 {
+                            self.output.push(b",")?;
+                        }
+                        *written += 1;
+                        return Ok(Some(table.raw_get(i64::from(*written))?));
+                    }
+                    self.output.push(b"]")?;
+                    self.stack -= 1;
+                }
+                Level::Object { table, ahead, key } => {
+                    let (name, value) = match ahead.take() {
+                        Some(pair) => pair,
+                        None => {
+                            let next = match &self.next {
+                                Some(next) => next,
+                                None => self.next.insert(self.lua.globals().raw_get("next")?),
+                            };
+                            next.call((&*table, &*key))?
+                        }
+                    };
+                    if !name.is_nil() {
+                        if !key.is_nil() {
+                            self.output.push(b",")?;
+                        }
+                        *key = name.clone();
+                        self.key(&name)?;
+                        return Ok(Some(value));
+                    }
+                    self.output.push(b"}")?;
+                    self.stack -= 2;
+                }
+            }
+            self.levels.pop();
+        }
+    }
+
+    fn key(&mut self, key: &Value) -> Result<()> {
+        match key {
+            Value::String(text) => {
+                self.string(&text.as_bytes())?;
+                self.output.push(b":")
+            }
+            Value::Integer(_) | Value::Number(_) => {
+                self.output.push(b"\"")?;
+                self.value(key.clone())?;
+                self.output.push(b"\":")
+            }
+            key => Err(refused(key, "table key must be a number or string")),
+        }
+    }
+
+    fn number(&mut self, number: f64) -> Result<()> {
+        if !number.is_finite() {
+            match self.settings.encode_invalid_numbers {
+                Invalid::Refused => {
+                    let number = Value::Number(number);
+                    return Err(refused(&number, "must not be NaN or Inf"));
+                }
+                Invalid::Null => return self.output.push(b"null"),
+                Invalid::Written if number.is_nan() => return self.output.push(b"nan"),
+                Invalid::Written => {}
+            }
+        }
+        let mut text = Vec::new();
+        c_number::write_general(&mut text, number, self.settings.number_precision as usize);
+        self.output.push(&text)
+    }
+
+    fn string(&mut self, text: &[u8]) -> Result<()> {
+        self.output.push(b"\"")?;
+        let mut start = 0;
+        for (at, byte) in text.iter().enumerate() {
+            let escape = ESCAPES[usize::from(*byte)];
+            if escape == 0 {
+                continue;
+            }
+            self.output.push(&text[start..at])?;
+            start = at + 1;
+            if escape == b'u' {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+                let (high, low) = (digit(byte >> 4), digit(byte & 15));
+                self.output.push(&[b'\\', b'u', b'0', b'0', high, low])?;
+            } else {
+                self.output.push(&[b'\\', escape])?;
+            }
+        }
+        self.output.push(&text[start..])?;
+        self.output.push(b"\"")
+    }
+}
+
+/// What follows the backslash where a byte is escaped.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut control = 0;
+    while control < 32 {
+        escapes[control] = b'u';
+        control += 1;
+    }
+    escapes[8] = b'b';
+    escapes[9] = b't';
+    escapes[10] = b'n';
+    escapes[12] = b'f';
+    escapes[13] = b'r';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'/' as usize] = b'/';
+    escapes[b'\\' as usize] = b'\\';
+    escapes[127] = b'u';
+    escapes
+};
+
+/// A key that could be an array's: a whole number from 1 on.
+fn index(key: &Value) -> Option<f64> {
+    let index = match key {
+        Value::Integer(number) => *number as f64,
+        Value::Number(number) => *number,
+        _ => return None,
+    };
+    (index >= 1.0 && index.floor() == index).then_some(index)
+}
+
+/// A number as C on x86 makes it an int: what that cannot hold becomes the
+/// least of them.
+fn c_int(number: f64) -> i32 {
+    if number < -f64::from(i32::MIN) {
+        number as i32
+    } else {
+        i32::MIN
+    }
+}
+
+fn refused(value: &Value, why: &str) -> Raise {
+    let what = type_name(value);
+    Raise::text(format!("Cannot serialise {what}: {why}"))
+}
