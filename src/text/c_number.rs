@@ -85,6 +85,17 @@ pub fn read_start(text: &[u8]) -> Option<(f64, usize)> {
     Some((value, text.len() - magnitude.len() + len))
 }
 
+/// The number that a text is, with white space around it perhaps. A NUL ends
+/// the text.
+pub fn read_all(text: &[u8]) -> Option<f64> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let text = text.split(|byte| *byte == 0).next()?;
+    let start = text.iter().position(|byte| !is_space(byte))?;
+    let (number, len) = read_start(&text[start..])?;
+    let rest = &text[start + len..];
+    rest.iter().all(is_space).then_some(number)
+}
+
 fn read_magnitude(text: &[u8]) -> Option<(f64, usize)> {
     let begins_with = |word: &[u8]| {
         let start = text.get(..word.len());
@@ -278,6 +289,10 @@ mod tests {
             |text: &str| read_start(text.as_bytes()).map(|(value, len)| (value.is_nan(), len));
         assert_eq!(nan("nan(12_a)b"), Some((true, 9)));
         assert_eq!(nan("nan(1-)"), Some((true, 3)));
+        assert_eq!(read_all(b" \t12\n"), Some(12.0));
+        assert_eq!(read_all(b"12\0x"), Some(12.0));
+        assert_eq!(read_all(b"12x"), None);
+        assert_eq!(read_all(b" "), None);
         let long = format!("0x1{}8", "0".repeat(13));
         check(&long, Some((f64::from_bits(0x4370_0000_0000_0000), 17)));
     }

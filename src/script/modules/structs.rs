@@ -5,6 +5,7 @@ use mlua::{IntoLuaMulti, Lua, MultiValue, Number, Table, Value};
 
 use super::output::Output;
 use crate::script::native::{Arguments, Native, Raise, Result, STACK_MAX, truncate};
+use crate::text::c_number;
 
 /// The library's table.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
@@ -240,10 +241,7 @@ fn unpack(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
             b'd' => f64::from_le_bytes(ordered(&format, bytes)),
             b'c' => {
                 if field.size == 0 {
-                    let size = match values.pop_back() {
-                        Some(size) => lua.coerce_number(size)?,
-                        None => None,
-                    };
+                    let size = values.pop_back().and_then(|size| number_of(&size));
                     let size =
                         size.ok_or_else(|| Raise::text("format 'c0' needs a previous size"))?;
                     bytes = slice(&data, at, unsigned_size(size))?;
@@ -270,6 +268,15 @@ fn unpack(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     }
     values.push_back(Value::Number(at.wrapping_add(1) as i64 as Number));
     Ok(values)
+}
+
+/// What a value is as a size: the number, or that in the text, which a NUL
+/// ends.
+fn number_of(value: &Value) -> Option<Number> {
+    match value {
+        Value::String(text) => c_number::read_all(&text.as_bytes()),
+        value => value.as_number(),
+    }
 }
 
 fn size(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {

@@ -116,22 +116,19 @@ impl Encoder<'_> {
         if !first.is_some_and(|(key, _)| index(key).is_some()) {
             return Ok(None);
         }
-        // These are C ints there, and wrap as they do.
+        // These are C ints there, and wrap as they do. An index that is none
+        // makes the table an object, whichever key comes first.
         let mut max: i32 = 0;
         let mut count: i32 = 0;
         let mut is_array = true;
-        let counted = table.for_each::<Value, bool>(|key, _| match index(&key) {
-            Some(index) => {
-                if index > f64::from(max) {
-                    max = c_int(index);
-                }
-                count = count.wrapping_add(1);
-                Ok(())
-            }
-            None => {
+        let counted = table.for_each::<Value, bool>(|key, _| {
+            let Some(index) = index(&key).filter(|index| *index <= f64::from(i32::MAX)) else {
                 is_array = false;
-                Err(mlua::Error::StackError)
-            }
+                return Err(mlua::Error::StackError);
+            };
+            max = max.max(index as i32);
+            count = count.wrapping_add(1);
+            Ok(())
         });
         if !is_array {
             return Ok(None);
@@ -142,7 +139,7 @@ impl Encoder<'_> {
             && max > count.wrapping_mul(settings.sparse_ratio)
             && max > settings.sparse_safe;
         if !is_sparse {
-            return Ok((max > 0).then_some(max));
+            return Ok(Some(max));
         }
         if settings.is_sparse_converted {
             return Ok(None);
@@ -285,16 +282,6 @@ fn index(key: &Value) -> Option<f64> {
         _ => return None,
     };
     (index >= 1.0 && index.floor() == index).then_some(index)
-}
-
-/// A number as C on x86 makes it an int: what that cannot hold becomes the
-/// least of them.
-fn c_int(number: f64) -> i32 {
-    if number < -f64::from(i32::MIN) {
-        number as i32
-    } else {
-        i32::MIN
-    }
 }
 
 fn refused(value: &Value, why: &str) -> Raise {
