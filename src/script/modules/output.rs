@@ -27,6 +27,15 @@ impl Output {
         Ok(())
     }
 
+    /// Adds what is written, which is short.
+    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        write(&mut self.bytes);
+        if self.bytes.len() > self.len_max {
+            return Err(Raise::out_of_memory());
+        }
+        Ok(())
+    }
+
     /// As a value of Lua's.
     pub fn into_string(self, lua: &Lua) -> Result<LuaString> {
         Ok(lua.create_string(self.bytes)?)

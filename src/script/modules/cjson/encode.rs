@@ -20,6 +20,7 @@ pub fn encode(
         output: Output::new(output_max),
         levels: Vec::new(),
         stack: 1,
+        pairs_left: PAIRS_MAX,
         next: None,
     };
     encoder.value(value)?;
@@ -39,9 +40,15 @@ struct Encoder<'a> {
     levels: Vec<Level>,
     /// How many values Redis would have on its stack.
     stack: usize,
+    /// How many pairs may still be taken from objects ahead of time.
+    pairs_left: usize,
     /// Lua's `next`, once it was needed. It runs nothing of the script's.
     next: Option<Function>,
 }
+
+/// How many pairs are taken from objects before they are written: it is quick
+/// to take all of an object at once, but there is not room for any number.
+const PAIRS_MAX: usize = 300;
 
 /// A table that is being written.
 enum Level {
@@ -52,10 +59,11 @@ enum Level {
     },
     Object {
         table: Table,
-        /// The pair that comes next, if it has been looked at.
-        ahead: Option<(Value, Value)>,
-        /// That of the last pair.
-        key: Value,
+        /// Those that come next.
+        pairs: std::vec::IntoIter<(Value, Value)>,
+        /// The key behind which more may follow than these.
+        rest: Option<Value>,
+        is_first: bool,
     },
 }
 
@@ -82,7 +90,8 @@ impl Encoder<'_> {
             let text = format!("Cannot serialise, excessive nesting ({depth})");
             return Err(Raise::text(text));
         }
-        let first = table.pairs::<Value, Value>().next().transpose()?;
+        let mut pairs = table.pairs::<Value, Value>();
+        let first = pairs.next().transpose()?;
         let level = match self.array_len(&table, first.as_ref())? {
             Some(len) => {
                 self.output.push(b"[")?;
@@ -96,14 +105,22 @@ impl Encoder<'_> {
             }
             None => {
                 self.output.push(b"{")?;
-                if first.is_none() {
+                let Some(first) = first else {
                     return self.output.push(b"}");
-                }
+                };
+                let more = pairs.take(self.pairs_left);
+                let pairs: Vec<_> = std::iter::once(Ok(first))
+                    .chain(more)
+                    .collect::<std::result::Result<_, _>>()?;
+                let is_all = pairs.len() <= self.pairs_left;
+                let last = pairs.last().map(|(key, _)| key.clone());
+                self.pairs_left -= pairs.len() - 1;
                 self.stack += 2;
                 Level::Object {
                     table,
-                    ahead: first,
-                    key: Value::Nil,
+                    pairs: pairs.into_iter(),
+                    rest: last.filter(|_| !is_all),
+                    is_first: true,
                 }
             }
         };
@@ -171,23 +188,37 @@ impl Encoder<'_> {
                     self.output.push(b"]")?;
                     self.stack -= 1;
                 }
-                Level::Object { table, ahead, key } => {
-                    let (name, value) = match ahead.take() {
-                        Some(pair) => pair,
-                        None => {
+                Level::Object {
+                    table,
+                    pairs,
+                    rest,
+                    is_first,
+                } => {
+                    let pair = match (pairs.next(), rest) {
+                        (Some(pair), _) => {
+                            // That each object has its first does not count.
+                            if !*is_first {
+                                self.pairs_left += 1;
+                            }
+                            Some(pair)
+                        }
+                        (None, None) => None,
+                        (None, Some(key)) => {
                             let next = match &self.next {
                                 Some(next) => next,
                                 None => self.next.insert(self.lua.globals().raw_get("next")?),
                             };
-                            next.call((&*table, &*key))?
+                            let (next_key, value): (Value, Value) = next.call((&*table, &*key))?;
+                            *key = next_key.clone();
+                            (!next_key.is_nil()).then_some((next_key, value))
                         }
                     };
-                    if !name.is_nil() {
-                        if !key.is_nil() {
+                    if let Some((key, value)) = pair {
+                        if !*is_first {
                             self.output.push(b",")?;
                         }
-                        *key = name.clone();
-                        self.key(&name)?;
+                        *is_first = false;
+                        self.key(&key)?;
                         return Ok(Some(value));
                     }
                     self.output.push(b"}")?;
@@ -225,9 +256,9 @@ impl Encoder<'_> {
                 Invalid::Written => {}
             }
         }
-        let mut text = Vec::new();
-        c_number::write_general(&mut text, number, self.settings.number_precision as usize);
-        self.output.push(&text)
+        let digits = self.settings.number_precision as usize;
+        self.output
+            .write(|bytes| c_number::write_general(bytes, number, digits))
     }
 
     fn string(&mut self, text: &[u8]) -> Result<()> {
