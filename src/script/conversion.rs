@@ -1,142 +1,16 @@
-//! Between replies and the values of Lua.
+//! From the values of Lua to replies.
 //!
 //! The rules are those of Redis: <https://redis.io/docs/latest/develop/programmability/lua-api/>,
 //! "Data type conversion".
 
-use mlua::{Lua, Table, Value};
+use mlua::{Table, Value};
 
 use super::native::truncate;
 use crate::error::Error;
 use crate::resp::Reply;
-use crate::text::{double, number};
 
 /// A table may hold so many levels of others in a reply.
 const DEPTH_MAX: usize = 200;
-
-/// The value of a whole reply, as a script sees it.
-///
-/// # Errors
-///
-/// The interpreter is out of memory.
-pub fn to_lua(lua: &Lua, reply: &[u8]) -> mlua::Result<Value> {
-    Reader { lua, rest: reply }.value()
-}
-
-/// The text of a reply that is a string, if it is short and UTF-8.
-pub fn short_text(reply: &[u8]) -> Option<&str> {
-    const LINE_MAX: usize = 8;
-    let len = reply.strip_prefix(b"$")?;
-    let end = len.iter().take(LINE_MAX).position(|&byte| byte == b'\r')?;
-    let text = len.get(end + 2..)?.strip_suffix(b"\r\n")?;
-    std::str::from_utf8(text).ok()
-}
-
-/// Whether a reply is an error.
-pub fn is_error(reply: &[u8]) -> bool {
-    reply.first() == Some(&b'-')
-}
-
-/// What is left of a reply, which is one of our own and so well-formed.
-struct Reader<'a> {
-    lua: &'a Lua,
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn value(&mut self) -> mlua::Result<Value> {
-        let line = self.line();
-        let (kind, text) = line.split_first().unwrap_or((&b'_', b""));
-        let lua = self.lua;
-        let len = || number::parse_i64(text).and_then(|len| usize::try_from(len).ok());
-        Ok(match kind {
-            b':' => Value::Number(number::parse_i64(text).unwrap_or(0) as f64),
-            b'$' => match len() {
-                Some(len) => self.string(len)?,
-                None => Value::Boolean(false),
-            },
-            b'+' => table_of(lua, "ok", self.text(text)?)?,
-            b'-' => {
-                let error = lua.create_table_with_capacity(0, 2)?;
-                error.raw_set("err", self.text(text)?)?;
-                // Whoever returns it does not count it once more.
-                error.raw_set("ignore_error_stats_update", true)?;
-                Value::Table(error)
-            }
-            b'*' => match len() {
-                Some(len) => Value::Table(self.array(len)?),
-                None => Value::Boolean(false),
-            },
-            b'%' => {
-                let map = lua.create_table()?;
-                for _ in 0..len().unwrap_or(0) {
-                    let (key, value) = (self.value()?, self.value()?);
-                    map.raw_set(key, value)?;
-                }
-                table_of(lua, "map", Value::Table(map))?
-            }
-            b'~' => {
-                let set = lua.create_table()?;
-                for _ in 0..len().unwrap_or(0) {
-                    set.raw_set(self.value()?, true)?;
-                }
-                table_of(lua, "set", Value::Table(set))?
-            }
-            b',' => {
-                let value = double::parse(text).unwrap_or(f64::NAN);
-                table_of(lua, "double", Value::Number(value))?
-            }
-            b'#' => Value::Boolean(text == b"t"),
-            b'(' => table_of(lua, "big_number", self.text(text)?)?,
-            b'=' => {
-                let len = len().unwrap_or(4);
-                let bytes = self.bytes(len);
-                let (format, text) = bytes.split_at_checked(3).unwrap_or_default();
-                let verbatim = lua.create_table()?;
-                verbatim.raw_set("format", lua.create_string(format)?)?;
-                verbatim.raw_set("string", lua.create_string(text.get(1..).unwrap_or(b""))?)?;
-                table_of(lua, "verbatim_string", Value::Table(verbatim))?
-            }
-            _ => Value::Nil,
-        })
-    }
-
-    fn array(&mut self, len: usize) -> mlua::Result<Table> {
-        let array = self.lua.create_table_with_capacity(len, 0)?;
-        for index in 1..=len {
-            array.raw_seti(index, self.value()?)?;
-        }
-        Ok(array)
-    }
-
-    fn text(&self, text: &[u8]) -> mlua::Result<Value> {
-        Ok(Value::String(self.lua.create_string(text)?))
-    }
-
-    fn string(&mut self, len: usize) -> mlua::Result<Value> {
-        let bytes = self.bytes(len);
-        self.text(bytes)
-    }
-
-    /// So many bytes, which a line end follows.
-    fn bytes(&mut self, len: usize) -> &'a [u8] {
-        let (bytes, rest) = self.rest.split_at_checked(len).unwrap_or_default();
-        self.rest = rest.get(2..).unwrap_or_default();
-        bytes
-    }
-
-    fn line(&mut self) -> &'a [u8] {
-        let end = memchr::memchr(b'\n', self.rest).unwrap_or(self.rest.len());
-        let (line, rest) = self.rest.split_at(end);
-        self.rest = rest.get(1..).unwrap_or_default();
-        line.strip_suffix(b"\r").unwrap_or(line)
-    }
-}
-
-fn table_of(lua: &Lua, field: &str, value: Value) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set(field, value)?;
-    Ok(Value::Table(table))
-}
 
 /// Writes what a script has returned. `resp3` tells whether it has asked for
 /// the types of RESP3.

@@ -1,22 +1,23 @@
 //! Lua: one interpreter for all scripts of a broker, which is made when the
 //! first one runs.
 
-use std::ops::Range;
+use std::any::Any;
+use std::panic::resume_unwind;
 
 use mlua::chunk::ChunkMode;
 use mlua::{
     BString, Either, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table,
     Value, Variadic, VmState,
 };
-use scoped_tls_hkt::scoped_thread_local;
 
+use super::calls;
 use super::conversion;
 use super::modules;
 use super::native::{Native, error_table};
+use super::running::{Called, LastReply, RUNNING, Request, Runs};
 use super::tail_calls::without_tail_calls;
 use crate::error::Error;
-use crate::resp::{Argv, Output, Protocol, Reply, Reused};
-use crate::text::double;
+use crate::resp::{Argv, Protocol, Reply};
 
 /// The name of a script in error messages.
 pub const SCRIPT: &str = "@user_script";
@@ -69,13 +70,10 @@ pub struct Interpreter {
 /// Buffers for what one call of a script to the server is made of.
 #[derive(Default)]
 struct Scratch {
-    request: Vec<u8>,
-    words: Vec<Range<u32>>,
-    reply: Reused<SCRATCH_KEEP>,
+    request: Request,
+    reply: LastReply,
 }
 
-/// Buffers keep so many bytes between two calls.
-const SCRATCH_KEEP: usize = 16 * 1024;
 /// So many keys and arguments are passed one by one, and more in tables.
 const PASSED_MAX: usize = 16;
 /// Instructions between two looks at what goes on meanwhile: half a
@@ -93,24 +91,12 @@ struct Running<'h> {
     memory_limit: usize,
     /// Why the script ends, and where it was then.
     killed: Option<(&'static str, Place)>,
+    /// What a command has panicked with.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
 /// A source and a line of it.
 type Place = Option<(String, i64)>;
-
-/// [`Running`], as the interpreter's functions find it.
-trait Runs {
-    fn call(&mut self, lua: &Lua, arguments: &MultiValue) -> mlua::Result<Answer>;
-    fn call_words(&mut self, lua: &Lua, words: &[BString]) -> mlua::Result<Answer>;
-    fn begin(&mut self, lua: &Lua) -> mlua::Result<()>;
-    fn set_protocol(&mut self, protocol: Protocol);
-    fn may_run(&mut self, arguments: &MultiValue) -> Result<bool, &'static str>;
-    /// Why the script is to end, if it is, and whether it is told so for the
-    /// first time.
-    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)>;
-}
-
-scoped_thread_local!(static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
 
 impl Interpreter {
     /// One with nothing but the libraries.
@@ -123,8 +109,9 @@ impl Interpreter {
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let native = Native::new(&lua)?;
         let host = lua.create_table()?;
-        host.raw_set("call", lua.create_function(call)?)?;
-        host.raw_set("calls", calls(&lua)?)?;
+        let (call, pcall) = calls::functions(&lua)?;
+        host.raw_set("call", call)?;
+        host.raw_set("pcall", pcall)?;
         host.raw_set("begin", lua.create_function(begin)?)?;
         host.raw_set("may_run", lua.create_function(may_run)?)?;
         host.raw_set("set_resp", lua.create_function(set_resp)?)?;
@@ -192,6 +179,7 @@ impl Interpreter {
             protocol: Protocol::Resp2,
             memory_limit,
             killed: None,
+            panic: None,
         };
         modules::reset(&self.lua);
         let lua = &self.lua;
@@ -206,8 +194,14 @@ impl Interpreter {
             })
         };
         let Running {
-            killed, protocol, ..
+            killed,
+            protocol,
+            panic,
+            ..
         } = running;
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
         if killed.is_some() {
             let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
             // It was there before, so there is room for it.
@@ -321,17 +315,8 @@ fn place(lua: &Lua, from: usize) -> Place {
     None
 }
 
-/// What a call of a script's is answered: true and the reply, or false and what
-/// is to be raised.
-type Answer = (bool, Either<String, Value>);
-
-/// Runs a command for a script.
-fn call(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
-    if !RUNNING.is_set() {
-        return failed(lua, NOT_RUNNING);
-    }
-    RUNNING.with(|running| running.call(lua, &arguments))
-}
+/// What a function answers: true and a value, or false and what is to be raised.
+type Answer = (bool, Value);
 
 /// Has memory be limited from now on: a script begins. Its arguments have come
 /// without a limit, which costs less.
@@ -342,61 +327,33 @@ fn begin(lua: &Lua, (): ()) -> mlua::Result<()> {
     }
 }
 
-/// Runs a command whose words are all strings.
-fn call_words(lua: &Lua, words: &[BString]) -> mlua::Result<Answer> {
-    if !RUNNING.is_set() {
-        return failed(lua, NOT_RUNNING);
-    }
-    RUNNING.with(|running| running.call_words(lua, words))
-}
-
-const NOT_RUNNING: &str = "ERR redis.call can only be called inside a script invocation";
-
-/// The same for each number of words up to eight. The binding hands a known
-/// number of strings over as they are, but an unknown one as values that it
-/// must keep track of: a call of GET takes 0.5 µs so, and 0.8 otherwise.
-fn calls(lua: &Lua) -> mlua::Result<Table> {
-    let calls = lua.create_table()?;
-    macro_rules! call {
-        ($count:literal: $($word:ident)*) => {
-            let function = |lua: &Lua, ($($word,)*): ($(call!(@type $word),)*)| {
-                call_words(lua, &[$($word),*])
-            };
-            calls.raw_set($count, lua.create_function(function)?)?;
-        };
-        (@type $word:ident) => { BString };
-    }
-    call!(1: a);
-    call!(2: a b);
-    call!(3: a b c);
-    call!(4: a b c d);
-    call!(5: a b c d e);
-    call!(6: a b c d e f);
-    call!(7: a b c d e f g);
-    call!(8: a b c d e f g h);
-    Ok(calls)
-}
-
 impl Runs for Running<'_> {
-    fn call(&mut self, lua: &Lua, arguments: &MultiValue) -> mlua::Result<Answer> {
-        let Scratch { request, words, .. } = &mut *self.scratch;
-        match encode(arguments, request, words) {
-            Ok(()) => self.run_command(lua),
-            Err(text) => failed(lua, text),
+    fn request(&mut self) -> &mut Request {
+        self.scratch.request.clear();
+        &mut self.scratch.request
+    }
+
+    fn call(&mut self) -> Called {
+        let Scratch { request, reply } = &mut *self.scratch;
+        let argv = request.argv();
+        if argv.is_empty() {
+            return Called::Refused(NO_ARGUMENT);
+        }
+        let mut writer = Reply::new(reply.renew(), self.protocol);
+        self.host.call(argv, &mut writer);
+        let bytes = reply.bytes();
+        Called::Replied {
+            start: bytes.as_ptr(),
+            len: bytes.len(),
         }
     }
 
-    fn call_words(&mut self, lua: &Lua, strings: &[BString]) -> mlua::Result<Answer> {
-        let Scratch { request, words, .. } = &mut *self.scratch;
-        request.clear();
-        words.clear();
-        for string in strings {
-            if let Err(text) = add_word(request, words, |request| request.extend_from_slice(string))
-            {
-                return failed(lua, text);
-            }
-        }
-        self.run_command(lua)
+    fn may_run(&mut self) -> Option<bool> {
+        self.host.may_run(self.scratch.request.argv())
+    }
+
+    fn keep_panic(&mut self, panic: Box<dyn Any + Send>) {
+        self.panic = Some(panic);
     }
 
     fn begin(&mut self, lua: &Lua) -> mlua::Result<()> {
@@ -407,126 +364,24 @@ impl Runs for Running<'_> {
         self.protocol = protocol;
     }
 
-    fn may_run(&mut self, arguments: &MultiValue) -> Result<bool, &'static str> {
-        let Scratch { request, words, .. } = &mut *self.scratch;
-        encode(arguments, request, words)?;
-        let may_run = self.host.may_run(Argv::new(request, words));
-        may_run.ok_or("ERR Invalid command passed to redis.acl_check_cmd()")
-    }
-
     fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)> {
         if let Some((why, _)) = self.killed {
             return Some((why, false));
         }
-        let why = self.host.look_around()?;
+        let why = match self.panic {
+            Some(_) => "ERR the command has failed",
+            None => self.host.look_around()?,
+        };
         self.killed = Some((why, place(lua, 0)));
         Some((why, true))
     }
 }
 
-impl Running<'_> {
-    /// Runs the command that is in the scratch buffers.
-    fn run_command(&mut self, lua: &Lua) -> mlua::Result<Answer> {
-        let Scratch {
-            request,
-            words,
-            reply,
-        } = &mut *self.scratch;
-        let mut output = reply.lend();
-        let argv = Argv::new(request, words);
-        self.host
-            .call(argv, &mut Reply::new(&mut output, self.protocol));
-        let memory_limit = self.memory_limit;
-        let value = with_bytes(&mut output, |bytes| {
-            if let Some(text) = conversion::short_text(bytes) {
-                return Ok((true, Either::Left(text.to_owned())));
-            }
-            let is_large = bytes.len() > SCRATCH_KEEP;
-            // What it takes is looked at afterwards: each step that must be ready to fail costs
-            // as much again.
-            lua.set_memory_limit(0)?;
-            let value = conversion::to_lua(lua, bytes);
-            lua.set_memory_limit(memory_limit)?;
-            if is_large && memory_limit > 0 && lua.used_memory() > memory_limit {
-                return Err(mlua::Error::MemoryError("not enough memory".into()));
-            }
-            Ok((!conversion::is_error(bytes), Either::Right(value?)))
-        });
-        drop(output);
-        request.clear();
-        request.shrink_to(SCRATCH_KEEP);
-        words.clear();
-        words.shrink_to(SCRATCH_KEEP / size_of::<Range<u32>>());
-        value
-    }
-}
+const NO_ARGUMENT: &str = "ERR Please specify at least one argument for this redis lib call";
 
-/// Has `read` read what is in `output` in one piece.
-fn with_bytes<T>(output: &mut Output, read: impl FnOnce(&[u8]) -> T) -> T {
-    match output.only() {
-        Some(bytes) => read(bytes),
-        None => read(&std::mem::take(output).into_vec()),
-    }
-}
-
-/// The arguments of a call as the words of a request; the error says what is
-/// wrong with them.
-fn encode(
-    arguments: &MultiValue,
-    request: &mut Vec<u8>,
-    words: &mut Vec<Range<u32>>,
-) -> Result<(), &'static str> {
-    request.clear();
-    words.clear();
-    if arguments.is_empty() {
-        return Err("ERR Please specify at least one argument for this redis lib call");
-    }
-    for argument in arguments {
-        if !matches!(
-            argument,
-            Value::String(_) | Value::Integer(_) | Value::Number(_)
-        ) {
-            return Err("ERR Lua redis lib command arguments must be strings or integers");
-        }
-        add_word(request, words, |request| match argument {
-            Value::String(text) => request.extend_from_slice(&text.as_bytes()),
-            Value::Integer(number) => {
-                request.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
-            }
-            Value::Number(number) => write_number(*number, request),
-            _ => {}
-        })?;
-    }
-    Ok(())
-}
-
-/// Adds a word, which `write` writes, to a request.
-fn add_word(
-    request: &mut Vec<u8>,
-    words: &mut Vec<Range<u32>>,
-    write: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), &'static str> {
-    let start = request.len() as u32;
-    write(request);
-    let Ok(end) = u32::try_from(request.len()) else {
-        return Err("ERR Lua redis lib command arguments are too long");
-    };
-    words.push(start..end);
-    Ok(())
-}
-
-/// Writes a number as Redis 7.2 does: a whole one without an exponent, others
-/// in the fewest digits that tell them.
-fn write_number(number: f64, text: &mut Vec<u8>) {
-    match double::as_integer(number) {
-        Some(whole) => text.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes()),
-        None => text.extend_from_slice(double::Buffer::default().format(number)),
-    }
-}
-
-/// Answers an error that a call of a script's raises.
+/// Answers an error that is raised.
 fn failed(lua: &Lua, text: &str) -> mlua::Result<Answer> {
-    Ok((false, Either::Right(error_table(lua, text.as_bytes())?)))
+    Ok((false, error_table(lua, text.as_bytes())?))
 }
 
 /// `redis.setresp`: which version of the protocol replies are in.
@@ -543,19 +398,35 @@ fn set_resp(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
     if RUNNING.is_set() {
         RUNNING.with(|running| running.set_protocol(protocol));
     }
-    Ok((true, Either::Right(Value::Nil)))
+    Ok((true, Value::Nil))
 }
 
 /// `redis.acl_check_cmd`: whether the client may run a command.
 fn may_run(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
+    if arguments.is_empty() {
+        return failed(lua, NO_ARGUMENT);
+    }
     if !RUNNING.is_set() {
         return failed(
             lua,
             "ERR redis.acl_check_cmd can only be called inside a script invocation",
         );
     }
-    match RUNNING.with(|running| running.may_run(&arguments)) {
-        Ok(may_run) => Ok((true, Either::Right(Value::Boolean(may_run)))),
+    let may_run = RUNNING.with(|running| {
+        let request = running.request();
+        for argument in &arguments {
+            match argument {
+                Value::String(text) => request.add(&text.as_bytes())?,
+                Value::Integer(number) => request.add_number(*number as f64)?,
+                Value::Number(number) => request.add_number(*number)?,
+                _ => return Err("ERR Lua redis lib command arguments must be strings or integers"),
+            }
+        }
+        let may_run = running.may_run();
+        may_run.ok_or("ERR Invalid command passed to redis.acl_check_cmd()")
+    });
+    match may_run {
+        Ok(may_run) => Ok((true, Value::Boolean(may_run))),
         Err(text) => failed(lua, text),
     }
 }

@@ -5,10 +5,12 @@
 //! ask a [`Host`], which is handed down: this room knows no commands.
 
 mod cache;
+mod calls;
 mod conversion;
 mod interpreter;
 mod modules;
 mod native;
+mod running;
 mod sha;
 mod shebang;
 mod tail_calls;

@@ -132,30 +132,7 @@ local function raising(ok, ...)
     error((...), 0)
 end
 
--- What runs a command with these words. Where all are strings, and few, that costs less.
-local any_call, calls = host.call, host.calls
-
-local function call_of(count, a, b, c, d, ...)
-    if count > 8 or type(a) ~= "string" then return any_call end
-    if count >= 2 and type(b) ~= "string" then return any_call end
-    if count >= 3 and type(c) ~= "string" then return any_call end
-    if count >= 4 and type(d) ~= "string" then return any_call end
-    for i = 1, count - 4 do
-        if type((select(i, ...))) ~= "string" then return any_call end
-    end
-    return calls[count]
-end
-
-function globals.redis.call(...)
-    local ok, reply = call_of(select("#", ...), ...)(...)
-    if ok then return reply end
-    error(reply, 0)
-end
-
-function globals.redis.pcall(...)
-    local _, reply = call_of(select("#", ...), ...)(...)
-    return reply
-end
+globals.redis.call, globals.redis.pcall = host.call, host.pcall
 
 function globals.redis.acl_check_cmd(...)
     return raising(host.may_run(...))

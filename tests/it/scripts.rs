@@ -141,7 +141,9 @@ fn what_a_script_does_to_keys_is_one_step_for_others() {
     let mut waiter = Wire::connect(broker.addr());
     waiter.send(&["BLPOP", "queue", "0"]);
     until("it waits", || {
-        other.text(&["INFO", "clients"]).contains("blocked_clients:1")
+        other
+            .text(&["INFO", "clients"])
+            .contains("blocked_clients:1")
     });
     other.text(&["SET", "short", "v", "PX", "1"]);
     let script = "redis.call('RPUSH', 'queue', 'a', 'b') redis.call('LPOP', 'queue') \
@@ -249,10 +251,14 @@ fn nothing_of_a_script_is_there_for_the_next() {
         "for name, value in pairs(_G) do if type(value) == 'table' then value.x = 1 end end",
         "local name, value = next(_G) if type(value) == 'table' then value[1] = 1 end error('')",
     ] {
-        let done: redis::RedisResult<()> = redis::cmd("EVAL").arg(attempt).arg(0).query(&mut connection);
+        let done: redis::RedisResult<()> = redis::cmd("EVAL")
+            .arg(attempt)
+            .arg(0)
+            .query(&mut connection);
         assert!(done.is_err(), "{attempt} is allowed");
     }
-    let script = "cjson.encode_max_depth(1) math.randomseed(7) redis.setresp(3) return math.random()";
+    let script =
+        "cjson.encode_max_depth(1) math.randomseed(7) redis.setresp(3) return math.random()";
     let _: redis::Value = redis::Script::new(script).invoke(&mut connection).unwrap();
     let script = "return {cjson.encode({{{{1}}}}), tostring(math.random()), \
                   type(redis.call('HGETALL', 'none').map)}";

@@ -1,0 +1,121 @@
+//! What a running script has at hand of the server, and how the functions find
+//! it that the interpreter calls.
+
+use std::any::Any;
+use std::ops::Range;
+
+use mlua::Lua;
+use scoped_tls_hkt::scoped_thread_local;
+
+use crate::resp::{Argv, Output, Protocol};
+use crate::text::double;
+
+/// The script that runs on this thread, to the functions that it calls.
+pub trait Runs {
+    /// The words of the next call.
+    fn request(&mut self) -> &mut Request;
+
+    /// Runs the command with these words.
+    fn call(&mut self) -> Called;
+
+    /// Whether the client may run the command with these words.
+    fn may_run(&mut self) -> Option<bool>;
+
+    /// Keeps what a command has panicked with until the script has ended.
+    fn keep_panic(&mut self, panic: Box<dyn Any + Send>);
+
+    /// The script itself begins: memory is limited from here on.
+    fn begin(&mut self, lua: &Lua) -> mlua::Result<()>;
+
+    /// In which version of the protocol replies are.
+    fn set_protocol(&mut self, protocol: Protocol);
+
+    /// Why the script is to end, if it is, and whether it is told so for the
+    /// first time.
+    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)>;
+}
+
+scoped_thread_local!(pub static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
+
+/// What has come of a call.
+pub enum Called {
+    /// A reply, in a buffer that stays as it is until the next call.
+    Replied {
+        /// Its first byte.
+        start: *const u8,
+        /// How many bytes it has.
+        len: usize,
+    },
+    /// The call itself is wrong; this is the error.
+    Refused(&'static str),
+}
+
+/// Buffers keep so many bytes between two calls.
+pub const KEEP: usize = 16 * 1024;
+
+/// The words of one call.
+#[derive(Default)]
+pub struct Request {
+    bytes: Vec<u8>,
+    words: Vec<Range<u32>>,
+}
+
+impl Request {
+    /// No words.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEEP);
+        self.words.clear();
+        self.words.shrink_to(KEEP / size_of::<Range<u32>>());
+    }
+
+    /// Adds a word.
+    pub fn add(&mut self, word: &[u8]) -> Result<(), &'static str> {
+        let start = self.bytes.len() as u32;
+        let Ok(end) = u32::try_from(self.bytes.len() + word.len()) else {
+            return Err("ERR Lua redis lib command arguments are too long");
+        };
+        self.bytes.extend_from_slice(word);
+        self.words.push(start..end);
+        Ok(())
+    }
+
+    /// Adds a number, written as Redis 7.2 does: a whole one without an
+    /// exponent, others in the fewest digits that tell them.
+    pub fn add_number(&mut self, number: f64) -> Result<(), &'static str> {
+        match double::as_integer(number) {
+            Some(whole) => self.add(itoa::Buffer::new().format(whole).as_bytes()),
+            None => self.add(double::Buffer::default().format(number)),
+        }
+    }
+
+    /// The words as those of a request.
+    pub fn argv(&self) -> Argv<'_> {
+        Argv::new(&self.bytes, &self.words)
+    }
+}
+
+/// The reply to the call before, for as long as nothing else is called.
+#[derive(Default)]
+pub struct LastReply {
+    output: Output,
+    /// All of it, if it came in several pieces.
+    whole: Vec<u8>,
+}
+
+impl LastReply {
+    /// Forgets the one before; this is where the next one is written.
+    pub fn renew(&mut self) -> &mut Output {
+        self.output.clear(KEEP);
+        self.whole = Vec::new();
+        &mut self.output
+    }
+
+    /// The reply.
+    pub fn bytes(&mut self) -> &[u8] {
+        if self.output.only().is_none() {
+            self.whole = std::mem::take(&mut self.output).into_vec();
+        }
+        self.output.only().unwrap_or(&self.whole)
+    }
+}
