@@ -141,7 +141,7 @@ pub async fn wait(mut over: Pin<&mut impl Future<Output = ()>>) -> bool {
 
 /// Wakes the tasks whose connections have come back. Within the runtime that
 /// takes no call of the system.
-fn wake_done() {
+pub fn wake_done() {
     let done = ASIDE.with_borrow_mut(|aside| std::mem::take(&mut aside.done));
     done.into_iter().for_each(Waker::wake);
 }

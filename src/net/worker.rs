@@ -128,7 +128,12 @@ fn run(runtime: Runtime, shutdown: &CancellationToken) {
     while runtime.block_on(aside::wait(over.as_mut())) {
         // What is made beside the runtime, timers for instance, is still its.
         let _guard = runtime.enter();
-        aside::run(&|| runtime.block_on(tokio::time::sleep(MOMENT)));
+        aside::run(&|| {
+            runtime.block_on(async {
+                aside::wake_done();
+                tokio::time::sleep(MOMENT).await;
+            });
+        });
     }
     aside::forget();
 }

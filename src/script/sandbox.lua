@@ -108,9 +108,52 @@ for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
     end
 end
 
+-- What ends a script for good: with no room left on the stack, or in memory, nobody could look
+-- around while it goes on, and so nobody could end it.
+local find = string.find
+local FATAL = { "stack overflow", "not enough memory", "error in error handling" }
+
+local function is_fatal(raised)
+    if type(raised) ~= "string" then return false end
+    for i = 1, #FATAL do
+        if find(raised, FATAL[i], -#FATAL[i], true) then return true end
+    end
+    return false
+end
+
+local function unless_fatal(ok, ...)
+    if not ok and is_fatal((...)) then error((...), 0) end
+    return ok, ...
+end
+
+local xpcall_of_modules = globals.xpcall
+
+function globals.xpcall(called, handler, ...)
+    local fatal
+    local function handle(raised)
+        if is_fatal(raised) then
+            fatal = raised
+            return raised
+        end
+        return handler(raised)
+    end
+    local function after(...)
+        if fatal then error(fatal, 0) end
+        return unless_fatal(...)
+    end
+    return after(xpcall_of_modules(called, handle, ...))
+end
+
+local resume = globals.coroutine.resume
+
+function globals.coroutine.resume(...)
+    return unless_fatal(resume(...))
+end
+
 -- A script that catches an error gets its text, as in Redis, whatever table was raised.
 local function caught(ok, ...)
     if ok then return true, ... end
+    if is_fatal((...)) then error((...), 0) end
     local raised = ...
     local text = type(raised) == "table" and rawget(raised, "err")
     if type(text) == "string" then return false, text end
