@@ -11,6 +11,8 @@ mod element;
 mod footer;
 mod intset;
 mod kinds;
+#[cfg(feature = "lua")]
+pub mod library;
 pub mod listpack;
 mod lzf;
 mod read;

@@ -18,7 +18,7 @@ pub(super) const LZF: u8 = 0xc3;
 /// A cursor over a serialized value.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    rest: &'a [u8],
+    pub(super) rest: &'a [u8],
     /// The longest string that may come of a compressed one.
     longest: usize,
 }

@@ -32,8 +32,13 @@ impl Writer {
 
     /// How the value that follows is written.
     pub fn write_as(&mut self, written: Type) {
-        self.version = self.version.max(written.version());
+        self.needs(written.version());
         self.bytes.push(written as u8);
+    }
+
+    /// Only who knows this version of the format can read it.
+    pub fn needs(&mut self, version: u16) {
+        self.version = self.version.max(version);
     }
 
     /// A length or a count.
