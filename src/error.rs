@@ -207,7 +207,6 @@ texts! {
     SCRIPT_FLUSH_OPTION = "ERR SCRIPT FLUSH only support SYNC|ASYNC option";
     SCRIPT_SHEBANG = "ERR Invalid script shebang";
     SCRIPT_WRITES = "ERR Can not execute a script with write flag using *_ro command.";
-    SCRIPT_OUT_OF_MEMORY = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
     UNKNOWN_IN_SCRIPT = "ERR Unknown Redis command called from script";
     ARITY_IN_SCRIPT = "ERR Wrong number of args calling Redis command from script";
     NOT_IN_SCRIPT = "ERR This Redis command is not allowed from script";
@@ -218,6 +217,21 @@ texts! {
     UNKILLABLE = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
     BUSY_FUNCTION = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
     BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+    NO_FUNCTION = "ERR Function not found";
+    NO_LIBRARY = "ERR Library not found";
+    FUNCTION_KEYS = "ERR Bad number of keys provided";
+    FUNCTION_FLUSH_OPTION = "ERR FUNCTION FLUSH only supports SYNC|ASYNC option";
+    FUNCTION_LIST_NAME = "ERR library name argument was not given";
+    NO_LIBRARY_METADATA = "ERR Missing library metadata";
+    LIBRARY_METADATA = "ERR Invalid library metadata";
+    LIBRARY_NAMED_TWICE = "ERR Invalid metadata value, name argument was given multiple times";
+    LIBRARY_NOT_NAMED = "ERR Library name was not given";
+    LIBRARY_NAME = "ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
+    NO_FUNCTIONS_REGISTERED = "ERR No functions registered";
+    RESTORE_POLICY = "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.";
+    FUNCTIONS_BEFORE_7 = "ERR Pre-GA function format not supported";
+    NO_LIBRARY_IN_PAYLOAD = "ERR given type is not a function";
+    LIBRARY_PAYLOAD = "ERR Failed loading library payload";
     NO_AOF_TO_LOAD = "ERR DEBUG LOADAOF needs an append-only file, and this server writes none: it keeps its data in memory only.";
 }
 

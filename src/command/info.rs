@@ -9,7 +9,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::memory::{Held, Memory, human};
+use super::memory::{Held, Memory, ScriptsMemory, human};
 use crate::process;
 use crate::pubsub::Target;
 use crate::server::{Endpoints, REDIS_VERSION};
@@ -219,12 +219,7 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     if let Some(total) = process::machine_memory() {
         lines.bytes("total_system_memory", total);
     }
-    // There are neither scripts nor functions.
-    lines.fields(&[
-        ("number_of_cached_scripts", 0),
-        ("number_of_functions", 0),
-        ("number_of_libraries", 0),
-    ]);
+    scripts_memory(lines, &memory.scripts);
     let (max, policy) = {
         let config = context.server.config();
         (config.maxmemory, config.maxmemory_policy)
@@ -252,6 +247,27 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
         ("active_defrag_running", 0),
         ("lazyfree_pending_objects", garbage as u64),
     ]);
+}
+
+/// Redis has one interpreter for scripts and one for functions. Here both have
+/// the same, which counts as that of scripts.
+fn scripts_memory(lines: &mut Lines, scripts: &ScriptsMemory) {
+    let interpreter = scripts.interpreter as u64;
+    lines.field("used_memory_vm_eval", interpreter);
+    lines.bytes("used_memory_lua", interpreter);
+    lines.fields(&[
+        ("used_memory_scripts_eval", scripts.cache as u64),
+        ("number_of_cached_scripts", scripts.cached as u64),
+        ("number_of_functions", scripts.functions as u64),
+        ("number_of_libraries", scripts.library_count as u64),
+        ("used_memory_vm_functions", 0),
+    ]);
+    lines.bytes("used_memory_vm_total", interpreter);
+    lines.field("used_memory_functions", scripts.libraries);
+    lines.bytes(
+        "used_memory_scripts",
+        (scripts.cache + scripts.libraries) as u64,
+    );
 }
 
 /// Nothing is ever saved: values are those of a Redis that has not saved yet.

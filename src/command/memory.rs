@@ -9,6 +9,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::db::{Database, Db};
+use crate::engine::State;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::resp::Reply;
@@ -94,10 +95,54 @@ pub struct Memory {
     pub tables: usize,
     /// Connections and what waits for them.
     pub clients: usize,
+    /// Scripts and functions.
+    pub scripts: ScriptsMemory,
     /// How many keys there are.
     pub keys: usize,
     /// The most that was ever used, as far as anybody asked.
     pub peak: usize,
+}
+
+/// What scripts and functions take.
+#[derive(Default)]
+pub struct ScriptsMemory {
+    /// The interpreter, which has compiled them.
+    pub interpreter: usize,
+    /// Scripts that EVALSHA finds, as their texts.
+    pub cache: usize,
+    /// How many of them there are.
+    pub cached: usize,
+    /// Libraries of functions, as their texts and what they say of themselves.
+    pub libraries: usize,
+    /// How many there are.
+    pub library_count: usize,
+    /// How many functions they have together.
+    pub functions: usize,
+}
+
+impl ScriptsMemory {
+    #[cfg(feature = "lua")]
+    fn measure(state: &State) -> ScriptsMemory {
+        let scripts = &state.scripts;
+        ScriptsMemory {
+            interpreter: scripts.interpreter_memory(),
+            cache: scripts.cache.memory(),
+            cached: scripts.cache.len(),
+            libraries: scripts.libraries.memory(),
+            library_count: scripts.libraries.len(),
+            functions: scripts.libraries.function_count(),
+        }
+    }
+
+    #[cfg(not(feature = "lua"))]
+    fn measure(_: &State) -> ScriptsMemory {
+        ScriptsMemory::default()
+    }
+
+    /// All together.
+    fn total(&self) -> usize {
+        self.interpreter + self.cache + self.libraries
+    }
 }
 
 impl Memory {
@@ -114,11 +159,13 @@ impl Memory {
             dataset: dataset + keyspace.garbage.memory(),
             tables: databases.iter().map(tables).sum(),
             clients,
+            scripts: ScriptsMemory::measure(state),
             keys: databases.iter().map(Database::len).sum(),
             peak: 0,
         };
         let used = memory.used();
-        debug_assert_eq!(used - clients, keyspace.memory(), "counts are up to date");
+        let data = used - clients - memory.scripts.total();
+        debug_assert_eq!(data, keyspace.memory(), "counts are up to date");
         let before = &context.server.metrics.peak_memory;
         let before = before.fetch_max(used as u64, Relaxed);
         memory.peak = used.max(before as usize);
@@ -132,7 +179,7 @@ impl Memory {
 
     /// All but keys and values.
     pub fn overhead(&self) -> usize {
-        self.tables + self.clients
+        self.tables + self.clients + self.scripts.total()
     }
 
     /// What of all are keys and values, in per cent.
@@ -317,7 +364,7 @@ fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -
             reply.len(*value);
         }
     };
-    let rows = 14 + by_allocator.map_or(0, |figures| figures.len()) + 2 * surpluses.len();
+    let rows = 15 + by_allocator.map_or(0, |figures| figures.len()) + 2 * surpluses.len();
     reply.map(rows + used.clone().count());
     figures(
         reply,
@@ -329,7 +376,11 @@ fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -
             ("clients.normal", memory.clients),
             ("cluster.links", 0),
             ("aof.buffer", 0),
-            ("lua.caches", 0),
+            (
+                "lua.caches",
+                memory.scripts.cache + memory.scripts.interpreter,
+            ),
+            ("functions.caches", memory.scripts.libraries),
         ],
     );
     for (index, db) in used {
@@ -428,6 +479,7 @@ mod tests {
             dataset: 10 << 20,
             tables: 1 << 20,
             clients: 1000,
+            scripts: ScriptsMemory::default(),
             keys: 3,
             peak: 0,
         };

@@ -15,6 +15,8 @@ mod debug;
 mod draws;
 mod dump;
 mod expire;
+#[cfg(feature = "lua")]
+mod function;
 mod geo;
 mod hash;
 mod hash_expire;
@@ -69,6 +71,8 @@ const FAMILIES: &[&[Row]] = &[
     transaction::COMMANDS,
     #[cfg(feature = "lua")]
     script::COMMANDS,
+    #[cfg(feature = "lua")]
+    function::COMMANDS,
     hash::COMMANDS,
     hash_expire::COMMANDS,
     list::COMMANDS,

@@ -1,24 +1,29 @@
 //! Scripts in Lua: EVAL, EVALSHA and their read-only forms, SCRIPT.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::engine::State;
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
-use crate::script::{self, ScriptFlags, Sha};
+use crate::script::{self, Interpreter, Program, ScriptFlags, Sha};
 use crate::table::vocabulary::{CONTAINER, MODIFY_KEY, READ_KEY, SCRIPTING};
 use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row, Table};
 
-use super::script_host::ScriptHost;
+use super::script_host::{Called, Name, ScriptHost};
 
-/// Runs a script.
-const RUN: Flags = Flags::NOSCRIPT
+/// Runs a script or a function.
+pub const RUN: Flags = Flags::NOSCRIPT
     .union(Flags::STALE)
     .union(Flags::SKIP_MONITOR)
     .union(Flags::NO_MANDATORY_KEYS)
     .union(Flags::MOVABLEKEYS)
     .union(Flags::RUNS_SCRIPT);
 
-const WORST: &str =
+/// What COMMAND says of keys that Lua may do anything with.
+pub const WORST: &str =
     "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE";
-const WORST_READ: &str =
+/// The same where it may only read them.
+pub const WORST_READ: &str =
     "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
 const COMPLEXITY: &str = "Depends on the script that is executed.";
 
@@ -29,6 +34,7 @@ pub const COMMANDS: &[Row] = &[
         name: "eval", arity: -3, flags: RUN, keys: &[MODIFY_KEY.at(2).counted().noted(WORST)],
         usage: "script numkeys:integer [key:key...] [arg...]", since: "2.6.0", complexity: COMPLEXITY,
         summary: "Runs a script in Lua.", handler: Handler::Table(eval),
+        effects: Some(effects_of_text),
         ..SCRIPTING
     },
     Row {
@@ -36,12 +42,14 @@ pub const COMMANDS: &[Row] = &[
         keys: &[READ_KEY.at(2).counted().noted(WORST_READ)],
         usage: "script numkeys:integer [key:key...] [arg...]", since: "7.0.0", complexity: COMPLEXITY,
         summary: "Runs a script in Lua that only reads.", handler: Handler::Table(eval_ro),
+        effects: Some(effects_of_text),
         ..SCRIPTING
     },
     Row {
         name: "evalsha", arity: -3, flags: RUN, keys: &[MODIFY_KEY.at(2).counted()],
         usage: "sha1 numkeys:integer [key:key...] [arg...]", since: "2.6.0", complexity: COMPLEXITY,
         summary: "Runs a script that the server knows by its SHA-1.", handler: Handler::Table(evalsha),
+        effects: Some(effects_of_sha),
         ..SCRIPTING
     },
     Row {
@@ -49,6 +57,7 @@ pub const COMMANDS: &[Row] = &[
         keys: &[READ_KEY.at(2).counted()],
         usage: "sha1 numkeys:integer [key:key...] [arg...]", since: "7.0.0", complexity: COMPLEXITY,
         summary: "Runs a script that only reads, by its SHA-1.", handler: Handler::Table(evalsha_ro),
+        effects: Some(effects_of_sha),
         ..SCRIPTING
     },
     Row {
@@ -105,81 +114,121 @@ pub const COMMANDS: &[Row] = &[
     },
 ];
 
-/// What a request asks to be run, its keys and its arguments.
-fn split(mut args: Args<'_>) -> Result<(&[u8], Argv<'_>, Argv<'_>)> {
-    let script = args.next()?;
+/// The keys and the arguments of what a request asks to be run.
+pub fn split<'a>(args: &mut Args<'a>) -> Result<(Argv<'a>, Argv<'a>)> {
     let keys = args.int()?;
     if keys > args.remaining() as i64 {
         return Err(Error::TOO_MANY_KEYS);
     }
     let keys = usize::try_from(keys).map_err(|_| Error::KEYS_NEGATIVE)?;
     let keys = args.take(keys)?;
-    Ok((script, keys, args.take(args.remaining())?))
+    Ok((keys, args.take(args.remaining())?))
 }
 
-type Found = (Sha, Option<ScriptFlags>, mlua::Function);
-
-fn run(
-    context: &mut Context<'_>,
-    table: &'static Table,
-    args: Args<'_>,
-    reply: &mut Reply<'_>,
-    (by_sha, read_only): (bool, bool),
-) -> Result<()> {
-    let (script, keys, words) = split(args)?;
-    // What the command did before it ran is shown first.
+/// Shows the request to those who monitor, before what it does.
+pub fn feed_monitors(context: &Context<'_>, args: Args<'_>) {
     if context.server.monitors.count() > 0 {
         let from = Some(&*context.session.client);
         let db = context.session.db;
         context.server.feed_monitors(from, db, args.argv());
     }
-    let scripts = &mut context.turn.state().scripts;
-    let mut interpreter = scripts.lend()?;
-    let found = if by_sha {
-        let sha = Sha::parse(script).ok_or(Error::NO_SCRIPT);
-        sha.and_then(|sha| {
-            let known = script::known(scripts, &interpreter, &sha)?;
-            let (flags, function) = known.ok_or(Error::NO_SCRIPT)?;
-            Ok((sha, flags, function))
-        })
-    } else {
-        script::script(scripts, &interpreter, script, false)
-    };
-    let result = found.and_then(|(sha, flags, function): Found| {
-        may_run(context, flags, read_only)?;
-        let memory_limit = context
-            .server
-            .live
-            .script_memory
-            .load(std::sync::atomic::Ordering::Relaxed);
-        let (db, was_in_script) = (context.session.db, context.in_script);
-        context.in_script = true;
-        let request = args.argv();
-        let mut host = ScriptHost::new(context, table, request, flags, read_only);
-        let done = interpreter.run(&function, (keys, words), &mut host, memory_limit, reply);
-        drop(host);
-        context.in_script = was_in_script;
-        context.session.db = db;
-        done.map_err(|failure| failure.error(&sha.to_string()))
-    });
+}
+
+/// Has `run` run something with the interpreter, which is given back.
+pub fn with_interpreter(
+    context: &mut Context<'_>,
+    run: impl FnOnce(&mut Context<'_>, &mut Interpreter) -> Result<()>,
+) -> Result<()> {
+    let mut interpreter = context.turn.state().scripts.lend()?;
+    let result = run(context, &mut interpreter);
     context.turn.state().scripts.give_back(interpreter);
     result
 }
 
-/// Whether a script that says this of itself may run now.
-fn may_run(context: &Context<'_>, flags: Option<ScriptFlags>, read_only: bool) -> Result<()> {
-    let Some(flags) = flags else {
-        return Ok(());
-    };
-    let writes = !flags.contains(ScriptFlags::NO_WRITES);
-    if read_only && writes {
+/// Runs a script or a function with these keys and arguments, which are part
+/// of `request`.
+pub fn run(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    interpreter: &mut Interpreter,
+    called: &Called<'_>,
+    (request, words): (Argv<'_>, (Argv<'_>, Argv<'_>)),
+    reply: &mut Reply<'_>,
+) -> Result<()> {
+    let writes = called
+        .flags
+        .is_some_and(|flags| !flags.contains(ScriptFlags::NO_WRITES));
+    if called.read_only && writes {
         return Err(Error::SCRIPT_WRITES);
     }
-    let needs_memory = writes && !flags.contains(ScriptFlags::ALLOW_OOM);
-    if needs_memory && context.is_out_of_memory() {
-        return Err(Error::SCRIPT_OUT_OF_MEMORY);
+    let memory_limit = context.server.live.script_memory.load(Relaxed);
+    let (db, was_in_script) = (context.session.db, context.in_script);
+    context.in_script = true;
+    let mut host = ScriptHost::new(context, table, request, called);
+    let done = interpreter.run(&called.program, words, &mut host, memory_limit, reply);
+    drop(host);
+    context.in_script = was_in_script;
+    context.session.db = db;
+    done.map_err(|failure| failure.error(&called.name.to_string()))
+}
+
+fn run_script(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    mut args: Args<'_>,
+    reply: &mut Reply<'_>,
+    (by_sha, read_only): (bool, bool),
+) -> Result<()> {
+    feed_monitors(context, args);
+    let script = args.next()?;
+    let words = split(&mut args)?;
+    with_interpreter(context, |context, interpreter| {
+        let scripts = &mut context.turn.state().scripts;
+        let (sha, flags, function) = if by_sha {
+            let sha = Sha::parse(script).ok_or(Error::NO_SCRIPT)?;
+            let known = script::known(scripts, interpreter, &sha)?;
+            let (flags, function) = known.ok_or(Error::NO_SCRIPT)?;
+            (sha, flags, function)
+        } else {
+            script::script(scripts, interpreter, script, false)?
+        };
+        let called = Called {
+            name: Name::Script(sha),
+            flags,
+            program: Program::Script(&function),
+            read_only,
+        };
+        run(
+            context,
+            table,
+            interpreter,
+            &called,
+            (args.argv(), words),
+            reply,
+        )
+    })
+}
+
+/// What a script or a function may do that says this of itself, if it says
+/// anything: it may change data, and need memory.
+pub fn effects(said: Option<ScriptFlags>) -> Flags {
+    match said {
+        // What it does is looked at command by command.
+        None => Flags::MAY_REPLICATE,
+        Some(said) if said.contains(ScriptFlags::NO_WRITES) => Flags::empty(),
+        Some(said) if said.contains(ScriptFlags::ALLOW_OOM) => Flags::WRITE,
+        Some(_) => Flags::WRITE | Flags::DENYOOM,
     }
-    Ok(())
+}
+
+fn effects_of_text(_: &State, argv: Argv<'_>) -> Flags {
+    let text = argv.get(1).unwrap_or_default();
+    effects(script::flags(text).ok().flatten())
+}
+
+fn effects_of_sha(state: &State, argv: Argv<'_>) -> Flags {
+    let sha = argv.get(1).and_then(Sha::parse);
+    effects(sha.and_then(|sha| state.scripts.cache.flags(&sha)))
 }
 
 fn eval(
@@ -188,7 +237,7 @@ fn eval(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    run(context, table, args, reply, (false, false))
+    run_script(context, table, args, reply, (false, false))
 }
 
 fn eval_ro(
@@ -197,7 +246,7 @@ fn eval_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    run(context, table, args, reply, (false, true))
+    run_script(context, table, args, reply, (false, true))
 }
 
 fn evalsha(
@@ -206,7 +255,7 @@ fn evalsha(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    run(context, table, args, reply, (true, false))
+    run_script(context, table, args, reply, (true, false))
 }
 
 fn evalsha_ro(
@@ -215,7 +264,7 @@ fn evalsha_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    run(context, table, args, reply, (true, true))
+    run_script(context, table, args, reply, (true, true))
 }
 
 fn script_debug(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {

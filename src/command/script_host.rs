@@ -1,18 +1,50 @@
 //! What a script asks of the server: the commands that it calls.
 
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
-use crate::script::{Host, ScriptFlags};
+use crate::script::{Host, Program, ScriptFlags, Sha};
 use crate::server::SlowScript;
 use crate::table::{Command, Context, Flags, Table, call};
+
+/// A script or a function that is to be run.
+pub struct Called<'p> {
+    /// What it is called.
+    pub name: Name<'p>,
+    /// What it says of itself.
+    pub flags: Option<ScriptFlags>,
+    /// What runs.
+    pub program: Program<'p>,
+    /// It may write nothing.
+    pub read_only: bool,
+}
+
+/// The name of a script or a function.
+#[derive(Clone, Copy)]
+pub enum Name<'n> {
+    /// That of a script.
+    Script(Sha),
+    /// That of a function.
+    Function(&'n str),
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Script(sha) => sha.fmt(f),
+            Name::Function(name) => f.write_str(name),
+        }
+    }
+}
 
 /// The client that runs a script, and what the script may do.
 pub struct ScriptHost<'c, 'a> {
     context: &'c mut Context<'a>,
     table: &'static Table,
+    name: Name<'c>,
     /// It may write nothing.
     read_only: bool,
     /// It may write though memory is full.
@@ -36,16 +68,16 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
         context: &'c mut Context<'a>,
         table: &'static Table,
         request: Argv<'c>,
-        flags: Option<ScriptFlags>,
-        read_only: bool,
+        called: &'c Called<'c>,
     ) -> ScriptHost<'c, 'a> {
-        let flags = flags.unwrap_or_default();
+        let flags = called.flags.unwrap_or_default();
         let since = context.server.clock.uptime();
         context.server.running_script.begin();
         ScriptHost {
             context,
             table,
-            read_only: read_only || flags.contains(ScriptFlags::NO_WRITES),
+            name: called.name,
+            read_only: called.read_only || flags.contains(ScriptFlags::NO_WRITES),
             allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
             wrote: false,
             request,
@@ -90,8 +122,12 @@ impl ScriptHost<'_, '_> {
                     "Slow script detected: still in execution after {} milliseconds.",
                     now.saturating_sub(self.since).as_millis(),
                 );
+                let function = match self.name {
+                    Name::Script(_) => None,
+                    Name::Function(name) => Some(name.to_owned()),
+                };
                 server.running_script.note_slow(SlowScript {
-                    function: None,
+                    function,
                     request: self.request.to_owned(),
                     since: self.since,
                     wrote: self.wrote,

@@ -5,8 +5,10 @@ pub mod batch;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::engine::Turn;
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Output, Protocol, Reply};
+use crate::server::Server;
 use crate::session::{Client, ClientFlags, Ending, ReplyMode, Session};
 use crate::table::{Command, Context, Flags, Outcome, Table, call};
 
@@ -182,7 +184,8 @@ fn check(
             return refuse(context.server.running_script.busy_error());
         }
     }
-    if context.server.live.max_memory.load(Relaxed) > 0 && !has_room(context, table, command) {
+    let has_limit = context.server.live.max_memory.load(Relaxed) > 0;
+    if has_limit && !has_room(context, table, command, argv) {
         return refuse(Error::OUT_OF_MEMORY);
     }
     let session = &*context.session;
@@ -191,7 +194,7 @@ fn check(
         return refuse(Error::while_subscribed(&command.full_name));
     }
     let queued = session.transaction.is_some() && !flags.contains(Flags::NOT_QUEUED);
-    let effects = effects(session, table, command);
+    let effects = effects(context, table, command, argv);
     if effects.contains(Flags::WRITE) && !queued {
         // Who pauses or kills has the keyspace, and so has who writes while it
         // asks: no write comes after the answer.
@@ -227,10 +230,10 @@ fn check(
 /// Evicts keys if more memory is used than may be; answers whether the command
 /// may run: if that does not help, those that need memory may not.
 #[inline(never)]
-fn has_room(context: &mut Context<'_>, table: &Table, command: &Command) -> bool {
+fn has_room(context: &mut Context<'_>, table: &Table, command: &Command, argv: Argv<'_>) -> bool {
     let flags = command.row.flags;
+    let effects = effects(context, table, command, argv);
     let session = &*context.session;
-    let effects = effects(session, table, command);
     // What is queued takes memory, whatever it does when it runs.
     let queues = session.transaction.is_some()
         && !flags.intersects(Flags::RUNS_QUEUED | Flags::DROPS_QUEUED);
@@ -249,16 +252,51 @@ fn has_room(context: &mut Context<'_>, table: &Table, command: &Command) -> bool
 /// What CLIENT PAUSE WRITE holds back.
 const WRITES: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
 
-/// The flags of a command, or of those together that it runs.
+/// The flags of a request, or of those together that it runs.
 #[inline]
-fn effects(session: &Session, table: &Table, command: &Command) -> Flags {
-    match &session.transaction {
-        Some(transaction) if command.row.flags.contains(Flags::RUNS_QUEUED) => {
+fn effects(context: &mut Context<'_>, table: &Table, command: &Command, argv: Argv<'_>) -> Flags {
+    let flags = command.row.flags;
+    if !flags.intersects(Flags::RUNS_QUEUED | Flags::RUNS_SCRIPT) {
+        return flags;
+    }
+    match &context.session.transaction {
+        Some(transaction) if flags.contains(Flags::RUNS_QUEUED) => {
             let queued = transaction.commands();
-            let flags = queued.map(|(id, ..)| table.commands()[id].row.flags);
-            flags.fold(Flags::empty(), Flags::union)
+            let effects = queued.map(|(id, _, argv)| {
+                let command = &table.commands()[id];
+                script_effects(context.server, &mut context.turn, command, argv)
+            });
+            effects.fold(Flags::empty(), Flags::union)
         }
-        _ => command.row.flags,
+        _ => script_effects(context.server, &mut context.turn, command, argv),
+    }
+}
+
+/// The flags of a request, with what the script says that it may run. Nobody
+/// asks the script unless something depends on it.
+fn script_effects(
+    server: &Server,
+    turn: &mut Turn<'_>,
+    command: &Command,
+    argv: Argv<'_>,
+) -> Flags {
+    let flags = command.row.flags;
+    let matters = server.pause.is_set()
+        || server.monitors.count() > 0
+        || server.live.max_memory.load(Relaxed) > 0;
+    match command.row.effects {
+        Some(effects) if matters => {
+            let effects = flags | effects(turn.state(), argv);
+            // What only reads has nothing to tell replicas, unless the script says otherwise.
+            let reads = flags.contains(Flags::READONLY);
+            effects
+                - if reads {
+                    Flags::MAY_REPLICATE
+                } else {
+                    Flags::empty()
+                }
+        }
+        _ => flags,
     }
 }
 

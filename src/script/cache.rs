@@ -54,6 +54,11 @@ impl Cache {
         self.scripts.contains_key(sha)
     }
 
+    /// What one says of itself.
+    pub fn flags(&self, sha: &Sha) -> Option<ScriptFlags> {
+        self.scripts.get(sha)?.flags
+    }
+
     /// The text of one.
     pub fn text(&self, sha: &Sha) -> Option<&[u8]> {
         self.scripts.get(sha).map(|script| &*script.text)
@@ -119,6 +124,11 @@ impl Cache {
     /// How many scripts there are.
     pub fn len(&self) -> usize {
         self.scripts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.scripts.is_empty()
     }
 
     /// Bytes of memory held, about.

@@ -13,7 +13,8 @@ use mlua::{
 use super::calls;
 use super::conversion;
 use super::modules;
-use super::native::{Native, error_table};
+use super::native::{Arguments, Native, Raise, error_table};
+use super::registration::{self, Callback, Registered, Registrations};
 use super::running::{Called, LastReply, RUNNING, Request, Runs};
 use super::tail_calls::without_tail_calls;
 use crate::error::Error;
@@ -61,10 +62,35 @@ pub struct Interpreter {
     lua: Lua,
     /// What scripts see as their globals.
     globals: Table,
-    run: Function,
-    run_with: Function,
-    run_function: Function,
+    libraries: ForLibraries,
+    /// How each kind of program is run: with few words, and with many.
+    run: [Function; 2],
+    run_function: [Function; 2],
     scratch: Scratch,
+}
+
+/// What the code of libraries needs.
+struct ForLibraries {
+    /// What it sees as its globals.
+    globals: Table,
+    /// The metatable of these, which says where they are: a table of them
+    /// while the code is loaded, and one for afterwards.
+    metatable: Table,
+    while_loading: Table,
+    afterwards: Table,
+    load: Function,
+    /// The functions that libraries have registered.
+    callbacks: Table,
+    /// The number of the next one.
+    next: Callback,
+}
+
+/// What is run.
+pub enum Program<'p> {
+    /// A script.
+    Script(&'p Function),
+    /// A function of a library.
+    Function(Callback),
 }
 
 /// Buffers for what one call of a script to the server is made of.
@@ -93,6 +119,8 @@ struct Running<'h> {
     killed: Option<(&'static str, Place)>,
     /// What a command has panicked with.
     panic: Option<Box<dyn Any + Send>>,
+    /// What it registers, if it is the code of a library.
+    registrations: Option<Registrations>,
 }
 
 /// A source and a line of it.
@@ -119,13 +147,23 @@ impl Interpreter {
             "where",
             lua.create_function(|lua, ()| Ok(place(lua, 2).unzip()))?,
         )?;
+        // What has failed in a function of Rust's is no value of Lua's.
+        let text = |_: &Lua, raised: Value| match &raised {
+            Value::Error(error) => Ok(text_of(error)),
+            _ => Ok("unknown error".into()),
+        };
+        host.raw_set("text_of", lua.create_function(text)?)?;
+        let callbacks = lua.create_table()?;
+        host.raw_set("callbacks", &callbacks)?;
+        let kept = callbacks.clone();
+        let register = native.function(move |lua, arguments| register(lua, arguments, &kept))?;
+        host.raw_set("register", register)?;
         let setup: Function = lua
             .load(include_str!("sandbox.lua"))
             .set_name("=sandbox")
             .into_function()?;
-        let (globals, run, run_with, run_function) =
-            setup.call((host.clone(), modules::tables(&native)?))?;
-        let environment: Table = globals;
+        let made: Table = setup.call((host.clone(), modules::tables(&native)?))?;
+        let environment: Table = made.raw_get("globals")?;
         let scripts = environment.clone();
         host.raw_set(
             "compile",
@@ -143,9 +181,20 @@ impl Interpreter {
         Ok(Interpreter {
             lua,
             globals: environment,
-            run,
-            run_with,
-            run_function,
+            libraries: ForLibraries {
+                globals: made.raw_get("functions")?,
+                metatable: made.raw_get("of_functions")?,
+                while_loading: made.raw_get("seen_while_loading")?,
+                afterwards: made.raw_get("seen_by_functions")?,
+                load: made.raw_get("load")?,
+                callbacks,
+                next: Callback::default(),
+            },
+            run: [made.raw_get("run")?, made.raw_get("run_with")?],
+            run_function: [
+                made.raw_get("call_function")?,
+                made.raw_get("call_function_with")?,
+            ],
             scratch: Scratch::default(),
         })
     }
@@ -157,22 +206,23 @@ impl Interpreter {
 
     /// Compiles a script; the error is what Lua says of it.
     pub fn compile(&self, code: &[u8]) -> Result<Function, Vec<u8>> {
-        let kept = without_tail_calls(code);
-        compile(&self.lua, &kept, SCRIPT, &self.globals)
-            // What Lua says of it is to be about what was written.
-            .or_else(|_| compile(&self.lua, code, SCRIPT, &self.globals))
+        compile_written(&self.lua, code, SCRIPT, &self.globals)
     }
 
-    /// Runs a script and writes what it returns.
+    /// Runs a program and writes what it returns.
     pub fn run(
         &mut self,
-        script: &Function,
+        program: &Program<'_>,
         (keys, args): (Argv<'_>, Argv<'_>),
         host: &mut dyn Host,
         memory_limit: usize,
         reply: &mut Reply<'_>,
     ) -> Result<(), Failure> {
         let few = keys.len() + args.len() <= PASSED_MAX;
+        let (program, [run, run_with]) = match program {
+            Program::Script(script) => (Either::Left(*script), &self.run),
+            Program::Function(callback) => (Either::Right(callback.number()), &self.run_function),
+        };
         let mut running = Running {
             host,
             scratch: &mut self.scratch,
@@ -180,17 +230,18 @@ impl Interpreter {
             memory_limit,
             killed: None,
             panic: None,
+            registrations: None,
         };
         modules::reset(&self.lua);
         let lua = &self.lua;
         let done = if few {
             let words = keys.iter().chain(args.iter()).map(word);
-            let arguments = (script, keys.len(), Variadic::from_iter(words));
-            RUNNING.set(&mut running, || self.run.call(arguments))
+            let arguments = (program, keys.len(), Variadic::from_iter(words));
+            run_bounded(lua, &mut running, || run.call(arguments))
         } else {
             tables(lua, keys, args).and_then(|(keys, args)| {
-                let arguments = (script, keys, args);
-                RUNNING.set(&mut running, || self.run_with.call(arguments))
+                let arguments = (program, keys, args);
+                run_bounded(lua, &mut running, || run_with.call(arguments))
             })
         };
         let Running {
@@ -202,51 +253,100 @@ impl Interpreter {
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
-        if killed.is_some() {
-            let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
-            // It was there before, so there is room for it.
-            let _ = self.lua.set_global_hook(look, |lua, _| look_around(lua));
-        }
-        let unlimited = self.lua.set_memory_limit(0);
-        debug_assert!(unlimited.is_ok(), "its allocator counts");
-        let result = self.finish(done, killed, protocol, reply);
-        if self.lua.used_memory() > MEMORY_KEEP {
-            // What is garbage can be collected, whatever an error says of it.
-            let _ = self.lua.gc_collect();
-        }
+        let result = outcome(done, killed).and_then(|value| {
+            let resp3 = protocol == Protocol::Resp3;
+            let written = conversion::to_reply(&value, resp3, reply);
+            written.map_err(|error| Failure {
+                text: format!("ERR {}", text_of(&error)).into_bytes(),
+                place: None,
+            })
+        });
+        self.tidy();
         result
     }
 
-    fn finish(
-        &self,
-        done: mlua::Result<(bool, Value, Option<LuaString>, Option<i64>)>,
-        killed: Option<(&'static str, Place)>,
-        protocol: Protocol,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Failure> {
-        if let Some((why, place)) = killed {
-            let text = why.into();
-            return Err(Failure { text, place });
+    /// Frees what is garbage if much is held.
+    fn tidy(&self) {
+        if self.lua.used_memory() > MEMORY_KEEP {
+            self.collect_garbage();
         }
-        let (ok, value, source, line) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                let text = format!("ERR {}", text_of(&error)).into_bytes();
-                return Err(Failure { text, place: None });
-            }
+    }
+
+    /// Frees what is garbage.
+    pub fn collect_garbage(&self) {
+        // It can be collected, whatever an error says of it.
+        let _ = self.lua.gc_collect();
+    }
+
+    /// Runs the code of a library, which registers functions; the error is
+    /// what was wrong with it.
+    pub fn load(
+        &mut self,
+        code: &[u8],
+        host: &mut dyn Host,
+        memory_limit: usize,
+    ) -> Result<Vec<Registered>, Vec<u8>> {
+        let globals = &self.libraries.globals;
+        let limited = |limit| {
+            let limited = self.lua.set_memory_limit(limit);
+            limited.map_err(|error| text_of(&error).into_bytes())
         };
-        if !ok {
-            let place = source.map(|source| (source.to_string_lossy(), line.unwrap_or(-1)));
-            let text = match &value {
-                Value::String(text) => text.as_bytes().to_vec(),
-                _ => b"ERR unknown error".to_vec(),
-            };
-            return Err(Failure { text, place });
+        let code = limited(memory_limit)
+            .and_then(|_| compile_written(&self.lua, code, LIBRARY, globals))
+            .and_then(|code| limited(0).map(|_| code));
+        let code = code.map_err(|text| {
+            let _ = limited(0);
+            [b"ERR Error compiling function: ", &*text].concat()
+        })?;
+        let first = self.libraries.next;
+        let mut running = Running {
+            host,
+            scratch: &mut self.scratch,
+            protocol: Protocol::Resp2,
+            memory_limit,
+            killed: None,
+            panic: None,
+            registrations: Some(Registrations::from(first)),
+        };
+        let libraries = &self.libraries;
+        let done = see(libraries, &libraries.while_loading)
+            .and_then(|()| run_bounded(&self.lua, &mut running, || libraries.load.call(code)));
+        // The code could raise an error at any moment, so that only who has called it can tell
+        // that it is over.
+        let done = done.and_then(|done| see(libraries, &libraries.afterwards).map(|()| done));
+        let Running {
+            killed,
+            registrations,
+            ..
+        } = running;
+        let result = outcome(done, killed);
+        let registrations = registrations.unwrap_or_default();
+        self.libraries.next = registrations.next;
+        self.tidy();
+        match result {
+            Ok(_) => Ok(registrations.functions),
+            Err(failure) => {
+                self.forget(
+                    registrations
+                        .functions
+                        .iter()
+                        .map(|function| function.callback),
+                );
+                let before = b"ERR Error registering functions: ";
+                Err([before, &*failure.text].concat())
+            }
         }
-        conversion::to_reply(&value, protocol == Protocol::Resp3, reply).map_err(|error| Failure {
-            text: format!("ERR {}", text_of(&error)).into_bytes(),
-            place: None,
-        })
+    }
+
+    /// Forgets functions of libraries.
+    pub fn forget(&self, callbacks: impl Iterator<Item = Callback>) {
+        for callback in callbacks {
+            // To forget takes no memory, so this does not fail.
+            let _ = self
+                .libraries
+                .callbacks
+                .raw_set(callback.number(), Value::Nil);
+        }
     }
 }
 
@@ -268,6 +368,66 @@ fn tables(lua: &Lua, keys: Argv<'_>, args: Argv<'_>) -> mlua::Result<(Table, Tab
         mlua::Result::Ok(table)
     };
     Ok((table(keys)?, table(args)?))
+}
+
+/// Calls what runs a program, and undoes what has been set for it.
+fn run_bounded<T>(
+    lua: &Lua,
+    running: &mut Running<'_>,
+    call: impl FnOnce() -> mlua::Result<T>,
+) -> mlua::Result<T> {
+    let done = RUNNING.set(running, call);
+    let unlimited = lua.set_memory_limit(0);
+    debug_assert!(unlimited.is_ok(), "its allocator counts");
+    if running.killed.is_some() {
+        let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
+        // It was there before, so there is room for it.
+        let _ = lua.set_global_hook(look, |lua, _| look_around(lua));
+    }
+    done
+}
+
+/// What a program that has ended has returned, or where it has failed.
+fn outcome(done: mlua::Result<Done>, killed: Option<(&'static str, Place)>) -> Outcome {
+    if let Some((why, place)) = killed {
+        let text = why.into();
+        return Err(Failure { text, place });
+    }
+    let (ok, value, source, line) = done.map_err(|error| Failure {
+        text: format!("ERR {}", text_of(&error)).into_bytes(),
+        place: None,
+    })?;
+    if ok {
+        return Ok(value);
+    }
+    let place = source.map(|source| (source.to_string_lossy(), line.unwrap_or(-1)));
+    let text = match &value {
+        Value::String(text) => text.as_bytes().to_vec(),
+        _ => b"ERR unknown error".to_vec(),
+    };
+    Err(Failure { text, place })
+}
+
+/// Whether a program has ended well, with what, and where it has failed.
+type Done = (bool, Value, Option<LuaString>, Option<i64>);
+type Outcome = Result<Value, Failure>;
+
+/// Has the code of libraries see these globals.
+fn see(libraries: &ForLibraries, globals: &Table) -> mlua::Result<()> {
+    libraries.metatable.raw_set("__index", globals)
+}
+
+/// Compiles what a user has written, so that errors can name its lines.
+fn compile_written(
+    lua: &Lua,
+    code: &[u8],
+    name: &str,
+    globals: &Table,
+) -> Result<Function, Vec<u8>> {
+    let kept = without_tail_calls(code);
+    compile(lua, &kept, name, globals)
+        // What Lua says of it is to be about what was written.
+        .or_else(|_| compile(lua, code, name, globals))
 }
 
 /// Compiles source code whose globals are `globals`.
@@ -364,6 +524,10 @@ impl Runs for Running<'_> {
         self.protocol = protocol;
     }
 
+    fn registrations(&mut self) -> Option<&mut Registrations> {
+        self.registrations.as_mut()
+    }
+
     fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)> {
         if let Some((why, _)) = self.killed {
             return Some((why, false));
@@ -429,6 +593,27 @@ fn may_run(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
         Ok(may_run) => Ok((true, Value::Boolean(may_run))),
         Err(text) => failed(lua, text),
     }
+}
+
+/// `redis.register_function`: notes a function of the library that is loaded,
+/// and keeps it in `callbacks`.
+fn register(
+    lua: &Lua,
+    arguments: &Arguments,
+    callbacks: &Table,
+) -> super::native::Result<MultiValue> {
+    let loads = RUNNING.is_set() && RUNNING.with(|running| running.registrations().is_some());
+    if !loads {
+        let text = "ERR redis.register_function can only be called on FUNCTION LOAD command";
+        return Err(Raise::Error(text));
+    }
+    let (wanted, function) = registration::read(lua, arguments)?;
+    let callback = RUNNING.with(|running| match running.registrations() {
+        Some(registrations) => registrations.add(wanted),
+        None => Err(Raise::text("")),
+    })?;
+    callbacks.raw_set(callback.number(), function)?;
+    Ok(MultiValue::new())
 }
 
 /// Looks around while a script runs, and ends it if it is to end.

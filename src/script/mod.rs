@@ -8,18 +8,23 @@ mod cache;
 mod calls;
 mod conversion;
 mod interpreter;
+mod libraries;
 mod modules;
 mod native;
+mod registration;
 mod running;
 mod sha;
 mod shebang;
 mod tail_calls;
 
 pub use cache::Cache;
-pub use interpreter::{Host, Interpreter};
+pub use interpreter::{Host, Interpreter, Program};
+pub use libraries::{Existing, Libraries, Library};
 use mlua::Function;
 pub use sha::Sha;
 pub use shebang::ScriptFlags;
+
+use std::borrow::Cow;
 
 use crate::error::{Error, Result};
 
@@ -28,6 +33,8 @@ use crate::error::{Error, Result};
 pub struct Scripts {
     /// Those that EVALSHA finds.
     pub cache: Cache,
+    /// The functions that FCALL finds.
+    pub libraries: Libraries,
     interpreter: Option<Box<Interpreter>>,
     /// A script runs, and has the interpreter.
     lent: bool,
@@ -43,6 +50,7 @@ impl Scripts {
         if self.lent {
             // The script that had it has panicked.
             self.cache.forget_compiled();
+            self.libraries.forget_loaded();
         }
         let interpreter = match self.interpreter.take() {
             Some(interpreter) => interpreter,
@@ -69,12 +77,120 @@ impl Scripts {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.interpreter_memory() + self.cache.memory()
+        self.interpreter_memory() + self.cache.memory() + self.libraries.memory()
     }
 
-    /// Forgets all scripts, and the interpreter with them.
+    /// Forgets all scripts.
     pub fn flush(&mut self) {
-        *self = Scripts::default();
+        self.cache = Cache::default();
+        self.tidy();
+    }
+
+    /// Loads a library, and answers its name. `replaces` tells whether it may
+    /// be in the place of another.
+    ///
+    /// # Errors
+    ///
+    /// It is no library, or its name or one of its functions is there. Nothing
+    /// has changed then.
+    pub fn load_library(
+        &mut self,
+        text: &[u8],
+        replaces: bool,
+        host: &mut dyn Host,
+        memory_limit: usize,
+    ) -> Result<Box<str>> {
+        let mut interpreter = self.lend()?;
+        let known = (&self.libraries, replaces);
+        let library = Library::load(text, known, &mut interpreter, host, memory_limit);
+        let name = library.and_then(|library| {
+            let name = library.name.clone();
+            let (gone, inserted) = match self.libraries.insert(library) {
+                Ok(replaced) => (replaced, Ok(name)),
+                Err((error, library)) => (Some(library), Err(error)),
+            };
+            interpreter.forget(gone.iter().flat_map(Library::callbacks));
+            inserted
+        });
+        self.give_back(interpreter);
+        name
+    }
+
+    /// Loads libraries that FUNCTION DUMP has written.
+    ///
+    /// # Errors
+    ///
+    /// One of the texts cannot be read, or is no library, or a name is there.
+    /// Nothing has changed then.
+    pub fn restore_libraries<'t>(
+        &mut self,
+        texts: impl Iterator<Item = Result<Cow<'t, [u8]>>>,
+        existing: Existing,
+        host: &mut dyn Host,
+        memory_limit: usize,
+    ) -> Result<()> {
+        let mut interpreter = self.lend()?;
+        let mut new = Libraries::default();
+        let loaded = texts.into_iter().try_for_each(|text| {
+            if let Some(why) = host.look_around() {
+                return Err(Error::raised(why.into()));
+            }
+            let known = (&new, false);
+            let library = Library::load(&text?, known, &mut interpreter, host, memory_limit)?;
+            new.insert(library).map(drop).map_err(|(error, library)| {
+                interpreter.forget(library.callbacks());
+                error
+            })
+        });
+        let restored = match loaded {
+            Err(error) => Err((error, new)),
+            Ok(()) if existing == Existing::Flushed => {
+                let flushed = std::mem::replace(&mut self.libraries, new);
+                interpreter.forget(flushed.callbacks());
+                Ok(())
+            }
+            Ok(()) => {
+                let joined = self.libraries.join(new, existing == Existing::Replaced);
+                joined.map(|replaced| {
+                    interpreter.forget(replaced.iter().flat_map(Library::callbacks));
+                })
+            }
+        };
+        let restored = restored.map_err(|(error, new)| {
+            interpreter.forget(new.callbacks());
+            error
+        });
+        self.give_back(interpreter);
+        restored
+    }
+
+    /// Forgets all libraries.
+    pub fn flush_libraries(&mut self) {
+        let libraries = std::mem::take(&mut self.libraries);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.forget(libraries.callbacks());
+        }
+        self.tidy();
+    }
+
+    /// Forgets a library; false if there is none of this name.
+    pub fn remove_library(&mut self, name: &[u8]) -> bool {
+        let Some(library) = self.libraries.remove(name) else {
+            return false;
+        };
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.forget(library.callbacks());
+        }
+        true
+    }
+
+    /// Frees what nobody knows any more, and the interpreter if it knows nothing.
+    fn tidy(&mut self) {
+        if self.cache.is_empty() && self.libraries.is_empty() {
+            self.interpreter = None;
+        } else if let Some(interpreter) = &self.interpreter {
+            interpreter.collect_garbage();
+        }
     }
 }
 
@@ -93,12 +209,17 @@ pub fn script(
         }
         return Ok((sha, flags, function));
     }
-    let (line, _) = shebang::split(text)?;
-    let flags = shebang::flags(line)?;
+    let flags = flags(text)?;
     let function = compile(interpreter, text)?;
     let known = function.clone();
     scripts.cache.insert(sha, text, flags, known, loaded);
     Ok((sha, flags, function))
+}
+
+/// What a script says of itself; `None` if it says nothing.
+pub fn flags(text: &[u8]) -> Result<Option<ScriptFlags>> {
+    let (line, _) = shebang::split(text)?;
+    shebang::flags(line)
 }
 
 /// The script of this name, if it is known.

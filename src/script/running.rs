@@ -7,6 +7,7 @@ use std::ops::Range;
 use mlua::Lua;
 use scoped_tls_hkt::scoped_thread_local;
 
+use super::registration::Registrations;
 use crate::resp::{Argv, Output, Protocol};
 use crate::text::double;
 
@@ -26,6 +27,9 @@ pub trait Runs {
 
     /// The script itself begins: memory is limited from here on.
     fn begin(&mut self, lua: &Lua) -> mlua::Result<()>;
+
+    /// What it registers, if it is the code of a library.
+    fn registrations(&mut self) -> Option<&mut Registrations>;
 
     /// In which version of the protocol replies are.
     fn set_protocol(&mut self, protocol: Protocol);

@@ -189,6 +189,16 @@ local function nonexistent(_, name)
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
 end
 
+-- What only scripts find in the table, and not functions.
+local OF_SCRIPTS = "breakpoint debug replicate_commands"
+local functions_redis = {}
+for name, value in next, globals.redis do
+    functions_redis[name] = value
+end
+for name in OF_SCRIPTS:gmatch("%S+") do
+    functions_redis[name] = nil
+end
+
 for name, value in next, globals do
     if type(value) == "table" then globals[name] = share(value) end
 end
@@ -197,12 +207,35 @@ setmetatable(globals, of_globals)
 local seen_globals = share(globals)
 globals._G = seen_globals
 metatables[seen_globals] = share(of_globals)
+
+-- The globals of functions are the same, but for those of one script. Until the code of their
+-- library has run they see instead what registers functions, and nothing else.
+local functions, loading = {}, { redis = {} }
+for name, value in next, globals do
+    functions[name] = value
+end
+functions.redis = share(functions_redis)
+for name in ([[
+    LOG_DEBUG LOG_NOTICE LOG_VERBOSE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM log
+]]):gmatch("%S+") do
+    loading.redis[name] = functions_redis[name]
+end
+loading.redis.register_function = host.register
+setmetatable(loading.redis, of_globals)
+loading.redis = share(loading.redis)
+setmetatable(functions, of_globals)
+setmetatable(loading, of_globals)
+local seen_functions = share(functions)
+functions._G = seen_functions
+metatables[seen_functions] = share(of_globals)
+local of_functions = getmetatable(seen_functions)
+
 local of_strings = getmetatable("")
 of_strings.__index = shared[globals.string]
 metatables.string = share { __index = globals.string }
 
 -- Where an error was raised: in the innermost function that is a script's.
-local begin, where = host.begin, host.where
+local begin, where, text_of = host.begin, host.where, host.text_of
 
 local function explain(raised)
     local source, line = where()
@@ -210,6 +243,8 @@ local function explain(raised)
     if type(raised) == "table" then
         text = rawget(raised, "err")
         if type(text) ~= "string" then text = "ERR unknown error" end
+    elseif type(raised) == "userdata" then
+        text = "ERR " .. text_of(raised)
     else
         text = "ERR " .. tostring(raised)
     end
@@ -219,13 +254,12 @@ end
 local function finish(ok, result)
     globals.KEYS, globals.ARGV = nil, nil
     if ok then return true, result end
+    -- Where memory is short nobody has explained it.
+    if type(result) == "string" then return false, "ERR " .. result end
     return false, result[1], result[2], result[3]
 end
 
--- Runs a script: answers true and what it returns, or false, the text of its error, and the source
--- and the line where that was raised.
-local function run(script, keys, ...)
-    begin()
+local function split(keys, ...)
     local KEYS, ARGV = {}, {}
     for i = 1, keys do
         KEYS[i] = (select(i, ...))
@@ -233,7 +267,14 @@ local function run(script, keys, ...)
     for i = keys + 1, select("#", ...) do
         ARGV[i - keys] = (select(i, ...))
     end
-    globals.KEYS, globals.ARGV = KEYS, ARGV
+    return KEYS, ARGV
+end
+
+-- Runs a script: answers true and what it returns, or false, the text of its error, and the source
+-- and the line where that was raised.
+local function run(script, keys, ...)
+    begin()
+    globals.KEYS, globals.ARGV = split(keys, ...)
     return finish(xpcall(script, explain))
 end
 
@@ -244,10 +285,35 @@ local function run_with(script, KEYS, ARGV)
     return finish(xpcall(script, explain))
 end
 
--- Runs a function that FUNCTION LOAD has made known.
-local function run_function(callback, KEYS, ARGV)
+-- The same two for a function of a library, by its number.
+local callbacks = host.callbacks
+
+local function call_function(callback, keys, ...)
     begin()
-    return finish(xpcall(function() return callback(KEYS, ARGV) end, explain))
+    return finish(xpcall(callbacks[callback], explain, split(keys, ...)))
 end
 
-return seen_globals, run, run_with, run_function
+local function call_function_with(callback, KEYS, ARGV)
+    begin()
+    return finish(xpcall(callbacks[callback], explain, KEYS, ARGV))
+end
+
+-- Runs the code of a library. Nothing is done with what it returns.
+local function load(code)
+    begin()
+    local ok, raised = xpcall(code, explain)
+    return finish(ok, not ok and raised)
+end
+
+return {
+    globals = seen_globals,
+    functions = seen_functions,
+    of_functions = of_functions,
+    seen_by_functions = functions,
+    seen_while_loading = loading,
+    run = run,
+    run_with = run_with,
+    call_function = call_function,
+    call_function_with = call_function_with,
+    load = load,
+}

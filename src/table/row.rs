@@ -26,7 +26,7 @@ use super::flags::{Acl, Flags, Group};
 use super::keys::{Elements, FirstKeys, KeySpec};
 use super::secrets::IsSecret;
 use crate::db::Db;
-use crate::engine::Attempt;
+use crate::engine::{Attempt, State};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 
@@ -79,6 +79,9 @@ pub struct Row {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Which words of a request MONITOR and the slow log cover.
     pub secrets: Option<IsSecret>,
+    /// What a request does beyond what the flags say, if that is for the
+    /// script to say that it runs.
+    pub effects: Option<fn(&State, Argv<'_>) -> Flags>,
     /// Rows of the subcommands.
     pub subcommands: &'static [Row],
     /// What runs.
@@ -107,6 +110,7 @@ impl Row {
             history: &[],
             deprecated: None,
             secrets: None,
+            effects: None,
             subcommands: &[],
             handler: Handler::Container,
         }
