@@ -165,7 +165,7 @@ pub fn run(
     let (db, was_in_script) = (context.session.db, context.in_script);
     context.in_script = true;
     let mut host = ScriptHost::new(context, table, request, called);
-    let done = interpreter.run(&called.program, words, &mut host, memory_limit, reply);
+    let done = interpreter.run(called.program, words, &mut host, memory_limit, reply);
     drop(host);
     context.in_script = was_in_script;
     context.session.db = db;
@@ -195,7 +195,7 @@ fn run_script(
         let called = Called {
             name: Name::Script(sha),
             flags,
-            program: Program::Script(&function),
+            program: Program::Script(function),
             read_only,
         };
         run(
@@ -313,8 +313,8 @@ fn script_kill(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) ->
 fn script_load(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let text = args.next()?;
     let scripts = &mut context.turn.state().scripts;
-    let interpreter = scripts.lend()?;
-    let loaded = script::script(scripts, &interpreter, text, true);
+    let mut interpreter = scripts.lend()?;
+    let loaded = script::script(scripts, &mut interpreter, text, true);
     scripts.give_back(interpreter);
     let (sha, ..) = loaded?;
     reply.bulk(sha.to_string().as_bytes());

@@ -17,7 +17,7 @@ pub struct Called<'p> {
     /// What it says of itself.
     pub flags: Option<ScriptFlags>,
     /// What runs.
-    pub program: Program<'p>,
+    pub program: Program,
     /// It may write nothing.
     pub read_only: bool,
 }

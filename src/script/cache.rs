@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlua::Function;
-
+use super::registration::Callback;
 use super::sha::Sha;
 use super::shebang::ScriptFlags;
 
@@ -16,8 +15,8 @@ const EVALUATED_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Default)]
 pub struct Cache {
     scripts: HashMap<Sha, Script, foldhash::fast::RandomState>,
-    /// How many of them came with EVAL alone.
-    evaluated: usize,
+    /// Those of them that came with EVAL alone.
+    evaluated: Vec<Sha>,
     /// Bytes of their texts.
     evaluated_bytes: usize,
     /// Bytes of all texts.
@@ -33,7 +32,7 @@ pub struct Script {
     /// What its first line says, if there is such a line.
     pub flags: Option<ScriptFlags>,
     /// The script as the interpreter has compiled it.
-    function: Option<Function>,
+    function: Option<Callback>,
     /// SCRIPT LOAD has brought it, so it stays until SCRIPT FLUSH.
     loaded: bool,
     /// The number of its last use.
@@ -64,15 +63,16 @@ impl Cache {
         self.scripts.get(sha).map(|script| &*script.text)
     }
 
-    /// Adds one that is not there.
+    /// Adds one that is not there; answers the functions of those that had to
+    /// make room for it.
     pub fn insert(
         &mut self,
         sha: Sha,
         text: &[u8],
         flags: Option<ScriptFlags>,
-        function: Function,
+        function: Callback,
         loaded: bool,
-    ) {
+    ) -> Vec<Callback> {
         self.uses += 1;
         let script = Script {
             text: text.into(),
@@ -83,11 +83,12 @@ impl Cache {
         };
         self.bytes += text.len();
         self.scripts.insert(sha, script);
-        if !loaded {
-            self.evaluated += 1;
-            self.evaluated_bytes += text.len();
-            self.make_room();
+        if loaded {
+            return Vec::new();
         }
+        self.evaluated.push(sha);
+        self.evaluated_bytes += text.len();
+        self.make_room()
     }
 
     /// Has a script stay until SCRIPT FLUSH; false if it is not there.
@@ -96,29 +97,37 @@ impl Cache {
             return false;
         };
         if !std::mem::replace(&mut script.loaded, true) {
-            self.evaluated -= 1;
             self.evaluated_bytes -= script.text.len();
+            self.evaluated.retain(|evaluated| evaluated != sha);
         }
         true
     }
 
     /// Forgets those scripts that came with EVAL alone and have not been used
     /// for longest, if they are too many; the newest stays.
-    fn make_room(&mut self) {
-        while self.evaluated > EVALUATED_MAX
-            || (self.evaluated_bytes > EVALUATED_BYTES_MAX && self.evaluated > 1)
+    fn make_room(&mut self) -> Vec<Callback> {
+        let mut forgotten = Vec::new();
+        while self.evaluated.len() > EVALUATED_MAX
+            || (self.evaluated_bytes > EVALUATED_BYTES_MAX && self.evaluated.len() > 1)
         {
-            let evaluated = self.scripts.iter().filter(|(_, script)| !script.loaded);
-            let oldest = evaluated.min_by_key(|(_, script)| script.used);
-            let Some(sha) = oldest.map(|(sha, _)| *sha) else {
-                return;
+            let used = |sha: &Sha| self.scripts.get(sha).map(|script| script.used);
+            let places = 0..self.evaluated.len();
+            let Some(oldest) = places.min_by_key(|&place| used(&self.evaluated[place])) else {
+                break;
             };
+            let sha = self.evaluated.swap_remove(oldest);
             if let Some(script) = self.scripts.remove(&sha) {
-                self.evaluated -= 1;
                 self.evaluated_bytes -= script.text.len();
                 self.bytes -= script.text.len();
+                forgotten.extend(script.function);
             }
         }
+        forgotten
+    }
+
+    /// What the interpreter has compiled of all.
+    pub fn functions(&self) -> impl Iterator<Item = Callback> {
+        self.scripts.values().filter_map(|script| script.function)
     }
 
     /// How many scripts there are.
@@ -148,12 +157,13 @@ impl Script {
     /// The compiled script, which `compile` makes of its text if need be.
     pub fn function<E>(
         &mut self,
-        compile: impl FnOnce(&[u8]) -> Result<Function, E>,
-    ) -> Result<Function, E> {
-        if let Some(function) = &self.function {
-            return Ok(function.clone());
+        compile: impl FnOnce(&[u8]) -> Result<Callback, E>,
+    ) -> Result<Callback, E> {
+        if let Some(function) = self.function {
+            return Ok(function);
         }
         let function = compile(&self.text)?;
-        Ok(self.function.insert(function).clone())
+        self.function = Some(function);
+        Ok(function)
     }
 }

@@ -86,9 +86,10 @@ struct ForLibraries {
 }
 
 /// What is run.
-pub enum Program<'p> {
+#[derive(Clone, Copy)]
+pub enum Program {
     /// A script.
-    Script(&'p Function),
+    Script(Callback),
     /// A function of a library.
     Function(Callback),
 }
@@ -205,14 +206,19 @@ impl Interpreter {
     }
 
     /// Compiles a script; the error is what Lua says of it.
-    pub fn compile(&self, code: &[u8]) -> Result<Function, Vec<u8>> {
-        compile_written(&self.lua, code, SCRIPT, &self.globals)
+    pub fn compile(&mut self, code: &[u8]) -> Result<Callback, Vec<u8>> {
+        let function = compile_written(&self.lua, code, SCRIPT, &self.globals)?;
+        let libraries = &mut self.libraries;
+        let callback = libraries.next.take();
+        let kept = libraries.callbacks.raw_set(callback.number(), function);
+        kept.map_err(|error| text_of(&error).into_bytes())?;
+        Ok(callback)
     }
 
     /// Runs a program and writes what it returns.
     pub fn run(
         &mut self,
-        program: &Program<'_>,
+        program: Program,
         (keys, args): (Argv<'_>, Argv<'_>),
         host: &mut dyn Host,
         memory_limit: usize,
@@ -220,8 +226,8 @@ impl Interpreter {
     ) -> Result<(), Failure> {
         let few = keys.len() + args.len() <= PASSED_MAX;
         let (program, [run, run_with]) = match program {
-            Program::Script(script) => (Either::Left(*script), &self.run),
-            Program::Function(callback) => (Either::Right(callback.number()), &self.run_function),
+            Program::Script(script) => (script.number(), &self.run),
+            Program::Function(callback) => (callback.number(), &self.run_function),
         };
         let mut running = Running {
             host,

@@ -381,7 +381,7 @@ mod tests {
             let reply = &mut Reply::new(&mut output, Protocol::Resp2);
             let program = Program::Function(found.callback);
             let words = (keys.as_argv(), args.as_argv());
-            let done = interpreter.run(&program, words, &mut host, LIMIT, reply);
+            let done = interpreter.run(program, words, &mut host, LIMIT, reply);
             done.map_err(|failure| failure.error(&found.name))
         });
         scripts.give_back(interpreter);
@@ -522,8 +522,8 @@ mod tests {
         let none = OwnedArgv::new(std::iter::empty());
         let words = (none.as_argv(), none.as_argv());
         let reply = &mut Reply::new(&mut output, Protocol::Resp2);
-        let program = Program::Script(&script);
-        let done = interpreter.run(&program, words, &mut Patient(100), LIMIT, reply);
+        let program = Program::Script(script);
+        let done = interpreter.run(program, words, &mut Patient(100), LIMIT, reply);
         assert!(done.is_ok());
         assert_eq!(output.into_vec(), b"*3\r\n:1\r\n:1\r\n:0\r\n");
     }

@@ -20,7 +20,7 @@ mod tail_calls;
 pub use cache::Cache;
 pub use interpreter::{Host, Interpreter, Program};
 pub use libraries::{Existing, Libraries, Library};
-use mlua::Function;
+use registration::Callback;
 pub use sha::Sha;
 pub use shebang::ScriptFlags;
 
@@ -82,7 +82,10 @@ impl Scripts {
 
     /// Forgets all scripts.
     pub fn flush(&mut self) {
-        self.cache = Cache::default();
+        let cache = std::mem::take(&mut self.cache);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.forget(cache.functions());
+        }
         self.tidy();
     }
 
@@ -198,10 +201,10 @@ impl Scripts {
 /// the function. One that is new is remembered.
 pub fn script(
     scripts: &mut Scripts,
-    interpreter: &Interpreter,
+    interpreter: &mut Interpreter,
     text: &[u8],
     loaded: bool,
-) -> Result<(Sha, Option<ScriptFlags>, Function)> {
+) -> Result<(Sha, Option<ScriptFlags>, Callback)> {
     let sha = Sha::of(text);
     if let Some((flags, function)) = known(scripts, interpreter, &sha)? {
         if loaded {
@@ -211,8 +214,8 @@ pub fn script(
     }
     let flags = flags(text)?;
     let function = compile(interpreter, text)?;
-    let known = function.clone();
-    scripts.cache.insert(sha, text, flags, known, loaded);
+    let forgotten = scripts.cache.insert(sha, text, flags, function, loaded);
+    interpreter.forget(forgotten.into_iter());
     Ok((sha, flags, function))
 }
 
@@ -225,9 +228,9 @@ pub fn flags(text: &[u8]) -> Result<Option<ScriptFlags>> {
 /// The script of this name, if it is known.
 pub fn known(
     scripts: &mut Scripts,
-    interpreter: &Interpreter,
+    interpreter: &mut Interpreter,
     sha: &Sha,
-) -> Result<Option<(Option<ScriptFlags>, Function)>> {
+) -> Result<Option<(Option<ScriptFlags>, Callback)>> {
     let Some(script) = scripts.cache.get(sha) else {
         return Ok(None);
     };
@@ -235,7 +238,7 @@ pub fn known(
     Ok(Some((script.flags, function)))
 }
 
-fn compile(interpreter: &Interpreter, text: &[u8]) -> Result<Function> {
+fn compile(interpreter: &mut Interpreter, text: &[u8]) -> Result<Callback> {
     let (_, code) = shebang::split(text)?;
     interpreter.compile(code).map_err(|text| {
         let before = b"ERR Error compiling script (new function): ";

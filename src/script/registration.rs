@@ -7,8 +7,8 @@ use mlua::{Function, Lua, LuaString, Table, Value};
 use super::native::{Arguments, Raise, Result};
 use super::shebang::ScriptFlags;
 
-/// The number by which the interpreter knows a function of a library. It keeps
-/// the functions: how many it could lend has a limit.
+/// The number by which the interpreter knows a script, or a function of a
+/// library. It keeps the functions: how many it could lend has a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Callback(u64);
 
@@ -17,6 +17,13 @@ impl Callback {
     pub fn number(self) -> f64 {
         // So many as a float could not tell apart are never registered.
         self.0 as f64
+    }
+
+    /// This number, which becomes the next one.
+    pub fn take(&mut self) -> Callback {
+        let taken = *self;
+        self.0 += 1;
+        taken
     }
 }
 
@@ -77,8 +84,7 @@ impl Registrations {
         if self.bytes > BYTES_MAX {
             return Err(Raise::Error("ERR not enough memory"));
         }
-        let callback = self.next;
-        self.next = Callback(callback.0 + 1);
+        let callback = self.next.take();
         self.names.insert(name.into());
         self.functions.push(Registered {
             name: name.into(),

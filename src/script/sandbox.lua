@@ -270,23 +270,24 @@ local function split(keys, ...)
     return KEYS, ARGV
 end
 
--- Runs a script: answers true and what it returns, or false, the text of its error, and the source
+-- Runs a script, by its number: answers true and what it returns, or false, the text of its error, and the source
 -- and the line where that was raised.
+local callbacks = host.callbacks
+
 local function run(script, keys, ...)
     begin()
     globals.KEYS, globals.ARGV = split(keys, ...)
-    return finish(xpcall(script, explain))
+    return finish(xpcall(callbacks[script], explain))
 end
 
 -- The same, with tables of keys and arguments that are too many to be passed one by one.
 local function run_with(script, KEYS, ARGV)
     begin()
     globals.KEYS, globals.ARGV = KEYS, ARGV
-    return finish(xpcall(script, explain))
+    return finish(xpcall(callbacks[script], explain))
 end
 
--- The same two for a function of a library, by its number.
-local callbacks = host.callbacks
+-- The same two for a function of a library.
 
 local function call_function(callback, keys, ...)
     begin()
