@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::validate_name;
 use super::pubsub;
+use crate::config::REDIS_VERSION;
 use crate::error::{Error, Result};
 use crate::resp::{Protocol, Reply};
-use crate::server::REDIS_VERSION;
 use crate::session::{ClientFlags, Ending, ReplyMode};
 use crate::table::secrets;
 use crate::table::vocabulary::{ANYTIME_FAST, CONNECTION, HANDSHAKE};

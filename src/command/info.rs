@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::memory::{Held, Memory, ScriptsMemory, human};
+use crate::config::REDIS_VERSION;
 use crate::process;
 use crate::pubsub::Target;
-use crate::server::{Endpoints, REDIS_VERSION};
+use crate::server::Endpoints;
 use crate::table::Context;
 
 struct Section {

@@ -1,9 +1,9 @@
 //! What concerns the server as a whole: INFO, TIME, SHUTDOWN, MONITOR, LOLWUT.
 
 use super::info;
+use crate::config::REDIS_VERSION;
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::server::REDIS_VERSION;
 use crate::session::{ClientFlags, Ending};
 use crate::table::vocabulary::{ADMIN, ANYTIME, ANYTIME_FAST, READ_FAST, SERVER};
 use crate::table::{Acl, Args, Context, Flags, Handler, Row};

@@ -30,5 +30,8 @@ pub use settings::{HelpEntry, SETTINGS, help, lookup, without_effect};
 pub use value::Refusal;
 pub(crate) use value::describe;
 
+/// The version of Redis whose behaviour is followed, for whoever asks.
+pub(crate) const REDIS_VERSION: &str = "7.2.4";
+
 #[cfg(test)]
 mod tests;

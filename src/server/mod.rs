@@ -31,9 +31,6 @@ use crate::session::pause::Pause;
 use crate::session::registry::Registry;
 use crate::session::{Client, ClientFlags, Session};
 
-/// The version of Redis whose behaviour is followed, for clients that ask.
-pub const REDIS_VERSION: &str = "7.2.4";
-
 /// What all clients share.
 pub struct Server {
     /// The settings as they are now.

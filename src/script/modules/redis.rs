@@ -2,6 +2,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
+use crate::config::REDIS_VERSION;
 use crate::script::native::{Arguments, Native, Raise, Result, error_table};
 use crate::script::sha::Sha;
 
@@ -22,6 +23,8 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
     ] {
         table.raw_set(name, f64::from(value))?;
     }
+    table.raw_set("REDIS_VERSION", REDIS_VERSION)?;
+    table.raw_set("REDIS_VERSION_NUM", version_number())?;
     table.raw_set("breakpoint", native.function(breakpoint)?)?;
     table.raw_set("debug", native.function(nothing)?)?;
     table.raw_set("error_reply", native.function(error_reply)?)?;
@@ -31,6 +34,13 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
     table.raw_set("sha1hex", native.function(sha1hex)?)?;
     table.raw_set("status_reply", native.function(status_reply)?)?;
     Ok(table)
+}
+
+/// The version that we answer to, a byte for each of its parts.
+fn version_number() -> f64 {
+    let parts = REDIS_VERSION.split('.');
+    let numbers = parts.map(|part| part.parse().unwrap_or(0.0));
+    numbers.fold(0.0, |number, part: f64| number * 256.0 + part)
 }
 
 fn one(value: Value) -> Result<MultiValue> {
