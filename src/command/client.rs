@@ -166,7 +166,7 @@ fn client_id(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> R
 fn client_info(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut lines = String::new();
     describe(&mut lines, &context.session.client, context, args);
-    reply.verbatim("txt", lines.as_bytes());
+    reply.verbatim(b"txt", lines.as_bytes());
     Ok(())
 }
 
@@ -175,7 +175,7 @@ fn client_list(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>)
     for client in listed(context, args)? {
         describe(&mut lines, &client, context, args);
     }
-    reply.verbatim("txt", lines.as_bytes());
+    reply.verbatim(b"txt", lines.as_bytes());
     Ok(())
 }
 

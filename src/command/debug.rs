@@ -201,7 +201,7 @@ fn htstats(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>)
         table_stats(database.len()),
         table_stats(database.expiring())
     );
-    reply.verbatim("txt", text.as_bytes());
+    reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn htstats_key(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<
     let handle = peek(&mut db, args.next()?)?;
     let len = db.database().value(handle).table_len();
     let text = table_stats(len.ok_or(Error::NO_HASH_TABLE)?);
-    reply.verbatim("txt", text.as_bytes());
+    reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
@@ -359,7 +359,7 @@ fn protocol(mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
             // A push is no reply, and one is due.
             reply.bulk(b"Some real reply following the push reply");
         }
-        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"verbatim" => reply.verbatim(b"txt", b"This is a verbatim\nstring"),
         b"true" => reply.bool(true),
         b"false" => reply.bool(false),
         _ => return Err(Error::NO_PROTOCOL_TYPE),

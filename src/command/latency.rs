@@ -131,7 +131,7 @@ fn latency_graph(
         .event(name)
         .ok_or_else(|| Error::quoting("ERR No samples available for event '", name, "'"))?;
     let graph = graph(event, spikes, context.turn.now / 1000);
-    reply.verbatim("txt", graph.as_bytes());
+    reply.verbatim(b"txt", graph.as_bytes());
     Ok(())
 }
 
@@ -217,7 +217,7 @@ fn latency_doctor(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>)
         ),
         _ => write_report(&mut report, latency.events(), threshold, slower_than),
     };
-    reply.verbatim("txt", report.as_bytes());
+    reply.verbatim(b"txt", report.as_bytes());
     Ok(())
 }
 

@@ -308,7 +308,7 @@ fn memory_doctor(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) 
     let memory = Memory::measure(context);
     let held = Held::measure(context, &memory);
     let report = diagnose(&memory, held.as_ref());
-    reply.verbatim("txt", report.as_bytes());
+    reply.verbatim(b"txt", report.as_bytes());
     Ok(())
 }
 
@@ -428,7 +428,7 @@ fn memory_malloc_stats(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     match &context.server.allocator {
-        Some(allocator) => reply.verbatim("txt", (allocator.report)().as_bytes()),
+        Some(allocator) => reply.verbatim(b"txt", (allocator.report)().as_bytes()),
         // What Redis answers if it cannot ask its allocator.
         None => reply.bulk(b"Stats not supported for the current allocator"),
     }

@@ -55,7 +55,7 @@ pub const COMMANDS: &[Row] = &[
 
 fn info(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let report = info::report(context, args.rest());
-    reply.verbatim("txt", report.as_bytes());
+    reply.verbatim(b"txt", report.as_bytes());
     Ok(())
 }
 
@@ -138,7 +138,7 @@ fn lolwut(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Res
     }
     let seed = fastrand::u64(..);
     let text = format!("{}\nRedis ver. {REDIS_VERSION}\n", picture(seed));
-    reply.verbatim("txt", text.as_bytes());
+    reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

@@ -214,11 +214,11 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Text for people, with a three-letter format: `txt` or `mkd`.
-    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+    /// Text for people, with a format of three bytes: `txt` or `mkd`.
+    pub fn verbatim(&mut self, format: &[u8; 3], text: &[u8]) {
         if self.is_resp3() {
             self.number(b'=', 4 + text.len() as i64);
-            self.out.extend(format.as_bytes());
+            self.out.extend(format);
             self.out.extend(b":");
             self.out.extend(text);
             self.out.extend(b"\r\n");
@@ -429,7 +429,7 @@ mod tests {
             (|r| r.bool(true), ":1\r\n", "#t\r\n"),
             (|r| r.big_number("12"), "$2\r\n12\r\n", "(12\r\n"),
             (
-                |r| r.verbatim("txt", b"hi"),
+                |r| r.verbatim(b"txt", b"hi"),
                 "$2\r\nhi\r\n",
                 "=6\r\ntxt:hi\r\n",
             ),

@@ -43,11 +43,15 @@ fn write_table(
     depth: usize,
 ) -> mlua::Result<()> {
     if let Value::String(text) = table.raw_get("err")? {
-        reply.error(&Error::raised(text.as_bytes().to_vec()));
+        let text = text.as_bytes();
+        let text = without_line_end(up_to_nul(&text));
+        let counted: Value = table.raw_get("ignore_error_stats_update")?;
+        note_error(text, !matches!(counted, Value::Nil | Value::Boolean(false)));
+        reply.error(&Error::raised(text.to_vec()));
         return Ok(());
     }
     if let Value::String(text) = table.raw_get("ok")? {
-        reply.simple(&text.as_bytes());
+        reply.simple(up_to_nul(&text.as_bytes()));
         return Ok(());
     }
     match table.raw_get("double")? {
@@ -60,6 +64,18 @@ fn write_table(
             return Ok(());
         }
         _ => {}
+    }
+    if let Value::String(digits) = table.raw_get("big_number")? {
+        let digits = digits.to_string_lossy().replace(['\r', '\n'], " ");
+        reply.big_number(&digits);
+        return Ok(());
+    }
+    if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
+        && let Value::String(text) = verbatim.raw_get("string")?
+        && let Value::String(format) = verbatim.raw_get("format")?
+    {
+        reply.verbatim(&three_bytes(&format.as_bytes()), &text.as_bytes());
+        return Ok(());
     }
     if let Value::Table(map) = table.raw_get("map")? {
         let pairs = map.pairs::<Value, Value>().count();
@@ -80,17 +96,6 @@ fn write_table(
         }
         return Ok(());
     }
-    if let Value::String(digits) = table.raw_get("big_number")? {
-        reply.big_number(&digits.to_string_lossy());
-        return Ok(());
-    }
-    if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
-        && let Value::String(text) = verbatim.raw_get("string")?
-        && let Value::String(format) = verbatim.raw_get("format")?
-    {
-        reply.verbatim(&format.to_string_lossy(), &text.as_bytes());
-        return Ok(());
-    }
     // Up to the first nil, which may be earlier than where the table ends.
     let mut len = 0;
     while !matches!(table.raw_get(len + 1)?, Value::Nil) {
@@ -102,4 +107,26 @@ fn write_table(
         write(&value, resp3, reply, depth)?;
     }
     Ok(())
+}
+
+/// What C sees of a text.
+pub fn up_to_nul(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Line ends behind the text of an error are no part of it.
+fn without_line_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The format of a verbatim string, cut or filled up: it has three bytes.
+fn three_bytes(format: &[u8]) -> [u8; 3] {
+    let mut bytes = [b' '; 3];
+    for (byte, given) in bytes.iter_mut().zip(up_to_nul(format)) {
+        *byte = *given;
+    }
+    bytes
 }
