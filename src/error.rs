@@ -206,6 +206,7 @@ texts! {
     KEYS_NEGATIVE = "ERR Number of keys can't be negative";
     SCRIPT_FLUSH_OPTION = "ERR SCRIPT FLUSH only support SYNC|ASYNC option";
     SCRIPT_SHEBANG = "ERR Invalid script shebang";
+    SCRIPT_SHEBANG_WORDS = "ERR Invalid engine in script shebang";
     SCRIPT_WRITES = "ERR Can not execute a script with write flag using *_ro command.";
     UNKNOWN_IN_SCRIPT = "ERR Unknown Redis command called from script";
     ARITY_IN_SCRIPT = "ERR Wrong number of args calling Redis command from script";

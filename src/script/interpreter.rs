@@ -2,6 +2,7 @@
 //! first one runs.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::resume_unwind;
 
 use mlua::chunk::ChunkMode;
@@ -438,10 +439,15 @@ fn compile_written(
 
 /// Compiles source code whose globals are `globals`.
 fn compile(lua: &Lua, code: &[u8], name: &str, globals: &Table) -> Result<Function, Vec<u8>> {
+    // LuaJIT skips a first line that begins so; to Lua 5.1 it is no Lua.
+    let code = match code.starts_with(b"#") {
+        true => Cow::Owned([b" ", code].concat()),
+        false => Cow::Borrowed(code),
+    };
     // Collecting garbage while code is parsed has had its faults.
     lua.gc_stop();
     let compiled = lua
-        .load(code)
+        .load(&*code)
         .set_name(name)
         .set_mode(ChunkMode::Text)
         .set_environment(globals.clone())

@@ -4,6 +4,7 @@
 use bitflags::bitflags;
 
 use crate::error::{Error, Result};
+use crate::text::words;
 
 bitflags! {
     /// What a script or a function says of itself.
@@ -57,14 +58,15 @@ pub fn flags(line: Option<&[u8]>) -> Result<Option<ScriptFlags>> {
     let Some(line) = line else {
         return Ok(None);
     };
-    let mut words = line.split(u8::is_ascii_whitespace);
-    let engine = words.next().unwrap_or_default();
+    let words = words::split(line).ok_or(Error::SCRIPT_SHEBANG_WORDS)?;
+    let mut words = words.iter();
+    let engine = words.next().map_or(&b""[..], |word| word);
     if engine != b"#!lua" {
         let before = "ERR Unexpected engine in script shebang: ";
         return Err(Error::quoting(before, engine, ""));
     }
     let mut flags = ScriptFlags::default();
-    for word in words.filter(|word| !word.is_empty()) {
+    for word in words {
         let Some(names) = word.strip_prefix(b"flags=") else {
             let before = "ERR Unknown lua shebang option: ";
             return Err(Error::quoting(before, word, ""));
