@@ -51,7 +51,7 @@ pub struct Failure {
 impl Failure {
     /// The error that the client gets. `name` is that of the script.
     pub fn error(self, name: &str) -> Error {
-        let mut text = self.text;
+        let mut text = conversion::up_to_nul(&self.text).to_vec();
         let place = self.place.unwrap_or_else(|| (SCRIPT.into(), -1));
         text.extend(format!(" script: {name}, on {}:{}.", place.0, place.1).bytes());
         Error::raised(text)
@@ -170,7 +170,9 @@ impl Interpreter {
         host.raw_set(
             "compile",
             lua.create_function(move |lua, (code, name): (LuaString, Option<LuaString>)| {
-                let name = name.map_or_else(|| "=(load)".into(), |name| name.to_string_lossy());
+                // By default it is called by its text.
+                let name = name.as_ref().unwrap_or(&code).as_bytes();
+                let name = String::from_utf8_lossy(conversion::up_to_nul(&name)).into_owned();
                 let code = code.as_bytes().to_vec();
                 match compile(lua, &code, &name, &scripts) {
                     Ok(function) => Ok((Some(function), None)),
@@ -467,6 +469,12 @@ fn text_of(error: &mlua::Error) -> String {
     }
 }
 
+/// The sources of code that no user has written: our own, and what is not in
+/// Lua.
+const OURS: [&str; 7] = [
+    "=[C]", "=base", "=math", "=native", "=sandbox", "=string", "=table",
+];
+
 /// The source and the line of the innermost function that a user has written.
 /// It is looked for from this level on: 0 is the function that runs, a
 /// function of Rust's perhaps that asks.
@@ -478,7 +486,7 @@ fn place(lua: &Lua, from: usize) -> Place {
             (source, frame.current_line())
         })?;
         if let Some(source) = source
-            && (source == SCRIPT || source == LIBRARY)
+            && !OURS.contains(&&*source)
         {
             let line = line.and_then(|line| i64::try_from(line).ok());
             return Some((source, line.unwrap_or(-1)));

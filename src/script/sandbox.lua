@@ -128,7 +128,9 @@ end
 
 local xpcall_of_modules = globals.xpcall
 
-function globals.xpcall(called, handler, ...)
+function globals.xpcall(...)
+    if select("#", ...) < 2 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
+    local called, handler = ...
     local fatal
     local function handle(raised)
         if is_fatal(raised) then
@@ -141,7 +143,7 @@ function globals.xpcall(called, handler, ...)
         if fatal then error(fatal, 0) end
         return unless_fatal(...)
     end
-    return after(xpcall_of_modules(called, handle, ...))
+    return after(xpcall_of_modules(called, handle))
 end
 
 local resume = globals.coroutine.resume
@@ -156,11 +158,12 @@ local function caught(ok, ...)
     if is_fatal((...)) then error((...), 0) end
     local raised = ...
     local text = type(raised) == "table" and rawget(raised, "err")
-    if type(text) == "string" then return false, text end
+    if type(text) == "string" or type(text) == "number" then return false, text end
     return false, ...
 end
 
 function globals.pcall(...)
+    if select("#", ...) == 0 then return false, "attempt to call a boolean value" end
     return caught(pcall(...))
 end
 
@@ -242,6 +245,7 @@ local function explain(raised)
     local text = raised
     if type(raised) == "table" then
         text = rawget(raised, "err")
+        if type(text) == "number" then text = tostring(text) end
         if type(text) ~= "string" then text = "ERR unknown error" end
     elseif type(raised) == "userdata" then
         text = "ERR " .. text_of(raised)

@@ -123,17 +123,13 @@ fn set_repl(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
 }
 
 fn log(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
-    let level = match arguments.get(1) {
-        _ if arguments.len() < 2 => None,
-        Some(Value::Integer(level)) => Some(*level),
-        Some(Value::Number(level)) => Some(*level as i64),
-        _ => None,
-    };
-    let Some(level) = level else {
-        return Err(Raise::Error(match arguments.len() {
-            0 | 1 => "ERR redis.log() requires two arguments or more.",
-            _ => "ERR First argument must be a number (log level).",
-        }));
+    if arguments.len() < 2 {
+        let text = "ERR redis.log() requires two arguments or more.";
+        return Err(Raise::Error(text));
+    }
+    let Ok(level) = arguments.integer(lua, 1) else {
+        let text = "ERR First argument must be a number (log level).";
+        return Err(Raise::Error(text));
     };
     let mut text = Vec::new();
     for index in 2..=arguments.len() {
