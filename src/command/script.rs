@@ -181,6 +181,10 @@ fn run_script(
 ) -> Result<()> {
     feed_monitors(context, args);
     let script = args.next()?;
+    // What has another length is no script's name, whatever follows it.
+    if by_sha && script.len() != Sha::TEXT_LEN {
+        return Err(Error::NO_SCRIPT);
+    }
     let words = split(&mut args)?;
     with_interpreter(context, |context, interpreter| {
         let scripts = &mut context.turn.state().scripts;

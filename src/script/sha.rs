@@ -9,6 +9,9 @@ use sha1::{Digest as _, Sha1};
 pub struct Sha([u8; 20]);
 
 impl Sha {
+    /// A name has so many digits.
+    pub const TEXT_LEN: usize = 40;
+
     /// That of this text.
     pub fn of(text: &[u8]) -> Sha {
         Sha(Sha1::digest(text).into())
