@@ -72,6 +72,7 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
     ) -> ScriptHost<'c, 'a> {
         let flags = called.flags.unwrap_or_default();
         let since = context.server.clock.uptime();
+        context.script_time = None;
         context.server.running_script.begin();
         ScriptHost {
             context,

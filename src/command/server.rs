@@ -60,7 +60,12 @@ fn info(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Res
 }
 
 fn time(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let now = context.server.clock.wall();
+    let wall = || context.server.clock.wall();
+    // It stands still for a script.
+    let now = match context.in_script {
+        true => *context.script_time.get_or_insert_with(wall),
+        false => wall(),
+    };
     reply.array(2);
     reply.bulk(now.as_secs().to_string().as_bytes());
     reply.bulk(now.subsec_micros().to_string().as_bytes());

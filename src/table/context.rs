@@ -2,6 +2,7 @@
 //! that it is part of, and the server around both.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crate::db::Db;
 use crate::engine::{Engine, Turn};
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub in_exec: bool,
     /// Nor does it within a script.
     pub in_script: bool,
+    /// What time it is to the script, once it has asked.
+    pub script_time: Option<Duration>,
     /// Serves others for a moment while a script runs for long. `None` where
     /// nobody could be served: no script runs there.
     pub meanwhile: Option<&'a dyn Fn()>,
@@ -41,6 +44,7 @@ impl<'a> Context<'a> {
             session,
             in_exec: false,
             in_script: false,
+            script_time: None,
             meanwhile,
             out_of_memory: false,
         }
