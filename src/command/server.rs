@@ -78,6 +78,10 @@ fn shutdown(context: &mut Context<'_>, args: Args<'_>, _: &mut Reply<'_>) -> Res
         // A shutdown waits for nobody, so there is never one to abort.
         return Err(Error::NO_SHUTDOWN);
     }
+    let running = &context.server.running_script;
+    if !options.nosave && running.is_running() && !context.turn.wait_for_script() {
+        return Err(running.busy_error());
+    }
     if options.save && !options.force {
         return Err(Error::NOTHING_TO_SAVE_TO);
     }
@@ -91,6 +95,7 @@ fn shutdown(context: &mut Context<'_>, args: Args<'_>, _: &mut Reply<'_>) -> Res
 #[derive(Default)]
 struct ShutdownOptions {
     save: bool,
+    nosave: bool,
     force: bool,
     abort: bool,
 }
@@ -98,10 +103,10 @@ struct ShutdownOptions {
 impl ShutdownOptions {
     fn parse(mut args: Args<'_>) -> Result<ShutdownOptions> {
         let mut options = ShutdownOptions::default();
-        let (mut nosave, mut now) = (false, false);
+        let mut now = false;
         while args.remaining() > 0 {
             if args.keyword("NOSAVE") {
-                nosave = true;
+                options.nosave = true;
             } else if args.keyword("SAVE") {
                 options.save = true;
             } else if args.keyword("NOW") {
@@ -114,8 +119,8 @@ impl ShutdownOptions {
                 return Err(Error::SYNTAX);
             }
         }
-        let stops = nosave || now || options.save || options.force;
-        if (options.abort && stops) || (nosave && options.save) {
+        let stops = options.nosave || now || options.save || options.force;
+        if (options.abort && stops) || (options.nosave && options.save) {
             return Err(Error::SYNTAX);
         }
         Ok(options)
