@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Args;
 use super::context::Context;
-use super::flags::{Acl, Flags};
+use super::flags::Flags;
 use super::keys::keys_of;
 use super::row::{Command, Handler, Outcome, Table};
 use super::secrets;
@@ -90,7 +90,7 @@ pub fn call(
 #[cold]
 fn note_reads(context: &mut Context<'_>, command: &Command, argv: Argv<'_>) {
     // Of a script the commands count that it runs.
-    if command.row.acl.contains(Acl::SCRIPTING) {
+    if command.row.flags.contains(Flags::RUNS_SCRIPT) {
         return;
     }
     let keys = keys_of(command.row.keys, argv).unwrap_or_default();

@@ -131,7 +131,7 @@ impl Row {
     pub fn categories(&self) -> Acl {
         let flags = self.flags;
         // What a script reads is its own affair, says Redis.
-        let reads = flags.contains(Flags::READONLY) && !self.acl.contains(Acl::SCRIPTING);
+        let reads = flags.contains(Flags::READONLY) && self.group != Group::Scripting;
         let fast = flags.contains(Flags::FAST);
         let admin = Acl::ADMIN.union(Acl::DANGEROUS);
         let implied = [
