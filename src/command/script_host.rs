@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::stream_read;
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 use crate::script::{Host, Program, ScriptFlags, Sha};
@@ -103,7 +104,15 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
         // What has been begun is to be finished.
         let may_grow = self.allows_oom || self.wrote || !self.context.is_out_of_memory();
         if flags.contains(Flags::DENYOOM) && !may_grow {
-            return Err(Error::OUT_OF_MEMORY);
+            return refuse(Error::OUT_OF_MEMORY);
+        }
+        if flags.contains(Flags::BLOCKING) && stream_read::asks_to_block(command, argv) {
+            stats.calls.fetch_add(1, Relaxed);
+            stats.failed.fetch_add(1, Relaxed);
+            let name = String::from_utf8_lossy(argv.get(0).unwrap_or_default());
+            return Err(Error::new(format!(
+                "ERR {name} command is not allowed with BLOCK option from scripts"
+            )));
         }
         Ok(command)
     }

@@ -11,7 +11,7 @@ use crate::engine::Wait;
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 use crate::table::vocabulary::{READ, READ_KEY, STREAM};
-use crate::table::{Args, Flags, Handler, Row};
+use crate::table::{Args, Command, Flags, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -117,6 +117,32 @@ impl<'a> Reading<'a> {
     pub fn streams(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone {
         self.keys.iter().zip(self.ids.iter())
     }
+}
+
+/// Whether this is a request to read streams that asks to wait: a script may
+/// not, even where there is something to read.
+pub fn asks_to_block(command: &Command, argv: Argv<'_>) -> bool {
+    if !matches!(command.row.name, "xread" | "xreadgroup") {
+        return false;
+    }
+    let mut args = Args::new(argv, 1);
+    while args.remaining() > 1 {
+        if args.keyword("block") {
+            return true;
+        }
+        // What is wrong before it is told first.
+        let goes_on = if args.keyword("count") {
+            args.int().is_ok()
+        } else if args.keyword("group") {
+            args.take(2.min(args.remaining())).is_ok()
+        } else {
+            args.keyword("noack")
+        };
+        if !goes_on {
+            return false;
+        }
+    }
+    false
 }
 
 /// A timeout in milliseconds; 0 is for ever, `None`.
