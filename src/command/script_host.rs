@@ -91,15 +91,20 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
     fn check(&self, argv: Argv<'_>) -> Result<&'static Command> {
         let command = self.table.lookup(argv);
         let command = command.map_err(|_| Error::UNKNOWN_IN_SCRIPT)?;
+        let stats = self.context.server.metrics.command(command.id);
+        let refuse = |error| {
+            stats.rejected.fetch_add(1, Relaxed);
+            Err(error)
+        };
         let flags = command.row.flags;
         if !command.row.accepts(argv.len()) {
-            return Err(Error::ARITY_IN_SCRIPT);
+            return refuse(Error::ARITY_IN_SCRIPT);
         }
         if flags.contains(Flags::NOSCRIPT) {
-            return Err(Error::NOT_IN_SCRIPT);
+            return refuse(Error::NOT_IN_SCRIPT);
         }
         if self.read_only && flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE) {
-            return Err(Error::WRITE_IN_READ_ONLY_SCRIPT);
+            return refuse(Error::WRITE_IN_READ_ONLY_SCRIPT);
         }
         // What has been begun is to be finished.
         let may_grow = self.allows_oom || self.wrote || !self.context.is_out_of_memory();
@@ -169,13 +174,30 @@ impl Host for ScriptHost<'_, '_> {
                 self.wrote |= command.row.flags.contains(Flags::WRITE);
                 call(self.context, self.table, command, true, argv, reply);
             }
-            Err(error) => reply.error(&error),
+            Err(error) => {
+                self.context.server.metrics.count_error(error.text());
+                reply.error(&error);
+            }
         }
     }
 
     fn may_run(&mut self, argv: Argv<'_>) -> Option<bool> {
         // Without users everybody may run everything.
         self.table.lookup(argv).ok().map(|_| true)
+    }
+
+    fn note_error(&mut self, text: &[u8], counted: bool) {
+        let metrics = &self.context.server.metrics;
+        if let Ok(command) = self.table.lookup(self.request) {
+            metrics.command(command.id).failed.fetch_add(1, Relaxed);
+        }
+        if !counted {
+            metrics.count_error(text);
+        }
+    }
+
+    fn note_counted(&mut self) {
+        self.context.error_is_counted = true;
     }
 
     fn look_around(&mut self) -> Option<&'static str> {

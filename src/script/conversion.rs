@@ -18,19 +18,36 @@ const DEPTH_MAX: usize = 200;
 /// # Errors
 ///
 /// The interpreter is out of memory.
-pub fn to_reply(value: &Value, resp3: bool, reply: &mut Reply<'_>) -> mlua::Result<()> {
-    write(value, resp3, reply, DEPTH_MAX)
+pub fn to_reply(
+    value: &Value,
+    resp3: bool,
+    reply: &mut Reply<'_>,
+    note_error: NoteError<'_>,
+) -> mlua::Result<()> {
+    write(value, resp3, reply, (note_error, DEPTH_MAX))
 }
 
-fn write(value: &Value, resp3: bool, reply: &mut Reply<'_>, depth: usize) -> mlua::Result<()> {
+/// Hears of the texts of errors that are written, and whether they are counted
+/// already.
+type NoteError<'a> = &'a mut dyn FnMut(&[u8], bool);
+
+fn write(
+    value: &Value,
+    resp3: bool,
+    reply: &mut Reply<'_>,
+    (note_error, depth): (NoteError<'_>, usize),
+) -> mlua::Result<()> {
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Boolean(value) if resp3 => reply.bool(*value),
         Value::Boolean(true) => reply.int(1),
         Value::Number(number) => reply.int(truncate(*number)),
         Value::Integer(number) => reply.int(*number),
-        Value::Table(_) if depth == 0 => reply.error(&Error::SCRIPT_STACK),
-        Value::Table(table) => return write_table(table, resp3, reply, depth - 1),
+        Value::Table(_) if depth == 0 => {
+            note_error(Error::SCRIPT_STACK.text(), false);
+            reply.error(&Error::SCRIPT_STACK);
+        }
+        Value::Table(table) => return write_table(table, resp3, reply, (note_error, depth - 1)),
         _ => reply.null(),
     }
     Ok(())
@@ -40,7 +57,7 @@ fn write_table(
     table: &Table,
     resp3: bool,
     reply: &mut Reply<'_>,
-    depth: usize,
+    (note_error, depth): (NoteError<'_>, usize),
 ) -> mlua::Result<()> {
     if let Value::String(text) = table.raw_get("err")? {
         let text = text.as_bytes();
@@ -82,8 +99,8 @@ fn write_table(
         reply.map(pairs);
         for pair in map.pairs::<Value, Value>() {
             let (key, value) = pair?;
-            write(&key, resp3, reply, depth)?;
-            write(&value, resp3, reply, depth)?;
+            write(&key, resp3, reply, (note_error, depth))?;
+            write(&value, resp3, reply, (note_error, depth))?;
         }
         return Ok(());
     }
@@ -92,7 +109,7 @@ fn write_table(
         reply.set(members);
         for pair in set.pairs::<Value, Value>() {
             let (member, _) = pair?;
-            write(&member, resp3, reply, depth)?;
+            write(&member, resp3, reply, (note_error, depth))?;
         }
         return Ok(());
     }
@@ -104,7 +121,7 @@ fn write_table(
     reply.array(len);
     for index in 1..=len {
         let value: Value = table.raw_get(index)?;
-        write(&value, resp3, reply, depth)?;
+        write(&value, resp3, reply, (note_error, depth))?;
     }
     Ok(())
 }

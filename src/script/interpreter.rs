@@ -35,6 +35,12 @@ pub trait Host {
     /// arguments. `None` if there is no such command.
     fn may_run(&mut self, argv: Argv<'_>) -> Option<bool>;
 
+    /// The script answers an error, which may be `counted` already.
+    fn note_error(&mut self, _text: &[u8], _counted: bool) {}
+
+    /// The error that ends the script is counted already.
+    fn note_counted(&mut self) {}
+
     /// Looks after what goes on meanwhile, every some 100,000 instructions;
     /// answers why the script is to end, if it is.
     fn look_around(&mut self) -> Option<&'static str>;
@@ -145,6 +151,7 @@ impl Interpreter {
         host.raw_set("begin", lua.create_function(begin)?)?;
         host.raw_set("may_run", lua.create_function(may_run)?)?;
         host.raw_set("set_resp", lua.create_function(set_resp)?)?;
+        host.raw_set("note_counted", lua.create_function(note_counted)?)?;
         host.raw_set(
             "where",
             lua.create_function(|lua, ()| Ok(place(lua, 2).unzip()))?,
@@ -264,7 +271,8 @@ impl Interpreter {
         }
         let result = outcome(done, killed).and_then(|value| {
             let resp3 = protocol == Protocol::Resp3;
-            let written = conversion::to_reply(&value, resp3, reply);
+            let mut note_error = |text: &[u8], counted| host.note_error(text, counted);
+            let written = conversion::to_reply(&value, resp3, reply, &mut note_error);
             written.map_err(|error| Failure {
                 text: format!("ERR {}", text_of(&error)).into_bytes(),
                 place: None,
@@ -548,6 +556,10 @@ impl Runs for Running<'_> {
         self.registrations.as_mut()
     }
 
+    fn note_counted(&mut self) {
+        self.host.note_counted();
+    }
+
     fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)> {
         if let Some((why, _)) = self.killed {
             return Some((why, false));
@@ -583,6 +595,14 @@ fn set_resp(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
         RUNNING.with(|running| running.set_protocol(protocol));
     }
     Ok((true, Value::Nil))
+}
+
+/// The error that ends the script has been counted where it was answered.
+fn note_counted(_: &Lua, (): ()) -> mlua::Result<()> {
+    if RUNNING.is_set() {
+        RUNNING.with(|running| running.note_counted());
+    }
+    Ok(())
 }
 
 /// `redis.acl_check_cmd`: whether the client may run a command.

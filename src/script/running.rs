@@ -22,6 +22,9 @@ pub trait Runs {
     /// Whether the client may run the command with these words.
     fn may_run(&mut self) -> Option<bool>;
 
+    /// The error that ends the script is counted already.
+    fn note_counted(&mut self);
+
     /// Keeps what a command has panicked with until the script has ended.
     fn keep_panic(&mut self, panic: Box<dyn Any + Send>);
 

@@ -239,6 +239,7 @@ metatables.string = share { __index = globals.string }
 
 -- Where an error was raised: in the innermost function that is a script's.
 local begin, where, text_of = host.begin, host.where, host.text_of
+local note_counted = host.note_counted
 
 local function explain(raised)
     local source, line = where()
@@ -247,6 +248,7 @@ local function explain(raised)
         text = rawget(raised, "err")
         if type(text) == "number" then text = tostring(text) end
         if type(text) ~= "string" then text = "ERR unknown error" end
+        if rawget(raised, "ignore_error_stats_update") then note_counted() end
     elseif type(raised) == "userdata" then
         text = "ERR " .. text_of(raised)
     else

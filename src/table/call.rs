@@ -41,7 +41,11 @@ pub fn call(
     };
     if let Err(error) = done {
         reply.output().rewind(mark);
-        server.metrics.count_failure(command.id, &error);
+        let metrics = &server.metrics;
+        match std::mem::take(&mut context.error_is_counted) {
+            true => _ = metrics.command(command.id).failed.fetch_add(1, Relaxed),
+            false => metrics.count_failure(command.id, &error),
+        }
         reply.error(&error);
     }
     if context.is_part()

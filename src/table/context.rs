@@ -21,6 +21,8 @@ pub struct Context<'a> {
     pub in_exec: bool,
     /// Nor does it within a script.
     pub in_script: bool,
+    /// The error that the command is about to answer is counted already.
+    pub error_is_counted: bool,
     /// What time it is to the script, once it has asked.
     pub script_time: Option<Duration>,
     /// Serves others for a moment while a script runs for long. `None` where
@@ -44,6 +46,7 @@ impl<'a> Context<'a> {
             session,
             in_exec: false,
             in_script: false,
+            error_is_counted: false,
             script_time: None,
             meanwhile,
             out_of_memory: false,
