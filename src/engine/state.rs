@@ -65,6 +65,10 @@ impl State {
     pub fn follow(&mut self, config: &Config) {
         self.keyspace.follow(data_limits(config));
         self.evictor.follow(config);
+        #[cfg(feature = "lua")]
+        {
+            self.scripts.memory_limit = config.script_memory_limit as usize;
+        }
         self.keyspace.journal.notify = config.notify_keyspace_events;
         let max_keys = usize::try_from(config.tracking_table_max_keys);
         self.tracking.max_keys = max_keys.unwrap_or(usize::MAX);

@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua};
 
-use super::running::{Called, RUNNING};
+use super::running::{self, Called};
 use crate::text::{double, number};
 
 /// `redis.call` and `redis.pcall`.
@@ -78,11 +78,8 @@ unsafe fn answer(state: *mut lua_State) -> bool {
 /// Runs the command. Nothing that this calls of the interpreter's raises an
 /// error: it only looks at what is on the stack.
 unsafe fn execute(state: *mut lua_State) -> Called {
-    if !RUNNING.is_set() {
-        return Called::Refused("ERR redis.call can only be called inside a script invocation");
-    }
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        RUNNING.with(|running| {
+        running::with(|running| {
             let request = running.request();
             // SAFETY: these are the arguments of the function that was called.
             let count = unsafe { ffi::lua_gettop(state) };
@@ -107,10 +104,14 @@ unsafe fn execute(state: *mut lua_State) -> Called {
             running.call()
         })
     }));
-    ran.unwrap_or_else(|panic| {
-        RUNNING.with(|running| running.keep_panic(panic));
-        Called::Refused("ERR the command has failed")
-    })
+    match ran {
+        Ok(Some(called)) => called,
+        Ok(None) => Called::Refused("ERR redis.call can only be called inside a script invocation"),
+        Err(panic) => {
+            running::with(|running| running.keep_panic(panic));
+            Called::Refused("ERR the command has failed")
+        }
+    }
 }
 
 /// Pushes the value that `rest` begins with, a reply of our own and so

@@ -16,7 +16,7 @@ use super::conversion;
 use super::modules;
 use super::native::{Arguments, Native, Raise, error_table};
 use super::registration::{self, Callback, Registered, Registrations};
-use super::running::{Called, LastReply, RUNNING, Request, Runs};
+use super::running::{self, Called, LastReply, Request, Runs};
 use super::tail_calls::without_tail_calls;
 use crate::error::Error;
 use crate::resp::{Argv, Protocol, Reply};
@@ -135,15 +135,19 @@ struct Running<'h> {
 type Place = Option<(String, i64)>;
 
 impl Interpreter {
-    /// One with nothing but the libraries.
+    /// One with nothing but the libraries, whose functions write nothing that
+    /// is longer than the limit of memory.
     ///
     /// # Errors
     ///
     /// There is no memory for it.
-    pub fn new() -> mlua::Result<Interpreter> {
+    pub fn new(memory_limit: usize) -> mlua::Result<Interpreter> {
         let libraries = StdLib::MATH | StdLib::OS | StdLib::STRING | StdLib::TABLE | StdLib::BIT;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
-        let native = Native::new(&lua)?;
+        let mut native = Native::new(&lua)?;
+        if memory_limit > 0 {
+            native.output_max = native.output_max.min(memory_limit);
+        }
         let host = lua.create_table()?;
         let (call, pcall) = calls::functions(&lua)?;
         host.raw_set("call", call)?;
@@ -393,7 +397,7 @@ fn run_bounded<T>(
     running: &mut Running<'_>,
     call: impl FnOnce() -> mlua::Result<T>,
 ) -> mlua::Result<T> {
-    let done = RUNNING.set(running, call);
+    let done = running::run(running, call);
     let unlimited = lua.set_memory_limit(0);
     debug_assert!(unlimited.is_ok(), "its allocator counts");
     if running.killed.is_some() {
@@ -509,10 +513,7 @@ type Answer = (bool, Value);
 /// Has memory be limited from now on: a script begins. Its arguments have come
 /// without a limit, which costs less.
 fn begin(lua: &Lua, (): ()) -> mlua::Result<()> {
-    match RUNNING.is_set() {
-        true => RUNNING.with(|running| running.begin(lua)),
-        false => Ok(()),
-    }
+    running::with(|running| running.begin(lua)).unwrap_or(Ok(()))
 }
 
 impl Runs for Running<'_> {
@@ -591,17 +592,13 @@ fn set_resp(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
         Some(3) => Protocol::Resp3,
         _ => return failed(lua, "ERR RESP version must be 2 or 3."),
     };
-    if RUNNING.is_set() {
-        RUNNING.with(|running| running.set_protocol(protocol));
-    }
+    running::with(|running| running.set_protocol(protocol));
     Ok((true, Value::Nil))
 }
 
 /// The error that ends the script has been counted where it was answered.
 fn note_counted(_: &Lua, (): ()) -> mlua::Result<()> {
-    if RUNNING.is_set() {
-        RUNNING.with(|running| running.note_counted());
-    }
+    running::with(|running| running.note_counted());
     Ok(())
 }
 
@@ -610,13 +607,7 @@ fn may_run(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
     if arguments.is_empty() {
         return failed(lua, NO_ARGUMENT);
     }
-    if !RUNNING.is_set() {
-        return failed(
-            lua,
-            "ERR redis.acl_check_cmd can only be called inside a script invocation",
-        );
-    }
-    let may_run = RUNNING.with(|running| {
+    let may_run = running::with(|running| {
         let request = running.request();
         for argument in &arguments {
             match argument {
@@ -630,8 +621,12 @@ fn may_run(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
         may_run.ok_or("ERR Invalid command passed to redis.acl_check_cmd()")
     });
     match may_run {
-        Ok(may_run) => Ok((true, Value::Boolean(may_run))),
-        Err(text) => failed(lua, text),
+        Some(Ok(may_run)) => Ok((true, Value::Boolean(may_run))),
+        Some(Err(text)) => failed(lua, text),
+        None => failed(
+            lua,
+            "ERR redis.acl_check_cmd can only be called inside a script invocation",
+        ),
     }
 }
 
@@ -642,26 +637,22 @@ fn register(
     arguments: &Arguments,
     callbacks: &Table,
 ) -> super::native::Result<MultiValue> {
-    let loads = RUNNING.is_set() && RUNNING.with(|running| running.registrations().is_some());
-    if !loads {
-        let text = "ERR redis.register_function can only be called on FUNCTION LOAD command";
-        return Err(Raise::Error(text));
+    const NOT_LOADING: Raise =
+        Raise::Error("ERR redis.register_function can only be called on FUNCTION LOAD command");
+    if running::with(|running| running.registrations().is_some()) != Some(true) {
+        return Err(NOT_LOADING);
     }
     let (wanted, function) = registration::read(lua, arguments)?;
-    let callback = RUNNING.with(|running| match running.registrations() {
-        Some(registrations) => registrations.add(wanted),
-        None => Err(Raise::text("")),
-    })?;
+    let added = running::with(|running| Some(running.registrations()?.add(wanted)));
+    let callback = added.flatten().ok_or(NOT_LOADING)??;
     callbacks.raw_set(callback.number(), function)?;
     Ok(MultiValue::new())
 }
 
 /// Looks around while a script runs, and ends it if it is to end.
 fn look_around(lua: &Lua) -> mlua::Result<VmState> {
-    if !RUNNING.is_set() {
-        return Ok(VmState::Continue);
-    }
-    let Some((why, is_new)) = RUNNING.with(|running| running.look_around(lua)) else {
+    let looked = running::with(|running| running.look_around(lua));
+    let Some((why, is_new)) = looked.flatten() else {
         return Ok(VmState::Continue);
     };
     if is_new {

@@ -35,6 +35,8 @@ pub struct Scripts {
     pub cache: Cache,
     /// The functions that FCALL finds.
     pub libraries: Libraries,
+    /// What the interpreter may hold, 0 for no limit, as of when it is made.
+    pub memory_limit: usize,
     interpreter: Option<Box<Interpreter>>,
     /// A script runs, and has the interpreter.
     lent: bool,
@@ -55,7 +57,7 @@ impl Scripts {
         let interpreter = match self.interpreter.take() {
             Some(interpreter) => interpreter,
             None => {
-                let made = Interpreter::new();
+                let made = Interpreter::new(self.memory_limit);
                 Box::new(made.map_err(|error| Error::new(format!("ERR {error}")))?)
             }
         };

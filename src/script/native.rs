@@ -95,12 +95,6 @@ impl Arguments {
         !matches!(self.get(index), None | Some(Value::Nil))
     }
 
-    /// One that must be there, nil perhaps.
-    pub fn any(&self, index: usize) -> Result<&Value> {
-        let missing = || Raise::argument(index, "value expected");
-        self.get(index).ok_or_else(missing)
-    }
-
     /// A string; a number counts as its text.
     pub fn string(&self, lua: &Lua, index: usize) -> Result<LuaString> {
         let text = match self.get(index) {

@@ -42,7 +42,19 @@ pub trait Runs {
     fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)>;
 }
 
-scoped_thread_local!(pub static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
+scoped_thread_local!(static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
+
+/// Has `call` be a run of this script on this thread.
+pub fn run<T>(running: &mut dyn Runs, call: impl FnOnce() -> T) -> T {
+    RUNNING.set(running, call)
+}
+
+/// Has `look` see the script that runs on this thread, if one does.
+pub fn with<T>(look: impl FnOnce(&mut dyn Runs) -> T) -> Option<T> {
+    RUNNING
+        .is_set()
+        .then(|| RUNNING.with(|running| look(running)))
+}
 
 /// What has come of a call.
 pub enum Called {
