@@ -129,7 +129,8 @@ impl Builder {
         let system = |error: std::io::Error| {
             StartError(format!("the system refuses what a worker needs: {error}"))
         };
-        let workers = Workers::start(count, &engine.server.shutdown).map_err(system)?;
+        let workers =
+            Workers::start(count, engine.server.clock, &engine.server.shutdown).map_err(system)?;
         let broker = Broker {
             engine,
             workers: Some(workers),

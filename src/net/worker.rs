@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::aside;
+use crate::clock::Clock;
 
 /// While a script runs for long, others are served for so long at a time.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -41,9 +42,9 @@ impl Workers {
     ///
     /// The system refuses a thread or an event queue. `shutdown` is cancelled
     /// then.
-    pub fn start(count: usize, shutdown: &CancellationToken) -> io::Result<Workers> {
+    pub fn start(count: usize, clock: Clock, shutdown: &CancellationToken) -> io::Result<Workers> {
         let mut threads = Vec::new();
-        match start(count, shutdown, &mut threads) {
+        match start(count, clock, shutdown, &mut threads) {
             Ok((handles, timekeeper)) => Ok(Workers {
                 handles,
                 timekeeper,
@@ -99,6 +100,7 @@ impl RoundRobin {
 /// Starts all threads; what has been started before an error is in `threads`.
 fn start(
     count: usize,
+    clock: Clock,
     shutdown: &CancellationToken,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<(Vec<Handle>, Handle)> {
@@ -107,7 +109,7 @@ fn start(
         let handle = runtime.handle().clone();
         let shutdown = shutdown.clone();
         let thread = std::thread::Builder::new().name(name);
-        threads.push(thread.spawn(move || run(runtime, &shutdown))?);
+        threads.push(thread.spawn(move || run(runtime, clock, &shutdown))?);
         io::Result::Ok(handle)
     };
     let mut workers = Vec::new();
@@ -123,7 +125,7 @@ fn start(
 
 /// Runs tasks until the end, and what they have run beside them; what still
 /// runs then is dropped with the runtime, connections included.
-fn run(runtime: Runtime, shutdown: &CancellationToken) {
+fn run(runtime: Runtime, clock: Clock, shutdown: &CancellationToken) {
     let mut over = pin!(shutdown.cancelled());
     while runtime.block_on(aside::wait(over.as_mut())) {
         // What is made beside the runtime, timers for instance, is still its.
@@ -131,7 +133,7 @@ fn run(runtime: Runtime, shutdown: &CancellationToken) {
         aside::run(&|| {
             runtime.block_on(async {
                 aside::wake_done();
-                tokio::time::sleep(MOMENT).await;
+                clock.sleep(MOMENT).await;
             });
         });
     }

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use mlua::{IntoLua, Lua, Table, Value};
+use mlua::{IntoLua, LightUserData, Lua, Table, Value};
 
-use super::NULL;
 use super::settings::Settings;
 use crate::script::native::{Raise, Result, STACK_MAX};
 use crate::text::c_number;
+
+/// What JSON's null is to a script.
+pub const NULL: LightUserData = LightUserData(std::ptr::null_mut());
 
 /// The value that a text is.
 pub fn decode(lua: &Lua, settings: &Settings, text: &[u8]) -> Result<Value> {

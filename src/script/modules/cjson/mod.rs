@@ -10,7 +10,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use mlua::{Function, IntoLuaMulti, LightUserData, Lua, MultiValue, Table, Value};
+use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use parking_lot::Mutex;
 
 use crate::script::native::{Arguments, Native, Raise, Result};
@@ -22,9 +22,6 @@ type SharedSettings = Arc<Mutex<Settings>>;
 
 /// Where the interpreter keeps those of the module that all scripts share.
 struct Shared(SharedSettings);
-
-/// What JSON's null is to a script.
-const NULL: LightUserData = LightUserData(std::ptr::null_mut());
 
 /// The library's table, for all scripts of this interpreter.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
@@ -68,7 +65,7 @@ fn module(native: &Native<'_>, settings: &SharedSettings) -> mlua::Result<Table>
         module.raw_set(*name, function(*set)?)?;
     }
     module.raw_set("new", new(native)?)?;
-    module.raw_set("null", NULL)?;
+    module.raw_set("null", decode::NULL)?;
     module.raw_set("_NAME", "cjson")?;
     module.raw_set("_VERSION", "2.1.0")?;
     Ok(module)
