@@ -141,7 +141,7 @@ fn peek(db: &mut Db<'_>, key: &[u8]) -> Result<Handle> {
 
 fn digest(context: &mut Context<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let databases = &context.turn.state().keyspace.databases;
-    reply.simple(&digest_of_all(databases).to_string());
+    reply.simple(digest_of_all(databases).to_string());
     Ok(())
 }
 
@@ -185,7 +185,7 @@ fn digest_value(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>
         if let Some(handle) = found {
             digest_value_into(&mut digest, database, handle);
         }
-        reply.simple(&digest.to_string());
+        reply.simple(digest.to_string());
     }
     Ok(())
 }
@@ -405,7 +405,7 @@ fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) 
     let mut serialized = Writer::default();
     value.serialize(&mut serialized);
     // Values have no address that would mean something, and one owner.
-    reply.simple(&format!(
+    reply.simple(format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         value.encoding_name(),
         // Redis leaves out the byte that tells the type.

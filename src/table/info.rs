@@ -21,7 +21,7 @@ pub fn write_info(reply: &mut Reply<'_>, table: &Table, command: &Command) {
     let categories = row.categories();
     reply.set(categories.iter().count());
     for (name, _) in categories.iter_names() {
-        reply.simple(&format!("@{}", name.to_ascii_lowercase()));
+        reply.simple(format!("@{}", name.to_ascii_lowercase()));
     }
     reply.set(row.tips.len());
     for tip in row.tips {

@@ -74,7 +74,7 @@ fn sha1hex(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
 }
 
 /// The one string that there must be.
-fn only_string<'a>(arguments: &'a Arguments) -> Option<&'a mlua::LuaString> {
+fn only_string(arguments: &Arguments) -> Option<&mlua::LuaString> {
     match arguments.get(1) {
         Some(Value::String(text)) if arguments.len() == 1 => Some(text),
         _ => None,

@@ -130,7 +130,7 @@ impl Encoder<'_> {
 
     /// How long a table is as an array, if it is to be written as one.
     fn array_len(&self, table: &Table, first: Option<&(Value, Value)>) -> Result<Option<i32>> {
-        if !first.is_some_and(|(key, _)| index(key).is_some()) {
+        if first.is_none_or(|(key, _)| index(key).is_none()) {
             return Ok(None);
         }
         // These are C ints there, and wrap as they do. An index that is none

@@ -105,10 +105,10 @@ fn number(output: &mut Output, number: f64) -> Result<()> {
 fn integer(output: &mut Output, integer: i64) -> Result<()> {
     match integer {
         -32..=127 => output.push(&[integer as u8]),
-        0..=0xff => output.push(&[0xcc, integer as u8]),
-        0..=0xffff => with_head(output, 0xcd, &(integer as u16).to_be_bytes()),
-        0..=0xffff_ffff => with_head(output, 0xce, &(integer as u32).to_be_bytes()),
-        0.. => with_head(output, 0xcf, &integer.to_be_bytes()),
+        128..=0xff => output.push(&[0xcc, integer as u8]),
+        0x100..=0xffff => with_head(output, 0xcd, &(integer as u16).to_be_bytes()),
+        0x1_0000..=0xffff_ffff => with_head(output, 0xce, &(integer as u32).to_be_bytes()),
+        0x1_0000_0000.. => with_head(output, 0xcf, &integer.to_be_bytes()),
         -0x80.. => output.push(&[0xd0, integer as u8]),
         -0x8000.. => with_head(output, 0xd1, &(integer as i16).to_be_bytes()),
         -0x8000_0000.. => with_head(output, 0xd2, &(integer as i32).to_be_bytes()),
