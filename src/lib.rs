@@ -55,6 +55,9 @@
 //! `db/value/mod.rs`, and `engine/waiters.rs` for a command that blocks. Help,
 //! introspection, checks and documentation derive from the rows.
 
+// Without scripts some of what they need has nobody else who uses it.
+#![cfg_attr(not(feature = "lua"), allow(dead_code, unused_imports))]
+
 mod acl;
 mod allocator;
 pub mod broker;
