@@ -17,7 +17,7 @@ use super::modules;
 use super::native::{Arguments, Native, Raise, error_table};
 use super::registration::{self, Callback, Registered, Registrations};
 use super::running::{self, Called, LastReply, Request, Runs};
-use super::tail_calls::without_tail_calls;
+use super::source::for_luajit;
 use crate::error::Error;
 use crate::resp::{Argv, Protocol, Reply};
 
@@ -445,7 +445,7 @@ fn compile_written(
     name: &str,
     globals: &Table,
 ) -> Result<Function, Vec<u8>> {
-    let kept = without_tail_calls(code);
+    let kept = for_luajit(code);
     compile(lua, &kept, name, globals)
         // What Lua says of it is to be about what was written.
         .or_else(|_| compile(lua, code, name, globals))

@@ -15,7 +15,7 @@ mod registration;
 mod running;
 mod sha;
 mod shebang;
-mod tail_calls;
+mod source;
 
 pub use cache::Cache;
 pub use interpreter::{Host, Interpreter, Program};

@@ -1,15 +1,20 @@
-//! Keeps those calls from being tail calls whose place errors are to name.
+//! What is changed in the code of scripts before LuaJIT compiles it, so that it
+//! means what it means to Lua 5.1. Line numbers stay.
 //!
-//! In `return redis.call('incr', key)` Lua 5.1 keeps the function that calls
+//! **Escapes.** In strings Lua 5.1 takes a character behind a backslash as
+//! itself if it knows no escape of it, as in `'\.'`. LuaJIT refuses these, and
+//! knows some more. The backslash goes.
+//!
+//! **Tail calls.** In `return redis.call('incr', key)` Lua 5.1 keeps the function that calls
 //! for as long as the callee runs if that is a function of C's, and so Redis
 //! can name the line. LuaJIT drops it at once. In parentheses the call is no
 //! tail call; they cut what it answers to one value, which is all that
 //! `redis.call` answers, and all that anybody sees of what a script returns.
 
 /// The code with parentheses around what the script itself returns, and around
-/// calls of `redis.call` and `redis.pcall` that its functions return. Line
-/// numbers stay; what is no Lua stays as it is.
-pub fn without_tail_calls(code: &[u8]) -> Vec<u8> {
+/// calls of `redis.call` and `redis.pcall` that its functions return, and
+/// without backslashes that say nothing. What is no Lua stays as it is.
+pub fn for_luajit(code: &[u8]) -> Vec<u8> {
     let mut edits = Vec::new();
     if find(code, &mut edits).is_none() {
         return code.to_vec();
@@ -17,13 +22,27 @@ pub fn without_tail_calls(code: &[u8]) -> Vec<u8> {
     edits.sort_unstable();
     let mut result = Vec::with_capacity(code.len() + edits.len());
     let mut copied = 0;
-    for (at, bracket) in edits {
+    for (at, edit) in edits {
         result.extend_from_slice(&code[copied..at]);
-        result.push(bracket);
-        copied = at;
+        match edit {
+            Edit::Insert(bracket) => {
+                result.push(bracket);
+                copied = at;
+            }
+            Edit::Remove => copied = at + 1,
+        }
     }
     result.extend_from_slice(&code[copied..]);
     result
+}
+
+/// What is done at a place of the code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Edit {
+    /// A bracket comes before what is there.
+    Insert(u8),
+    /// The byte that is there goes.
+    Remove,
 }
 
 /// A return statement whose end has not come.
@@ -53,9 +72,13 @@ enum Call {
     Other,
 }
 
-/// Finds the brackets to add; `None` if the code is no Lua.
-fn find(code: &[u8], edits: &mut Vec<(usize, u8)>) -> Option<()> {
-    let mut lexer = Lexer { code, at: 0 };
+/// Finds what is to change; `None` if the code is no Lua.
+fn find(code: &[u8], edits: &mut Vec<(usize, Edit)>) -> Option<()> {
+    let mut lexer = Lexer {
+        code,
+        at: 0,
+        idle: Vec::new(),
+    };
     // Whether each block that is open is a function.
     let mut blocks: Vec<bool> = Vec::new();
     let mut brackets = 0_usize;
@@ -72,8 +95,8 @@ fn find(code: &[u8], edits: &mut Vec<(usize, u8)>) -> Option<()> {
             if ends {
                 let is_call = open.of_script || open.call == Call::Complete;
                 if open.tokens > 0 && !open.several && is_call {
-                    edits.push((open.start, b'('));
-                    edits.push((last_end, b')'));
+                    edits.push((open.start, Edit::Insert(b'(')));
+                    edits.push((last_end, Edit::Insert(b')')));
                 }
                 returns.pop();
             } else {
@@ -88,6 +111,7 @@ fn find(code: &[u8], edits: &mut Vec<(usize, u8)>) -> Option<()> {
             }
         }
         let Some((end, text)) = token else {
+            edits.extend(lexer.idle.iter().map(|&at| (at, Edit::Remove)));
             return Some(());
         };
         if let Some(open) = returns.last_mut() {
@@ -127,6 +151,8 @@ fn find(code: &[u8], edits: &mut Vec<(usize, u8)>) -> Option<()> {
 struct Lexer<'a> {
     code: &'a [u8],
     at: usize,
+    /// Where backslashes are that say nothing.
+    idle: Vec<usize>,
 }
 
 impl<'a> Lexer<'a> {
@@ -168,7 +194,13 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         loop {
             match self.code.get(self.at)? {
-                b'\\' => self.at += 2,
+                b'\\' => {
+                    let escaped = self.code.get(self.at + 1)?;
+                    if !b"abfnrtv\\\"'\r\n0123456789".contains(escaped) {
+                        self.idle.push(self.at);
+                    }
+                    self.at += 2;
+                }
                 &byte => {
                     self.at += 1;
                     if byte == quote {
@@ -269,7 +301,21 @@ mod tests {
                 "x.return_value = 1 return( f)",
             ),
         ] {
-            let got = without_tail_calls(code.as_bytes());
+            let got = for_luajit(code.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&got), expected);
+        }
+    }
+
+    #[test]
+    fn a_backslash_that_says_nothing_goes() {
+        for (code, expected) in [
+            (r"x = 'a\.b'", r"x = 'a.b'"),
+            (r#"x = "\d\x41\z\u{1}""#, r#"x = "dx41zu{1}""#),
+            (r#"x = '\n\\\'\"\65'"#, r#"x = '\n\\\'\"\65'"#),
+            ("x = 'a\\\nb'", "x = 'a\\\nb'"),
+            (r"x = [[ \. ]] -- '\.'", r"x = [[ \. ]] -- '\.'"),
+        ] {
+            let got = for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), expected);
         }
     }
@@ -283,7 +329,7 @@ mod tests {
             "end return f()",
             "return \"a\\",
         ] {
-            let got = without_tail_calls(code.as_bytes());
+            let got = for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), code);
         }
     }
