@@ -205,6 +205,7 @@ impl Host for ScriptHost<'_, '_> {
         if server.shutdown.is_cancelled() {
             return Some("ERR The server ends, and the script with it.");
         }
+        self.context.turn.skip_time();
         let ran = server.clock.uptime().saturating_sub(self.since);
         let threshold = Duration::from_millis(server.live.busy_ms.load(Relaxed));
         if threshold.is_zero() || ran < threshold {

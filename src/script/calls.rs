@@ -1,101 +1,75 @@
-//! `redis.call` and `redis.pcall`, on the interpreter's own interface.
-//!
-//! This is the one file with `unsafe` in it. The binding's safe functions keep
-//! track of each string that goes in or out, in a table and under a lock: a
-//! script's call of GET took 5,800 instructions so, of which GET is 900, and
-//! redis-server beside it half the time. What is called here works on the
-//! interpreter's stack, as functions of C's do, and takes 1,900.
-//!
-//! # What makes it sound
-//!
-//! The functions of the interpreter that may raise an error (out of memory, or
-//! of its stack) leave by unwinding. Where they are called, nothing is alive
-//! that is to be dropped: commands run in a function of their own, which is
-//! left with a plain pointer to the reply, in a buffer that stays as it is until
-//! the next call. A panic of a command does not pass through the interpreter;
-//! it is kept, and goes on when the script has ended.
+//! `redis.call` and `redis.pcall`.
 
-#![allow(unsafe_code, reason = "measured: see above")]
-
-use std::ffi::{c_char, c_int};
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua};
 
 use super::running::{self, Called};
+use super::stack::{self, Kind, Raised, Stack, StackFunction};
 use crate::text::{double, number};
 
 /// `redis.call` and `redis.pcall`.
 pub fn functions(lua: &Lua) -> mlua::Result<(Function, Function)> {
-    // SAFETY: both keep to the rules for functions of C's: they answer how many values they have
-    // pushed, and raise errors where nothing is left to be dropped.
-    unsafe { Ok((lua.create_c_function(call)?, lua.create_c_function(pcall)?)) }
+    let call = stack::function::<Call>(lua, Arc::new(()))?;
+    let pcall = stack::function::<Pcall>(lua, Arc::new(()))?;
+    Ok((call, pcall))
 }
 
 /// Runs a command, and raises an error that it answers.
-unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
-    // SAFETY: the interpreter calls this with its state.
-    unsafe {
-        let is_error = answer(state);
-        if is_error {
-            ffi::lua_error(state);
-        }
-    }
-    1
-}
+struct Call;
 
 /// Runs a command, and answers an error as a table.
-unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
-    // SAFETY: the interpreter calls this with its state.
-    unsafe { answer(state) };
-    1
+struct Pcall;
+
+impl StackFunction for Call {
+    type Data = ();
+
+    fn call(stack: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        answer(stack).map(|()| 1)
+    }
 }
 
-/// Runs the command that is on the stack and pushes its reply; answers whether
-/// that is an error.
-unsafe fn answer(state: *mut lua_State) -> bool {
-    // SAFETY: `execute` raises nothing, so that all that it has made is dropped. What it answers
-    // points into a buffer of the script's run, which is not touched before the next call.
-    unsafe {
-        match execute(state) {
-            Called::Replied { start, len } => {
-                let mut rest = std::slice::from_raw_parts(start, len);
-                let is_error = rest.first() == Some(&b'-');
-                push(state, &mut rest);
-                is_error
-            }
-            Called::Refused(text) => {
-                ffi::luaL_checkstack(state, 4, std::ptr::null());
-                ffi::lua_createtable(state, 0, 1);
-                push_field(state, "err", text.as_bytes());
-                true
-            }
+impl StackFunction for Pcall {
+    type Data = ();
+
+    fn call(stack: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        // What would be raised has been pushed as well.
+        let _ = answer(stack);
+        Ok(1)
+    }
+}
+
+/// Runs the command that is on the stack and pushes its reply.
+fn answer(stack: &mut Stack<'_>) -> Result<(), Raised> {
+    match execute(stack) {
+        Called::Replied { start, len } => {
+            // SAFETY: these are the bytes of a buffer that is not touched before the next call.
+            #[allow(
+                unsafe_code,
+                reason = "a buffer of the run's that lasts longer than this"
+            )]
+            let mut rest = unsafe { std::slice::from_raw_parts(start, len) };
+            let is_error = rest.first() == Some(&b'-');
+            push(stack, &mut rest);
+            if is_error { Err(Raised) } else { Ok(()) }
         }
+        Called::Refused(text) => Err(stack.raise_error(text)),
     }
 }
 
 /// Runs the command. Nothing that this calls of the interpreter's raises an
 /// error: it only looks at what is on the stack.
-unsafe fn execute(state: *mut lua_State) -> Called {
+fn execute(stack: &Stack<'_>) -> Called {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         running::with(|running| {
             let request = running.request();
-            // SAFETY: these are the arguments of the function that was called.
-            let count = unsafe { ffi::lua_gettop(state) };
-            for index in 1..=count {
-                // SAFETY: the index is one of an argument, which stays on the stack meanwhile; only
-                // a string is asked for its bytes, and so not converted.
-                let added = unsafe {
-                    match ffi::lua_type(state, index) {
-                        ffi::LUA_TSTRING => {
-                            let mut len = 0;
-                            let start = ffi::lua_tolstring(state, index, &mut len);
-                            request.add(std::slice::from_raw_parts(start.cast(), len))
-                        }
-                        ffi::LUA_TNUMBER => request.add_number(ffi::lua_tonumber(state, index)),
-                        _ => Err("ERR Lua redis lib command arguments must be strings or integers"),
-                    }
+            for index in 1..=stack.top() {
+                let added = match (stack.argument(index), stack.kind(index)) {
+                    (Some(text), _) => request.add(text),
+                    (None, Kind::Number(number)) => request.add_number(number),
+                    _ => Err("ERR Lua redis lib command arguments must be strings or integers"),
                 };
                 if let Err(text) = added {
                     return Called::Refused(text);
@@ -115,94 +89,75 @@ unsafe fn execute(state: *mut lua_State) -> Called {
 }
 
 /// Pushes the value that `rest` begins with, a reply of our own and so
-/// well-formed, and leaves what follows in it.
-unsafe fn push(state: *mut lua_State, rest: &mut &[u8]) {
+/// well-formed, and leaves what follows in it. May raise.
+fn push(stack: &mut Stack<'_>, rest: &mut &[u8]) {
     let line = line(rest);
     let (kind, text) = line.split_first().unwrap_or((&b'_', b""));
     let len = || number::parse_i64(text).and_then(|len| usize::try_from(len).ok());
-    // SAFETY: there is room on the stack for the few values that are pushed before the next level
-    // asks for its own. Whatever raises an error here has nothing to drop.
-    unsafe {
-        ffi::luaL_checkstack(state, 6, std::ptr::null());
-        match kind {
-            b':' => ffi::lua_pushnumber(state, number::parse_i64(text).unwrap_or(0) as f64),
-            b'$' => match len() {
-                Some(len) => push_bytes(state, bytes(rest, len)),
-                None => ffi::lua_pushboolean(state, 0),
-            },
-            b'+' => {
-                ffi::lua_createtable(state, 0, 1);
-                push_field(state, "ok", text);
-            }
-            b'-' => {
-                ffi::lua_createtable(state, 0, 2);
-                push_field(state, "err", text);
-                push_bytes(state, b"ignore_error_stats_update");
-                ffi::lua_pushboolean(state, 1);
-                ffi::lua_rawset(state, -3);
-            }
-            b'*' => match len() {
-                Some(len) => {
-                    ffi::lua_createtable(state, c_int::try_from(len).unwrap_or(0), 0);
-                    for index in 1..=len {
-                        push(state, rest);
-                        ffi::lua_rawseti(state, -2, index as ffi::lua_Integer);
-                    }
-                }
-                None => ffi::lua_pushboolean(state, 0),
-            },
-            b'%' | b'~' => {
-                ffi::lua_createtable(state, 0, 1);
-                push_bytes(state, if *kind == b'%' { b"map" } else { b"set" });
-                ffi::lua_createtable(state, 0, 0);
-                for _ in 0..len().unwrap_or(0) {
-                    push(state, rest);
-                    match kind {
-                        b'%' => push(state, rest),
-                        _ => ffi::lua_pushboolean(state, 1),
-                    }
-                    ffi::lua_rawset(state, -3);
-                }
-                ffi::lua_rawset(state, -3);
-            }
-            b',' => {
-                ffi::lua_createtable(state, 0, 1);
-                push_bytes(state, b"double");
-                ffi::lua_pushnumber(state, double::parse(text).unwrap_or(f64::NAN));
-                ffi::lua_rawset(state, -3);
-            }
-            b'#' => ffi::lua_pushboolean(state, c_int::from(text == b"t")),
-            b'(' => {
-                ffi::lua_createtable(state, 0, 1);
-                push_field(state, "big_number", text);
-            }
-            b'=' => {
-                let verbatim = bytes(rest, len().unwrap_or(0));
-                let (format, text) = verbatim.split_at_checked(3).unwrap_or_default();
-                ffi::lua_createtable(state, 0, 1);
-                push_bytes(state, b"verbatim_string");
-                ffi::lua_createtable(state, 0, 2);
-                push_field(state, "format", format);
-                push_field(state, "string", text.get(1..).unwrap_or_default());
-                ffi::lua_rawset(state, -3);
-            }
-            _ => ffi::lua_pushnil(state),
+    stack.need(6);
+    match kind {
+        b':' => stack.push_number(number::parse_i64(text).unwrap_or(0) as f64),
+        b'$' => match len() {
+            Some(len) => stack.push_bytes(bytes(rest, len)),
+            None => stack.push_boolean(false),
+        },
+        b'+' => {
+            let table = stack.push_table(0, 1);
+            stack.set_field(table, "ok", text);
         }
-    }
-}
-
-unsafe fn push_bytes(state: *mut lua_State, bytes: &[u8]) {
-    // SAFETY: the interpreter copies so many bytes from there.
-    unsafe { ffi::lua_pushlstring(state, bytes.as_ptr().cast::<c_char>(), bytes.len()) };
-}
-
-/// Sets a field of the table that is on top of the stack.
-unsafe fn push_field(state: *mut lua_State, name: &str, value: &[u8]) {
-    // SAFETY: the table is below the two values that are pushed here.
-    unsafe {
-        push_bytes(state, name.as_bytes());
-        push_bytes(state, value);
-        ffi::lua_rawset(state, -3);
+        b'-' => {
+            let table = stack.push_table(0, 2);
+            stack.set_field(table, "err", text);
+            stack.push_bytes(b"ignore_error_stats_update");
+            stack.push_boolean(true);
+            stack.set(table);
+        }
+        b'*' => match len() {
+            Some(len) => {
+                let table = stack.push_table(len, 0);
+                for element in 1..=len {
+                    push(stack, rest);
+                    stack.set_element(table, element as c_int);
+                }
+            }
+            None => stack.push_boolean(false),
+        },
+        b'%' | b'~' => {
+            let table = stack.push_table(0, 1);
+            stack.push_bytes(if *kind == b'%' { b"map" } else { b"set" });
+            let members = stack.push_table(0, len().unwrap_or(0));
+            for _ in 0..len().unwrap_or(0) {
+                push(stack, rest);
+                match kind {
+                    b'%' => push(stack, rest),
+                    _ => stack.push_boolean(true),
+                }
+                stack.set(members);
+            }
+            stack.set(table);
+        }
+        b',' => {
+            let table = stack.push_table(0, 1);
+            stack.push_bytes(b"double");
+            stack.push_number(double::parse(text).unwrap_or(f64::NAN));
+            stack.set(table);
+        }
+        b'#' => stack.push_boolean(text == b"t"),
+        b'(' => {
+            let table = stack.push_table(0, 1);
+            stack.set_field(table, "big_number", text);
+        }
+        b'=' => {
+            let verbatim = bytes(rest, len().unwrap_or(0));
+            let (format, text) = verbatim.split_at_checked(3).unwrap_or_default();
+            let table = stack.push_table(0, 1);
+            stack.push_bytes(b"verbatim_string");
+            let parts = stack.push_table(0, 2);
+            stack.set_field(parts, "format", format);
+            stack.set_field(parts, "string", text.get(1..).unwrap_or_default());
+            stack.set(table);
+        }
+        _ => stack.push_nil(),
     }
 }
 

@@ -3,48 +3,31 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::panic::resume_unwind;
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mlua::chunk::ChunkMode;
-use mlua::{
-    BString, Either, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table,
-    Value, Variadic, VmState,
-};
+use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::calls;
-use super::conversion;
+use super::conversion::{self, FIELDS, WORK_PER_LOOK, Writer};
+use super::host::Host;
 use super::modules;
-use super::native::{Arguments, Native, Raise, error_table};
+use super::native::{Arguments, Native, Raise, error_table, truncate};
 use super::registration::{self, Callback, Registered, Registrations};
 use super::running::{self, Called, LastReply, Request, Runs};
 use super::source::for_luajit;
+use super::stack::{self, Entrance, Hook, Index, Kind, Raised, Stack, StackFunction};
 use crate::error::Error;
-use crate::resp::{Argv, Protocol, Reply};
+use crate::resp::{Argv, Output, OwnedArgv, Protocol, Reply};
 
 /// The name of a script in error messages.
 pub const SCRIPT: &str = "@user_script";
 /// The name of the code of a library of functions in error messages.
 pub const LIBRARY: &str = "@user_function";
-
-/// What a script asks of the server while it runs.
-pub trait Host {
-    /// Runs a command.
-    fn call(&mut self, argv: Argv<'_>, reply: &mut Reply<'_>);
-
-    /// Whether the client that runs the script may run this command with these
-    /// arguments. `None` if there is no such command.
-    fn may_run(&mut self, argv: Argv<'_>) -> Option<bool>;
-
-    /// The script answers an error, which may be `counted` already.
-    fn note_error(&mut self, _text: &[u8], _counted: bool) {}
-
-    /// The error that ends the script is counted already.
-    fn note_counted(&mut self) {}
-
-    /// Looks after what goes on meanwhile, every some 100,000 instructions;
-    /// answers why the script is to end, if it is.
-    fn look_around(&mut self) -> Option<&'static str>;
-}
 
 /// Where a script has failed, and why.
 pub struct Failure {
@@ -55,6 +38,12 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// That of an error which the interpreter itself has raised.
+    fn of(error: &mlua::Error) -> Failure {
+        let text = format!("ERR {}", text_of(error)).into_bytes();
+        Failure { text, place: None }
+    }
+
     /// The error that the client gets. `name` is that of the script.
     pub fn error(self, name: &str) -> Error {
         let mut text = conversion::up_to_nul(&self.text).to_vec();
@@ -70,10 +59,13 @@ pub struct Interpreter {
     /// What scripts see as their globals.
     globals: Table,
     libraries: ForLibraries,
-    /// How each kind of program is run: with few words, and with many.
-    run: [Function; 2],
-    run_function: [Function; 2],
+    /// With what is needed to run a program: see [`EXPLAIN`] and the next ones.
+    entrance: Entrance,
     scratch: Scratch,
+    /// What scripts may hold in it, 0 for no limit.
+    memory_limit: usize,
+    /// What was held when garbage was collected last.
+    live: Cell<usize>,
 }
 
 /// What the code of libraries needs.
@@ -85,7 +77,6 @@ struct ForLibraries {
     metatable: Table,
     while_loading: Table,
     afterwards: Table,
-    load: Function,
     /// The functions that libraries have registered.
     callbacks: Table,
     /// The number of the next one.
@@ -99,6 +90,8 @@ pub enum Program {
     Script(Callback),
     /// A function of a library.
     Function(Callback),
+    /// The code of a library, which registers them.
+    Library(Callback),
 }
 
 /// Buffers for what one call of a script to the server is made of.
@@ -108,11 +101,22 @@ struct Scratch {
     reply: LastReply,
 }
 
-/// So many keys and arguments are passed one by one, and more in tables.
-const PASSED_MAX: usize = 16;
-/// Instructions between two looks at what goes on meanwhile: half a
-/// millisecond's.
-const LOOK_EVERY: u32 = 100_000;
+impl Scratch {
+    /// Keeps little memory.
+    fn clear(&mut self) {
+        self.request.clear();
+        self.reply.renew();
+    }
+}
+
+/// Instructions between two looks at what goes on meanwhile: at the beginning,
+/// and at most. Most take a few nanoseconds, but one that calls a function may
+/// take a second, so that the number follows the time that they have taken.
+const LOOK_EVERY: c_int = 250;
+const LOOK_EVERY_MAX: c_int = 100_000;
+/// It becomes larger where they have taken less time than this, and smaller
+/// where they have taken more than ten times that.
+const LOOK_SOON: Duration = Duration::from_micros(500);
 /// An interpreter that holds more than this is to free what is garbage.
 const MEMORY_KEEP: usize = 1024 * 1024;
 
@@ -129,6 +133,36 @@ struct Running<'h> {
     panic: Option<Box<dyn Any + Send>>,
     /// What it registers, if it is the code of a library.
     registrations: Option<Registrations>,
+    /// When it was looked around last, and after how many instructions that is
+    /// done again.
+    looked: Option<Instant>,
+    look_every: c_int,
+}
+
+impl<'h> Running<'h> {
+    /// A program that begins.
+    fn new(host: &'h mut dyn Host, scratch: &'h mut Scratch, memory_limit: usize) -> Running<'h> {
+        Running {
+            host,
+            scratch,
+            protocol: Protocol::Resp2,
+            memory_limit,
+            killed: None,
+            panic: None,
+            registrations: None,
+            looked: None,
+            look_every: LOOK_EVERY,
+        }
+    }
+
+    /// How many bytes a request or a reply of the script's may have, which are
+    /// not in the interpreter's memory.
+    fn len_max(&self) -> usize {
+        match self.memory_limit {
+            0 => usize::MAX,
+            limit => limit,
+        }
+    }
 }
 
 /// A source and a line of it.
@@ -152,14 +186,12 @@ impl Interpreter {
         let (call, pcall) = calls::functions(&lua)?;
         host.raw_set("call", call)?;
         host.raw_set("pcall", pcall)?;
-        host.raw_set("begin", lua.create_function(begin)?)?;
         host.raw_set("may_run", lua.create_function(may_run)?)?;
         host.raw_set("set_resp", lua.create_function(set_resp)?)?;
         host.raw_set("note_counted", lua.create_function(note_counted)?)?;
-        host.raw_set(
-            "where",
-            lua.create_function(|lua, ()| Ok(place(lua, 2).unzip()))?,
-        )?;
+        host.raw_set("where", stack::function::<Where>(&lua, Arc::new(()))?)?;
+        let is_ending = stack::function::<IsEnding>(&lua, Arc::new(()))?;
+        host.raw_set("is_ending", is_ending)?;
         // What has failed in a function of Rust's is no value of Lua's.
         let text = |_: &Lua, raised: Value| match &raised {
             Value::Error(error) => Ok(text_of(error)),
@@ -167,7 +199,6 @@ impl Interpreter {
         };
         host.raw_set("text_of", lua.create_function(text)?)?;
         let callbacks = lua.create_table()?;
-        host.raw_set("callbacks", &callbacks)?;
         let kept = callbacks.clone();
         let register = native.function(move |lua, arguments| register(lua, arguments, &kept))?;
         host.raw_set("register", register)?;
@@ -191,26 +222,29 @@ impl Interpreter {
                 }
             })?,
         )?;
-        let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
-        lua.set_global_hook(look, |lua, _| look_around(lua))?;
+        let kept = lua.create_table()?;
+        kept.raw_set(EXPLAIN, made.raw_get::<Function>("explain")?)?;
+        kept.raw_set(CALLBACKS, &callbacks)?;
+        kept.raw_set(GLOBALS, made.raw_get::<Table>("of_scripts")?)?;
+        let names = ["KEYS", "ARGV"].into_iter().chain(FIELDS);
+        for (element, name) in (NAMES[0]..).zip(names) {
+            kept.raw_set(element, name)?;
+        }
         Ok(Interpreter {
-            lua,
             globals: environment,
             libraries: ForLibraries {
                 globals: made.raw_get("functions")?,
                 metatable: made.raw_get("of_functions")?,
                 while_loading: made.raw_get("seen_while_loading")?,
                 afterwards: made.raw_get("seen_by_functions")?,
-                load: made.raw_get("load")?,
                 callbacks,
                 next: Callback::default(),
             },
-            run: [made.raw_get("run")?, made.raw_get("run_with")?],
-            run_function: [
-                made.raw_get("call_function")?,
-                made.raw_get("call_function_with")?,
-            ],
+            entrance: Entrance::new(&lua, kept)?,
+            lua,
             scratch: Scratch::default(),
+            memory_limit,
+            live: Cell::default(),
         })
     }
 
@@ -221,7 +255,7 @@ impl Interpreter {
 
     /// Compiles a script; the error is what Lua says of it.
     pub fn compile(&mut self, code: &[u8]) -> Result<Callback, Vec<u8>> {
-        let function = compile_written(&self.lua, code, SCRIPT, &self.globals)?;
+        let function = self.compile_limited(code, SCRIPT, &self.globals)?;
         let libraries = &mut self.libraries;
         let callback = libraries.next.take();
         let kept = libraries.callbacks.raw_set(callback.number(), function);
@@ -233,62 +267,51 @@ impl Interpreter {
     pub fn run(
         &mut self,
         program: Program,
-        (keys, args): (Argv<'_>, Argv<'_>),
+        words: (Argv<'_>, Argv<'_>),
         host: &mut dyn Host,
         memory_limit: usize,
         reply: &mut Reply<'_>,
     ) -> Result<(), Failure> {
-        let few = keys.len() + args.len() <= PASSED_MAX;
-        let (program, [run, run_with]) = match program {
-            Program::Script(script) => (script.number(), &self.run),
-            Program::Function(callback) => (callback.number(), &self.run_function),
-        };
-        let mut running = Running {
-            host,
-            scratch: &mut self.scratch,
-            protocol: Protocol::Resp2,
-            memory_limit,
-            killed: None,
-            panic: None,
-            registrations: None,
-        };
+        self.memory_limit = memory_limit;
         modules::reset(&self.lua);
-        let lua = &self.lua;
-        let done = if few {
-            let words = keys.iter().chain(args.iter()).map(word);
-            let arguments = (program, keys.len(), Variadic::from_iter(words));
-            run_bounded(lua, &mut running, || run.call(arguments))
-        } else {
-            tables(lua, keys, args).and_then(|(keys, args)| {
-                let arguments = (program, keys, args);
-                run_bounded(lua, &mut running, || run_with.call(arguments))
-            })
-        };
-        let Running {
-            killed,
-            protocol,
-            panic,
-            ..
-        } = running;
-        if let Some(panic) = panic {
-            resume_unwind(panic);
-        }
-        let result = outcome(done, killed).and_then(|value| {
-            let resp3 = protocol == Protocol::Resp3;
-            let mut note_error = |text: &[u8], counted| host.note_error(text, counted);
-            let written = conversion::to_reply(&value, resp3, reply, &mut note_error);
-            written.map_err(|error| Failure {
-                text: format!("ERR {}", text_of(&error)).into_bytes(),
-                place: None,
-            })
-        });
+        let mut running = Running::new(host, &mut self.scratch, memory_limit);
+        let done = run_bounded(
+            &self.lua,
+            &self.entrance,
+            &mut running,
+            program,
+            words,
+            reply,
+        );
+        let panic = running.panic.take();
+        self.scratch.clear();
         self.tidy();
-        result
+        match panic {
+            Some(panic) => resume_unwind(panic),
+            None => done,
+        }
     }
 
-    /// Frees what is garbage if much is held.
+    /// Compiles what a user has written, within the limit of memory.
+    fn compile_limited(
+        &self,
+        code: &[u8],
+        name: &str,
+        globals: &Table,
+    ) -> Result<Function, Vec<u8>> {
+        let limited = self.lua.set_memory_limit(self.memory_limit);
+        debug_assert!(limited.is_ok(), "its allocator counts");
+        let compiled = compile_written(&self.lua, code, name, globals);
+        let unlimited = self.lua.set_memory_limit(0);
+        debug_assert!(unlimited.is_ok(), "its allocator counts");
+        self.tidy();
+        compiled
+    }
+
+    /// Frees what is garbage if there may be much.
     fn tidy(&self) {
-        if self.lua.used_memory() > MEMORY_KEEP {
+        let used = self.lua.used_memory();
+        if used > MEMORY_KEEP && used > 2 * self.live.get() {
             self.collect_garbage();
         }
     }
@@ -297,6 +320,7 @@ impl Interpreter {
     pub fn collect_garbage(&self) {
         // It can be collected, whatever an error says of it.
         let _ = self.lua.gc_collect();
+        self.live.set(self.lua.used_memory());
     }
 
     /// Runs the code of a library, which registers functions; the error is
@@ -307,52 +331,51 @@ impl Interpreter {
         host: &mut dyn Host,
         memory_limit: usize,
     ) -> Result<Vec<Registered>, Vec<u8>> {
-        let globals = &self.libraries.globals;
-        let limited = |limit| {
-            let limited = self.lua.set_memory_limit(limit);
-            limited.map_err(|error| text_of(&error).into_bytes())
-        };
-        let code = limited(memory_limit)
-            .and_then(|_| compile_written(&self.lua, code, LIBRARY, globals))
-            .and_then(|code| limited(0).map(|_| code));
-        let code = code.map_err(|text| {
-            let _ = limited(0);
-            [b"ERR Error compiling function: ", &*text].concat()
-        })?;
-        let first = self.libraries.next;
-        let mut running = Running {
-            host,
-            scratch: &mut self.scratch,
-            protocol: Protocol::Resp2,
-            memory_limit,
-            killed: None,
-            panic: None,
-            registrations: Some(Registrations::from(first)),
-        };
+        self.memory_limit = memory_limit;
+        let code = self.compile_limited(code, LIBRARY, &self.libraries.globals);
+        let code = code.map_err(|text| [b"ERR Error compiling function: ", &*text].concat())?;
+        let libraries = &mut self.libraries;
+        // The code itself is a function as those that it registers are.
+        let code_number = libraries.next.take();
+        let kept = libraries.callbacks.raw_set(code_number.number(), code);
+        kept.map_err(|error| text_of(&error).into_bytes())?;
+        let mut running = Running::new(host, &mut self.scratch, memory_limit);
+        running.registrations = Some(Registrations::from(libraries.next));
+        let none = OwnedArgv::new(std::iter::empty());
+        let words = (none.as_argv(), none.as_argv());
+        let program = Program::Library(code_number);
+        let mut output = Output::default();
+        let reply = &mut Reply::new(&mut output, Protocol::Resp2);
         let libraries = &self.libraries;
         let done = see(libraries, &libraries.while_loading)
-            .and_then(|()| run_bounded(&self.lua, &mut running, || libraries.load.call(code)));
+            .map_err(|error| Failure::of(&error))
+            .and_then(|()| {
+                run_bounded(
+                    &self.lua,
+                    &self.entrance,
+                    &mut running,
+                    program,
+                    words,
+                    reply,
+                )
+            });
         // The code could raise an error at any moment, so that only who has called it can tell
         // that it is over.
-        let done = done.and_then(|done| see(libraries, &libraries.afterwards).map(|()| done));
-        let Running {
-            killed,
-            registrations,
-            ..
-        } = running;
-        let result = outcome(done, killed);
-        let registrations = registrations.unwrap_or_default();
+        let seen = see(libraries, &libraries.afterwards).map_err(|error| Failure::of(&error));
+        let registrations = running.registrations.take().unwrap_or_default();
+        let panic = running.panic.take();
         self.libraries.next = registrations.next;
+        self.forget(std::iter::once(code_number));
+        self.scratch.clear();
         self.tidy();
-        match result {
-            Ok(_) => Ok(registrations.functions),
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+        match done.and(seen) {
+            Ok(()) => Ok(registrations.functions),
             Err(failure) => {
-                self.forget(
-                    registrations
-                        .functions
-                        .iter()
-                        .map(|function| function.callback),
-                );
+                let registered = registrations.functions.iter();
+                self.forget(registered.map(|function| function.callback));
                 let before = b"ERR Error registering functions: ";
                 Err([before, &*failure.text].concat())
             }
@@ -371,67 +394,162 @@ impl Interpreter {
     }
 }
 
-/// A word as a string of Lua's; what is no UTF-8 is copied once more.
-fn word(word: &[u8]) -> Either<&str, BString> {
-    match std::str::from_utf8(word) {
-        Ok(text) => Either::Left(text),
-        Err(_) => Either::Right(word.into()),
-    }
-}
-
-/// A table of keys and one of arguments.
-fn tables(lua: &Lua, keys: Argv<'_>, args: Argv<'_>) -> mlua::Result<(Table, Table)> {
-    let table = |words: Argv<'_>| {
-        let table = lua.create_table_with_capacity(words.len(), 0)?;
-        for (index, word) in words.iter().enumerate() {
-            table.raw_seti(index + 1, lua.create_string(word)?)?;
-        }
-        mlua::Result::Ok(table)
-    };
-    Ok((table(keys)?, table(args)?))
-}
-
-/// Calls what runs a program, and undoes what has been set for it.
-fn run_bounded<T>(
+/// Runs a program within the limit of memory, and writes what it returns.
+fn run_bounded(
     lua: &Lua,
+    entrance: &Entrance,
     running: &mut Running<'_>,
-    call: impl FnOnce() -> mlua::Result<T>,
-) -> mlua::Result<T> {
-    let done = running::run(running, call);
+    program: Program,
+    (keys, args): (Argv<'_>, Argv<'_>),
+    reply: &mut Reply<'_>,
+) -> Result<(), Failure> {
+    let mut failure = None;
+    let limited = lua.set_memory_limit(running.memory_limit);
+    debug_assert!(limited.is_ok(), "its allocator counts");
+    let entered = entrance.enter(|stack| {
+        stack.set_hook::<LookAround>(LOOK_EVERY);
+        let arguments = prepare(stack, program, keys, args);
+        let ok = running::run(running, || stack.protected_call(arguments, HANDLER));
+        failure = finish(stack, ok, running, reply);
+        if let Program::Script(_) = program {
+            forget_words(stack);
+        }
+    });
     let unlimited = lua.set_memory_limit(0);
     debug_assert!(unlimited.is_ok(), "its allocator counts");
-    if running.killed.is_some() {
-        let look = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
-        // It was there before, so there is room for it.
-        let _ = lua.set_global_hook(look, |lua, _| look_around(lua));
-    }
-    done
-}
-
-/// What a program that has ended has returned, or where it has failed.
-fn outcome(done: mlua::Result<Done>, killed: Option<(&'static str, Place)>) -> Outcome {
-    if let Some((why, place)) = killed {
+    if let Some((why, place)) = running.killed.take() {
         let text = why.into();
         return Err(Failure { text, place });
     }
-    let (ok, value, source, line) = done.map_err(|error| Failure {
-        text: format!("ERR {}", text_of(&error)).into_bytes(),
-        place: None,
-    })?;
-    if ok {
-        return Ok(value);
-    }
-    let place = source.map(|source| (source.to_string_lossy(), line.unwrap_or(-1)));
-    let text = match &value {
-        Value::String(text) => text.as_bytes().to_vec(),
-        _ => b"ERR unknown error".to_vec(),
-    };
-    Err(Failure { text, place })
+    entered.map_err(|error| Failure::of(&error))?;
+    failure.map_or(Ok(()), Err)
 }
 
-/// Whether a program has ended well, with what, and where it has failed.
-type Done = (bool, Value, Option<LuaString>, Option<i64>);
-type Outcome = Result<Value, Failure>;
+/// The table that the interpreter keeps for running programs is the first
+/// value on the stack, and what explains errors the second.
+const KEPT: Index = 1;
+const HANDLER: Index = 2;
+
+/// Elements of that table, before the names of fields.
+const EXPLAIN: c_int = 1;
+const CALLBACKS: c_int = 2;
+const GLOBALS: c_int = 3;
+const NAMES: [c_int; 2] = [4, 5];
+const FIRST_FIELD: c_int = 6;
+
+/// Pushes the function that a program is, and its arguments; answers how many
+/// these are.
+fn prepare(stack: &mut Stack<'_>, program: Program, keys: Argv<'_>, args: Argv<'_>) -> c_int {
+    let (Program::Script(number) | Program::Function(number) | Program::Library(number)) = program;
+    stack.get_element(KEPT, EXPLAIN);
+    stack.get_element(KEPT, CALLBACKS);
+    let callbacks = stack.top();
+    stack.push_number(number.number());
+    stack.get(callbacks);
+    match program {
+        Program::Script(_) => {
+            stack.get_element(KEPT, GLOBALS);
+            let globals = stack.top();
+            for (name, words) in NAMES.into_iter().zip([keys, args]) {
+                stack.get_element(KEPT, name);
+                push_words(stack, words);
+                stack.set(globals);
+            }
+            stack.pop(1);
+            0
+        }
+        Program::Function(_) => {
+            push_words(stack, keys);
+            push_words(stack, args);
+            2
+        }
+        Program::Library(_) => 0,
+    }
+}
+
+/// Pushes a table of strings.
+fn push_words(stack: &mut Stack<'_>, words: Argv<'_>) {
+    let table = stack.push_table(words.len(), 0);
+    for (index, word) in words.iter().enumerate() {
+        stack.push_bytes(word);
+        stack.set_element(table, index as c_int + 1);
+    }
+}
+
+/// No script sees the words of another.
+fn forget_words(stack: &mut Stack<'_>) {
+    stack.get_element(KEPT, GLOBALS);
+    let globals = stack.top();
+    for name in NAMES {
+        stack.get_element(KEPT, name);
+        stack.push_nil();
+        stack.set(globals);
+    }
+}
+
+/// Writes what a program has returned, which is on top, or answers where and
+/// why it has failed. Raises nothing.
+fn finish(
+    stack: &mut Stack<'_>,
+    ok: bool,
+    running: &mut Running<'_>,
+    reply: &mut Reply<'_>,
+) -> Option<Failure> {
+    if !ok {
+        return Some(failure(stack));
+    }
+    if running.killed.is_some() || running.panic.is_some() || running.registrations.is_some() {
+        return None;
+    }
+    let mark = reply.output().mark();
+    let len_max = running.len_max();
+    let mut writer = Writer {
+        reply,
+        resp3: running.protocol == Protocol::Resp3,
+        fields: (KEPT, FIRST_FIELD),
+        host: running.host,
+        len_max,
+        until_look: WORK_PER_LOOK,
+    };
+    let written = catch_unwind(AssertUnwindSafe(|| writer.write(stack)));
+    if let Ok(Ok(())) = written {
+        return None;
+    }
+    reply.output().rewind(mark);
+    match written {
+        Ok(why) => why.err().map(|why| Failure {
+            text: why.into(),
+            place: None,
+        }),
+        Err(panic) => {
+            running.panic = Some(panic);
+            None
+        }
+    }
+}
+
+/// What `explain` has made of an error, or what was raised where memory was
+/// too short to explain it.
+fn failure(stack: &mut Stack<'_>) -> Failure {
+    let raised = stack.top();
+    if stack.kind(raised) != Kind::Table {
+        let text = stack.bytes(raised).unwrap_or(b"unknown error");
+        let text = [b"ERR ", text].concat();
+        return Failure { text, place: None };
+    }
+    for element in 1..=3 {
+        stack.get_element(raised, element);
+    }
+    let text = stack.bytes(raised + 1).unwrap_or(b"ERR unknown error");
+    let text = text.to_vec();
+    let line = match stack.kind(raised + 3) {
+        Kind::Number(line) => truncate(line),
+        _ => -1,
+    };
+    let source = stack.bytes(raised + 2);
+    let place = source.map(|source| (lossy(source), line));
+    Failure { text, place }
+}
 
 /// Has the code of libraries see these globals.
 fn see(libraries: &ForLibraries, globals: &Table) -> mlua::Result<()> {
@@ -483,46 +601,82 @@ fn text_of(error: &mlua::Error) -> String {
 
 /// The sources of code that no user has written: our own, and what is not in
 /// Lua.
-const OURS: [&str; 7] = [
-    "=[C]", "=base", "=math", "=native", "=sandbox", "=string", "=table",
+const OURS: [&[u8]; 7] = [
+    b"=[C]",
+    b"=base",
+    b"=math",
+    b"=native",
+    b"=sandbox",
+    b"=string",
+    b"=table",
 ];
 
 /// The source and the line of the innermost function that a user has written.
 /// It is looked for from this level on: 0 is the function that runs, a
 /// function of Rust's perhaps that asks.
-fn place(lua: &Lua, from: usize) -> Place {
-    const LEVELS_MAX: usize = 50;
-    for level in from..from + LEVELS_MAX {
-        let (source, line) = lua.inspect_stack(level, |frame| {
-            let source = frame.source().source.map(|source| source.into_owned());
-            (source, frame.current_line())
-        })?;
-        if let Some(source) = source
-            && !OURS.contains(&&*source)
-        {
-            let line = line.and_then(|line| i64::try_from(line).ok());
-            return Some((source, line.unwrap_or(-1)));
-        }
+fn place<'s>(stack: &'s Stack<'_>, from: c_int) -> Option<(&'s [u8], i64)> {
+    const LEVELS_MAX: c_int = 50;
+    let written = |level: &c_int| match stack.frame(*level) {
+        // What is LuaJIT's own has no lines.
+        Some((source, line)) => line > 0 && !OURS.contains(&source),
+        None => true,
+    };
+    let level = (from..from + LEVELS_MAX).find(written)?;
+    stack.frame(level)
+}
+
+/// So much of a source's name is told.
+const SOURCE_MAX: usize = 300;
+
+fn lossy(source: &[u8]) -> String {
+    String::from_utf8_lossy(source).into_owned()
+}
+
+/// Pushes the place where an error was raised: a source and a line.
+struct Where;
+
+impl StackFunction for Where {
+    type Data = ();
+
+    fn call(stack: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        // 1 is the function that asks.
+        let mut start = [0; SOURCE_MAX];
+        let Some((source, line)) = place(stack, 2) else {
+            return Ok(0);
+        };
+        let len = source.len().min(SOURCE_MAX);
+        start[..len].copy_from_slice(&source[..len]);
+        stack.push_bytes(&start[..len]);
+        stack.push_number(line as f64);
+        Ok(2)
     }
-    None
+}
+
+/// Pushes whether the script is ended from outside.
+struct IsEnding;
+
+impl StackFunction for IsEnding {
+    type Data = ();
+
+    fn call(stack: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        let is_ending = running::with(|running| running.is_ending());
+        stack.push_boolean(is_ending == Some(true));
+        Ok(1)
+    }
 }
 
 /// What a function answers: true and a value, or false and what is to be raised.
 type Answer = (bool, Value);
 
-/// Has memory be limited from now on: a script begins. Its arguments have come
-/// without a limit, which costs less.
-fn begin(lua: &Lua, (): ()) -> mlua::Result<()> {
-    running::with(|running| running.begin(lua)).unwrap_or(Ok(()))
-}
-
 impl Runs for Running<'_> {
     fn request(&mut self) -> &mut Request {
-        self.scratch.request.clear();
+        let len_max = self.len_max();
+        self.scratch.request.begin(len_max);
         &mut self.scratch.request
     }
 
     fn call(&mut self) -> Called {
+        let len_max = self.len_max();
         let Scratch { request, reply } = &mut *self.scratch;
         let argv = request.argv();
         if argv.is_empty() {
@@ -530,6 +684,12 @@ impl Runs for Running<'_> {
         }
         let mut writer = Reply::new(reply.renew(), self.protocol);
         self.host.call(argv, &mut writer);
+        if reply.len() > len_max {
+            reply.renew();
+            return Called::Refused(
+                "ERR not enough memory for the reply to a command of the script",
+            );
+        }
         let bytes = reply.bytes();
         Called::Replied {
             start: bytes.as_ptr(),
@@ -545,10 +705,6 @@ impl Runs for Running<'_> {
         self.panic = Some(panic);
     }
 
-    fn begin(&mut self, lua: &Lua) -> mlua::Result<()> {
-        lua.set_memory_limit(self.memory_limit).map(|_| ())
-    }
-
     fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
     }
@@ -561,16 +717,40 @@ impl Runs for Running<'_> {
         self.host.note_counted();
     }
 
-    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)> {
-        if let Some((why, _)) = self.killed {
-            return Some((why, false));
+    fn asked_to_end(&mut self) -> Option<&'static str> {
+        if self.panic.is_some() {
+            return Some("ERR the command has failed");
         }
-        let why = match self.panic {
-            Some(_) => "ERR the command has failed",
-            None => self.host.look_around()?,
+        let looked = catch_unwind(AssertUnwindSafe(|| self.host.look_around()));
+        looked.unwrap_or_else(|panic| {
+            self.panic = Some(panic);
+            Some("ERR the command has failed")
+        })
+    }
+
+    fn look_around(&mut self, stack: &Stack<'_>) -> Result<c_int, &'static str> {
+        if let Some((why, _)) = self.killed {
+            return Err(why);
+        }
+        if let Some(why) = self.asked_to_end() {
+            let place = place(stack, 0);
+            let place = place.map(|(source, line)| (lossy(source), line));
+            self.killed = Some((why, place));
+            return Err(why);
+        }
+        let now = Instant::now();
+        let took = self.looked.map(|looked| now - looked);
+        self.looked = Some(now);
+        self.look_every = match took {
+            Some(took) if took > LOOK_SOON * 10 => (self.look_every / 10).max(1),
+            Some(took) if took > LOOK_SOON => self.look_every,
+            _ => (self.look_every * 4).min(LOOK_EVERY_MAX),
         };
-        self.killed = Some((why, place(lua, 0)));
-        Some((why, true))
+        Ok(self.look_every)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.killed.is_some()
     }
 }
 
@@ -650,15 +830,10 @@ fn register(
 }
 
 /// Looks around while a script runs, and ends it if it is to end.
-fn look_around(lua: &Lua) -> mlua::Result<VmState> {
-    let looked = running::with(|running| running.look_around(lua));
-    let Some((why, is_new)) = looked.flatten() else {
-        return Ok(VmState::Continue);
-    };
-    if is_new {
-        // Whatever the script does to catch this, the next instruction raises it again.
-        let look = HookTriggers::new().every_nth_instruction(1);
-        lua.set_global_hook(look, |lua, _| look_around(lua))?;
+struct LookAround;
+
+impl Hook for LookAround {
+    fn look(stack: &Stack<'_>) -> Result<c_int, &'static str> {
+        running::with(|running| running.look_around(stack)).unwrap_or(Ok(LOOK_EVERY_MAX))
     }
-    Err(mlua::Error::RuntimeError(why.into()))
 }

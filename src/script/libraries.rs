@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::interpreter::{Host, Interpreter};
+use super::host::Host;
+use super::interpreter::Interpreter;
 use super::registration::{Callback, Registered, name_of};
 use super::shebang::ScriptFlags;
 use crate::error::{Error, Result};
@@ -353,7 +354,7 @@ mod tests {
     const LIMIT: usize = 64 * 1024 * 1024;
 
     fn load_as(scripts: &mut Scripts, text: &str, replaces: bool) -> String {
-        let loaded = scripts.load_library(text.as_bytes(), replaces, &mut Patient(100), LIMIT);
+        let loaded = scripts.load_library(text.as_bytes(), replaces, &mut Patient(1000), LIMIT);
         loaded.map_or_else(|error| error.to_string(), String::from)
     }
 
@@ -363,7 +364,7 @@ mod tests {
 
     fn restore(scripts: &mut Scripts, texts: &[&str], existing: Existing) -> String {
         let texts = texts.iter().map(|text| Ok(text.as_bytes().into()));
-        let restored = scripts.restore_libraries(texts, existing, &mut Patient(100), LIMIT);
+        let restored = scripts.restore_libraries(texts, existing, &mut Patient(1000), LIMIT);
         restored.map_or_else(|error| error.to_string(), |()| "OK".to_owned())
     }
 
@@ -371,7 +372,7 @@ mod tests {
     fn call(scripts: &mut Scripts, name: &str) -> String {
         let mut interpreter = scripts.lend().unwrap();
         let mut output = Output::default();
-        let mut host = Patient(100);
+        let mut host = Patient(1000);
         let found = scripts
             .libraries
             .find(name.as_bytes(), &mut interpreter, &mut host, LIMIT);
@@ -523,7 +524,7 @@ mod tests {
         let words = (none.as_argv(), none.as_argv());
         let reply = &mut Reply::new(&mut output, Protocol::Resp2);
         let program = Program::Script(script);
-        let done = interpreter.run(program, words, &mut Patient(100), LIMIT, reply);
+        let done = interpreter.run(program, words, &mut Patient(1000), LIMIT, reply);
         assert!(done.is_ok());
         assert_eq!(output.into_vec(), b"*3\r\n:1\r\n:1\r\n:0\r\n");
     }

@@ -7,6 +7,7 @@
 mod cache;
 mod calls;
 mod conversion;
+mod host;
 mod interpreter;
 mod libraries;
 mod modules;
@@ -16,9 +17,11 @@ mod running;
 mod sha;
 mod shebang;
 mod source;
+mod stack;
 
 pub use cache::Cache;
-pub use interpreter::{Host, Interpreter, Program};
+pub use host::Host;
+pub use interpreter::{Interpreter, Program};
 pub use libraries::{Existing, Libraries, Library};
 use registration::Callback;
 pub use sha::Sha;

@@ -2,12 +2,13 @@
 //! it that the interpreter calls.
 
 use std::any::Any;
+use std::ffi::c_int;
 use std::ops::Range;
 
-use mlua::Lua;
 use scoped_tls_hkt::scoped_thread_local;
 
 use super::registration::Registrations;
+use super::stack::Stack;
 use crate::resp::{Argv, Output, Protocol};
 use crate::text::double;
 
@@ -28,18 +29,22 @@ pub trait Runs {
     /// Keeps what a command has panicked with until the script has ended.
     fn keep_panic(&mut self, panic: Box<dyn Any + Send>);
 
-    /// The script itself begins: memory is limited from here on.
-    fn begin(&mut self, lua: &Lua) -> mlua::Result<()>;
-
     /// What it registers, if it is the code of a library.
     fn registrations(&mut self) -> Option<&mut Registrations>;
 
     /// In which version of the protocol replies are.
     fn set_protocol(&mut self, protocol: Protocol);
 
-    /// Why the script is to end, if it is, and whether it is told so for the
-    /// first time.
-    fn look_around(&mut self, lua: &Lua) -> Option<(&'static str, bool)>;
+    /// Looks after what goes on meanwhile; answers why the script is to end, if
+    /// it is.
+    fn asked_to_end(&mut self) -> Option<&'static str>;
+
+    /// The same, every so many instructions: answers how many come before the
+    /// next look.
+    fn look_around(&mut self, stack: &Stack<'_>) -> Result<c_int, &'static str>;
+
+    /// Whether the script is ended from outside.
+    fn is_ending(&self) -> bool;
 }
 
 scoped_thread_local!(static mut RUNNING: for<'a> &'a mut (dyn Runs + 'a));
@@ -54,6 +59,13 @@ pub fn with<T>(look: impl FnOnce(&mut dyn Runs) -> T) -> Option<T> {
     RUNNING
         .is_set()
         .then(|| RUNNING.with(|running| look(running)))
+}
+
+/// Has the server look after what goes on while a function of Rust's takes
+/// long; answers why the script is to end, if it is. The function is to raise
+/// that as an error then, and if it is caught, the next look ends the script.
+pub fn asked_to_end() -> Option<&'static str> {
+    with(|running| running.asked_to_end()).flatten()
 }
 
 /// What has come of a call.
@@ -77,9 +89,17 @@ pub const KEEP: usize = 16 * 1024;
 pub struct Request {
     bytes: Vec<u8>,
     words: Vec<Range<u32>>,
+    /// So many bytes they may have.
+    len_max: u32,
 }
 
 impl Request {
+    /// No words, and no more than so many bytes of them.
+    pub fn begin(&mut self, len_max: usize) {
+        self.clear();
+        self.len_max = u32::try_from(len_max).unwrap_or(u32::MAX);
+    }
+
     /// No words.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -91,7 +111,8 @@ impl Request {
     /// Adds a word.
     pub fn add(&mut self, word: &[u8]) -> Result<(), &'static str> {
         let start = self.bytes.len() as u32;
-        let Ok(end) = u32::try_from(self.bytes.len() + word.len()) else {
+        let end = u32::try_from(self.bytes.len() + word.len()).ok();
+        let Some(end) = end.filter(|end| *end <= self.len_max) else {
             return Err("ERR Lua redis lib command arguments are too long");
         };
         self.bytes.extend_from_slice(word);
@@ -130,11 +151,17 @@ impl LastReply {
         &mut self.output
     }
 
+    /// How long it is.
+    pub fn len(&self) -> usize {
+        self.output.len()
+    }
+
     /// The reply.
     pub fn bytes(&mut self) -> &[u8] {
         if self.output.only().is_none() {
             self.whole = std::mem::take(&mut self.output).into_vec();
+            return &self.whole;
         }
-        self.output.only().unwrap_or(&self.whole)
+        self.output.only().unwrap_or_default()
     }
 }

@@ -18,7 +18,7 @@ local LIBRARIES = {
     table = "concat foreach foreachi getn insert maxn remove sort",
 }
 
-local assert, error, pcall, tostring, type, xpcall = assert, error, pcall, tostring, type, xpcall
+local error, pcall, tostring, type = error, pcall, tostring, type
 local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
 local rawget, rawset, select, setmetatable, unpack = rawget, rawset, select, setmetatable, unpack
 
@@ -108,12 +108,13 @@ for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
     end
 end
 
--- What ends a script for good: with no room left on the stack, or in memory, nobody could look
--- around while it goes on, and so nobody could end it.
+-- What ends a script for good: whoever ends it from outside; and with no room left on the stack, or
+-- in memory, nobody could look around while it goes on, and so nobody could end it.
 local find = string.find
 local FATAL = { "stack overflow", "not enough memory", "error in error handling" }
 
 local function is_fatal(raised)
+    if host.is_ending() then return true end
     if type(raised) ~= "string" then return false end
     for i = 1, #FATAL do
         if find(raised, FATAL[i], -#FATAL[i], true) then return true end
@@ -146,10 +147,33 @@ function globals.xpcall(...)
     return after(xpcall_of_modules(called, handle))
 end
 
-local resume = globals.coroutine.resume
+-- Each coroutine that runs within another takes of the thread's own stack, so there are no more of
+-- them than in Lua 5.1.
+local RUNNING_MAX = 190
+local running = 0
+local create, resume, wrap = coroutine.create, coroutine.resume, coroutine.wrap
+
+local function resumed(...)
+    running = running - 1
+    return unless_fatal(...)
+end
 
 function globals.coroutine.resume(...)
-    return unless_fatal(resume(...))
+    if type((...)) ~= "thread" then return resume(...) end
+    if running == RUNNING_MAX then return false, "C stack overflow" end
+    running = running + 1
+    return resumed(resume(...))
+end
+
+local function unwrapped(ok, ...)
+    if ok then return ... end
+    error((...), 2)
+end
+
+function globals.coroutine.wrap(...)
+    if type((...)) ~= "function" then return wrap(...) end
+    local thread = create(...)
+    return function(...) return unwrapped(globals.coroutine.resume(thread, ...)) end
 end
 
 -- A script that catches an error gets its text, as in Redis, whatever table was raised.
@@ -238,10 +262,11 @@ of_strings.__index = shared[globals.string]
 metatables.string = share { __index = globals.string }
 
 -- Where an error was raised: in the innermost function that is a script's.
-local begin, where, text_of = host.begin, host.where, host.text_of
+local where, text_of = host.where, host.text_of
 local note_counted = host.note_counted
 
 local function explain(raised)
+    running = 0
     local source, line = where()
     local text = raised
     if type(raised) == "table" then
@@ -257,70 +282,12 @@ local function explain(raised)
     return { text, source, line }
 end
 
-local function finish(ok, result)
-    globals.KEYS, globals.ARGV = nil, nil
-    if ok then return true, result end
-    -- Where memory is short nobody has explained it.
-    if type(result) == "string" then return false, "ERR " .. result end
-    return false, result[1], result[2], result[3]
-end
-
-local function split(keys, ...)
-    local KEYS, ARGV = {}, {}
-    for i = 1, keys do
-        KEYS[i] = (select(i, ...))
-    end
-    for i = keys + 1, select("#", ...) do
-        ARGV[i - keys] = (select(i, ...))
-    end
-    return KEYS, ARGV
-end
-
--- Runs a script, by its number: answers true and what it returns, or false, the text of its error, and the source
--- and the line where that was raised.
-local callbacks = host.callbacks
-
-local function run(script, keys, ...)
-    begin()
-    globals.KEYS, globals.ARGV = split(keys, ...)
-    return finish(xpcall(callbacks[script], explain))
-end
-
--- The same, with tables of keys and arguments that are too many to be passed one by one.
-local function run_with(script, KEYS, ARGV)
-    begin()
-    globals.KEYS, globals.ARGV = KEYS, ARGV
-    return finish(xpcall(callbacks[script], explain))
-end
-
--- The same two for a function of a library.
-
-local function call_function(callback, keys, ...)
-    begin()
-    return finish(xpcall(callbacks[callback], explain, split(keys, ...)))
-end
-
-local function call_function_with(callback, KEYS, ARGV)
-    begin()
-    return finish(xpcall(callbacks[callback], explain, KEYS, ARGV))
-end
-
--- Runs the code of a library. Nothing is done with what it returns.
-local function load(code)
-    begin()
-    local ok, raised = xpcall(code, explain)
-    return finish(ok, not ok and raised)
-end
-
 return {
     globals = seen_globals,
+    of_scripts = globals,
     functions = seen_functions,
     of_functions = of_functions,
     seen_by_functions = functions,
     seen_while_loading = loading,
-    run = run,
-    run_with = run_with,
-    call_function = call_function,
-    call_function_with = call_function_with,
-    load = load,
+    explain = explain,
 }

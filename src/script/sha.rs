@@ -21,13 +21,31 @@ impl Sha {
     pub fn parse(digits: &[u8]) -> Option<Sha> {
         let digits: &[u8; 40] = digits.try_into().ok()?;
         let mut sha = [0; 20];
+        let mut all = 0;
         for (byte, digits) in sha.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16);
-            *byte = (digit(digits[0])? << 4 | digit(digits[1])?) as u8;
+            let [high, low] = [digits[0], digits[1]].map(|digit| VALUES[usize::from(digit)]);
+            all |= high | low;
+            *byte = high << 4 | low & 15;
+        }
+        if all > 15 {
+            return None;
         }
         Some(Sha(sha))
     }
 }
+
+/// What each hexadecimal digit stands for; what is none is more than 15.
+const VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        values[digit as usize] = value as u8;
+        values[digit.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// Forty hexadecimal digits.
 impl fmt::Display for Sha {

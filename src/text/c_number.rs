@@ -1,29 +1,34 @@
 //! Numbers as C's `printf` writes them with `%g`, and as its `strtod` reads
 //! them from the start of a text.
 
+use std::io::{self, Write};
+
 use rustc_apfloat::Float;
 use rustc_apfloat::ieee::Double;
 
 use super::long_double::parse_hexadecimal;
 
+/// [`write_general`] writes no more bytes than this for 14 digits or fewer.
+pub const GENERAL_LEN_MAX: usize = 32;
+
 /// Writes a number with so many significant digits, 1 at least, as `%.14g`
 /// does for 14: with an exponent if that is small or large, and without zeros
 /// at the end.
-pub fn write_general(out: &mut Vec<u8>, number: f64, digits: usize) {
+pub fn write_general(out: &mut impl Write, number: f64, digits: usize) -> io::Result<()> {
     if number.is_nan() {
         let text = if number.is_sign_negative() {
             "-nan"
         } else {
             "nan"
         };
-        return out.extend_from_slice(text.as_bytes());
+        return out.write_all(text.as_bytes());
     }
     if number.is_sign_negative() {
-        out.push(b'-');
+        out.write_all(b"-")?;
     }
     let magnitude = number.abs();
     if magnitude.is_infinite() {
-        return out.extend_from_slice(b"inf");
+        return out.write_all(b"inf");
     }
     // Whole numbers of few digits are the usual ones.
     const WHOLE: [f64; 15] = [
@@ -31,7 +36,7 @@ pub fn write_general(out: &mut Vec<u8>, number: f64, digits: usize) {
     ];
     if magnitude < WHOLE[digits.min(14)] && magnitude.trunc() == magnitude {
         let mut buffer = itoa::Buffer::new();
-        return out.extend_from_slice(buffer.format(magnitude as u64).as_bytes());
+        return out.write_all(buffer.format(magnitude as u64).as_bytes());
     }
     let text = format!("{magnitude:.*e}", digits - 1);
     let (significand, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -44,32 +49,23 @@ pub fn write_general(out: &mut Vec<u8>, number: f64, digits: usize) {
     let (first, rest) = significand.split_at(1);
     let rest = rest.strip_prefix('.').unwrap_or(rest);
     match exponent {
-        ..-4 => push_exponent(out, significand, exponent),
         -4..0 => {
-            out.extend_from_slice(b"0.");
-            out.extend((exponent..-1).map(|_| b'0'));
-            out.extend_from_slice(first.as_bytes());
-            out.extend_from_slice(rest.as_bytes());
+            let zeros = (-1 - exponent) as usize;
+            write!(out, "0.{:0<zeros$}{first}{rest}", "")
         }
-        _ if exponent as usize >= digits => push_exponent(out, significand, exponent),
-        _ => {
+        0.. if (exponent as usize) < digits => {
             let places = exponent as usize;
-            let whole = rest.len().min(places);
-            out.extend_from_slice(first.as_bytes());
-            out.extend_from_slice(&rest.as_bytes()[..whole]);
-            out.extend((whole..places).map(|_| b'0'));
-            if rest.len() > places {
-                out.push(b'.');
-                out.extend_from_slice(&rest.as_bytes()[places..]);
+            match rest.split_at_checked(places) {
+                Some((whole, "")) => write!(out, "{first}{whole}"),
+                Some((whole, fraction)) => write!(out, "{first}{whole}.{fraction}"),
+                None => write!(out, "{first}{rest:0<places$}"),
             }
         }
+        _ => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            write!(out, "{significand}e{sign}{:02}", exponent.abs())
+        }
     }
-}
-
-fn push_exponent(out: &mut Vec<u8>, significand: &str, exponent: i32) {
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let text = format!("{significand}e{sign}{:02}", exponent.abs());
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// The number that a text begins with, and how long its text is: decimal or
@@ -231,7 +227,7 @@ mod tests {
     fn numbers_are_written_as_printf_does() {
         let check = |number: f64, digits: usize, expected: &str| {
             let mut out = Vec::new();
-            write_general(&mut out, number, digits);
+            write_general(&mut out, number, digits).unwrap();
             assert_eq!(String::from_utf8_lossy(&out), expected, "{number:?}");
         };
         check(0.0, 14, "0");

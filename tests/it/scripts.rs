@@ -11,7 +11,7 @@ const BUSY: &str =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 
 /// Scripts that never end, whatever they do about being ended.
-const ENDLESS: [&str; 6] = [
+const ENDLESS: [&str; 14] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "while true do redis.call('GET', 'k') end",
@@ -21,6 +21,19 @@ const ENDLESS: [&str; 6] = [
      while true do pcall(function() while true do end end) end end deep()",
     "local t = {} for i = 1, 20 do t[i] = i end \
      table.sort(t, function() while true do end end)",
+    // What takes long in few instructions.
+    "local s = ('x'):rep(1e7) while true do s:reverse() end",
+    "local s = ('x'):rep(1e6) while true do pcall(string.find, s, '.-.-b') end",
+    "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('DEL', 'long') \
+     for i = 1, 1e5, 5000 do redis.call('RPUSH', 'long', unpack(t, i, i + 4999)) end \
+     while true do redis.call('SORT', 'long', 'ALPHA', 'LIMIT', 0, 1) end",
+    // What handles errors.
+    "while true do xpcall(error, function() while true do pcall(error) end end) end",
+    "xpcall(error, function() while true do end end)",
+    // What is returned, or written by one call.
+    "local t = {'x'} for i = 1, 60 do t = {t, t} end return t",
+    "local t = {} t.map = {a = t, b = t} return t",
+    "local t = {} for i = 1, 60 do t = {t, t} end return #cjson.encode(t)",
 ];
 
 fn impatient() -> Broker {
@@ -226,6 +239,111 @@ fn deep_values_end_with_an_error_and_no_overflow() {
         }
         client.input().clear();
     }
+}
+
+#[test]
+fn what_runs_within_one_another_ends_with_an_error() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    for (script, want) in [
+        (
+            "local function f() return coroutine.wrap(f)() end return f()",
+            "C stack overflow",
+        ),
+        (
+            "local function f() return coroutine.resume(coroutine.create(f)) end \
+             return select(-1, f())",
+            "C stack overflow",
+        ),
+        (
+            "local function f() return ('a'):gsub('a', f) end return f()",
+            "stack overflow",
+        ),
+        (
+            "local t t = setmetatable({}, {__index = function() return (('a'):gsub('a', t)) end}) \
+             return ('a'):gsub('a', t)",
+            "stack overflow",
+        ),
+    ] {
+        let reply = client.text(&["EVAL", script, "0"]);
+        assert!(reply.contains(want), "{script}: {reply}");
+        assert_eq!(client.text(&["PING"]), "PONG");
+    }
+}
+
+#[test]
+fn long_replies_reach_the_script_whole() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    let script = "for _, len in ipairs({16383, 16384, 100000, 3000000}) do \
+                    redis.call('SET', 'k', ('x'):rep(len)) \
+                    if #redis.call('GET', 'k') ~= len then return len end \
+                    local got = redis.call('MGET', 'k', 'none', 'k') \
+                    if #got[1] + #got[3] ~= 2 * len then return -len end end \
+                  for i = 1, 10000 do redis.call('RPUSH', 'l', i) end \
+                  local l = redis.call('LRANGE', 'l', 0, -1) \
+                  return {#l, l[1], l[10000]}";
+    assert_eq!(client.text(&["EVAL", script, "0"]), "10000\r\n1\r\n10000");
+}
+
+#[test]
+fn what_goes_between_scripts_and_server_has_a_bound() {
+    const MIB: u64 = 1 << 20;
+    let broker = serve(&["--script-memory-limit", "32mb"]);
+    let mut client = broker.connect();
+    client.text(&["EVAL", "redis.call('SET', 'k', ('x'):rep(1e7))", "0"]);
+    let before = Footprint::of(broker.process.id()).resident;
+    for (script, want) in [
+        (
+            "local t = {} for i = 1, 1000 do t[i] = 'k' end redis.call('MGET', unpack(t))",
+            "ERR not enough memory for the reply to a command of the script",
+        ),
+        (
+            "local s, t = ('x'):rep(1e7), {} for i = 1, 1000 do t[i] = s end \
+             redis.call('DEL', unpack(t))",
+            "ERR Lua redis lib command arguments are too long",
+        ),
+        (
+            "local s, t = ('x'):rep(1e7), {} for i = 1, 1000 do t[i] = s end return t",
+            "ERR not enough memory for what the script returns",
+        ),
+    ] {
+        let reply = client.text(&["EVAL", script, "0"]);
+        assert!(reply.starts_with(want), "{script}: {reply}");
+        let info = client.text(&["EVAL", "return 'still'", "0"]);
+        assert_eq!(info, "still");
+    }
+    for _ in 0..20 {
+        let text = format!("return {{{}", "{},".repeat(200_000));
+        let reply = client.text(&["SCRIPT", "LOAD", &text]);
+        assert!(reply.starts_with("ERR Error compiling script"), "{reply}");
+    }
+    let held = Footprint::of(broker.process.id())
+        .resident
+        .saturating_sub(before);
+    assert!(held < 96 * MIB, "{} MiB are held", held / MIB);
+}
+
+#[test]
+fn the_time_of_a_script_is_not_its_next_commands() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    client.text(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    client.text(&["CONFIG", "RESETSTAT"]);
+    client.text(&[
+        "EVAL",
+        "for i = 1, 3e7 do end return redis.call('GET', 'k')",
+        "0",
+    ]);
+    let stats = client.text(&["INFO", "commandstats"]);
+    let usec = |command: &str| -> u64 {
+        let line = stats.lines().find(|line| line.starts_with(command));
+        let line = line.unwrap_or_else(|| panic!("{command} in {stats}"));
+        let (_, usec) = line.split_once("usec=").unwrap();
+        usec.split(',').next().unwrap().parse().unwrap()
+    };
+    let (get, eval) = (usec("cmdstat_get:"), usec("cmdstat_eval:"));
+    assert!(get < eval / 4, "GET {get} of EVAL {eval}");
 }
 
 #[test]

@@ -1,65 +1,64 @@
 //! A value from JSON.
 
-use std::borrow::Cow;
-
-use mlua::{IntoLua, LightUserData, Lua, Table, Value};
-
 use super::settings::Settings;
-use crate::script::native::{Raise, Result, STACK_MAX};
+use crate::script::stack::{Buffer, Raised, Stack};
 use crate::text::c_number;
 
-/// What JSON's null is to a script.
-pub const NULL: LightUserData = LightUserData(std::ptr::null_mut());
-
-/// The value that a text is.
-pub fn decode(lua: &Lua, settings: &Settings, text: &[u8]) -> Result<Value> {
+/// Pushes the value that a text is, which is an argument.
+pub fn decode<'a>(
+    stack: &mut Stack<'_>,
+    settings: &'a Settings,
+    text: &'a [u8],
+) -> Result<(), Raised> {
     if text.len() >= 2 && text[..2].contains(&0) {
-        return Err(Raise::text("JSON parser does not support UTF-16 or UTF-32"));
+        return Err(stack.raise(format_args!(
+            "JSON parser does not support UTF-16 or UTF-32"
+        )));
     }
     let mut decoder = Decoder {
-        lua,
         settings,
         text,
         at: 0,
         start: 0,
-        levels: Vec::new(),
-        stack: 1,
+        unescaped: Buffer::new(stack),
+        lens: Buffer::new(stack),
+        depth: 0,
     };
-    let value = decoder.value()?;
-    match decoder.token() {
-        Token::End => Ok(value),
-        token => Err(decoder.unexpected("the end", &token)),
+    decoder.value(stack)?;
+    match decoder.token(stack)? {
+        Token::End => Ok(()),
+        token => Err(decoder.unexpected(stack, "the end", token)),
     }
 }
 
 /// Arrays and objects nest as deep as the text says, so it is this that keeps
-/// them and not the thread's stack.
+/// them and not the thread's stack. On the interpreter's stack is each table
+/// that is being read, and above each object the key of what comes next.
 struct Decoder<'a> {
-    lua: &'a Lua,
     settings: &'a Settings,
     text: &'a [u8],
     /// What comes next.
     at: usize,
     /// Where the last token starts, or what is wrong with it.
     start: usize,
-    /// The tables that are being read, the outermost first.
-    levels: Vec<Level<'a>>,
-    /// How many values Redis would have on its stack.
-    stack: usize,
+    /// The last string, if there were escapes in it.
+    unescaped: Buffer,
+    /// How many elements are in each table that is being read, and -1 for
+    /// objects.
+    lens: Buffer,
+    /// How many tables are being read.
+    depth: i32,
 }
 
-/// A table that is being read.
-enum Level<'a> {
-    Array { table: Table, len: i64 },
-    Object { table: Table, key: Cow<'a, [u8]> },
-}
-
+#[derive(Clone, Copy)]
 enum Token<'a> {
     ObjectBegin,
     ObjectEnd,
     ArrayBegin,
     ArrayEnd,
-    String(Cow<'a, [u8]>),
+    String(&'a [u8]),
+    /// A string with escapes in it: see [`Decoder::unescaped`].
+    Unescaped,
     Number(f64),
     Boolean(bool),
     Null,
@@ -69,145 +68,124 @@ enum Token<'a> {
     Error(&'static str),
 }
 
-/// A value that has been read.
-enum Item<'a> {
-    String(Cow<'a, [u8]>),
-    Number(f64),
-    Boolean(bool),
-    Null,
-    Table(Table),
-}
+/// There is room for so many elements from the start: growing takes longer.
+const USUAL: usize = 4;
+
+/// An object, where the number of elements is told.
+const OBJECT: i32 = -1;
 
 impl<'a> Decoder<'a> {
-    /// The value that comes next, with all that is in it.
-    fn value(&mut self) -> Result<Value> {
-        let mut token = self.token();
+    /// Pushes the value that comes next, with all that is in it.
+    fn value(&mut self, stack: &mut Stack<'_>) -> Result<(), Raised> {
+        let mut token = self.token(stack)?;
         loop {
-            let item = match token {
-                Token::String(text) => Item::String(text),
-                Token::Number(number) => Item::Number(number),
-                Token::Boolean(value) => Item::Boolean(value),
-                Token::Null => Item::Null,
-                Token::ArrayBegin => match self.array_begin()? {
-                    Begun::Whole(table) => Item::Table(table),
-                    Begun::At(first) => {
-                        token = first;
+            match token {
+                Token::String(text) => stack.push_bytes(text),
+                Token::Unescaped => stack.push_bytes(self.unescaped.bytes()),
+                Token::Number(number) => stack.push_number(number),
+                Token::Boolean(value) => stack.push_boolean(value),
+                Token::Null => stack.push_null(),
+                Token::ArrayBegin => {
+                    self.descend(stack, 2)?;
+                    stack.push_table(USUAL, 0);
+                    token = self.token(stack)?;
+                    if !matches!(token, Token::ArrayEnd) {
+                        self.lens.push(stack, &0_i32.to_ne_bytes())?;
                         continue;
                     }
-                },
-                Token::ObjectBegin => match self.object_begin()? {
-                    Begun::Whole(table) => Item::Table(table),
-                    Begun::At(first) => {
-                        token = first;
+                    self.depth -= 1;
+                }
+                Token::ObjectBegin => {
+                    self.descend(stack, 3)?;
+                    stack.push_table(0, USUAL);
+                    token = self.token(stack)?;
+                    if !matches!(token, Token::ObjectEnd) {
+                        self.key(stack, token)?;
+                        self.lens.push(stack, &OBJECT.to_ne_bytes())?;
+                        token = self.token(stack)?;
                         continue;
                     }
-                },
-                token => return Err(self.unexpected("value", &token)),
+                    self.depth -= 1;
+                }
+                token => return Err(self.unexpected(stack, "value", token)),
+            }
+            match self.store(stack)? {
+                Some(next) => token = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Puts the value on top where it belongs, and each table that it
+    /// completes. Answers what comes next; after the last value nothing does.
+    fn store(&mut self, stack: &mut Stack<'_>) -> Result<Option<Token<'a>>, Raised> {
+        while let Some(len) = self.lens.bytes().last_chunk() {
+            let len = i32::from_ne_bytes(*len);
+            self.lens.truncate(self.lens.len() - size_of_val(&len));
+            let (len, end) = if len == OBJECT {
+                stack.set(stack.top() - 2);
+                (len, Token::ObjectEnd)
+            } else {
+                let len = len.wrapping_add(1);
+                stack.set_element(stack.top() - 1, len);
+                (len, Token::ArrayEnd)
             };
-            match self.store(item)? {
-                Stored::All(value) => return Ok(value),
-                Stored::MoreAt(next) => token = next,
+            match (self.token(stack)?, end) {
+                (Token::Comma, _) => {
+                    if len == OBJECT {
+                        let key = self.token(stack)?;
+                        self.key(stack, key)?;
+                    }
+                    self.lens.push(stack, &len.to_ne_bytes())?;
+                    return self.token(stack).map(Some);
+                }
+                (Token::ArrayEnd, Token::ArrayEnd) | (Token::ObjectEnd, Token::ObjectEnd) => {
+                    self.depth -= 1;
+                }
+                (token, Token::ArrayEnd) => {
+                    return Err(self.unexpected(stack, "comma or array end", token));
+                }
+                (token, _) => {
+                    return Err(self.unexpected(stack, "comma or object end", token));
+                }
             }
         }
+        Ok(None)
     }
 
-    fn array_begin(&mut self) -> Result<Begun<'a>> {
-        self.descend(2)?;
-        let table = self.lua.create_table()?;
-        match self.token() {
-            Token::ArrayEnd => Ok(Begun::Whole(table)),
-            first => {
-                self.stack += 1;
-                self.levels.push(Level::Array { table, len: 0 });
-                Ok(Begun::At(first))
-            }
-        }
-    }
-
-    fn object_begin(&mut self) -> Result<Begun<'a>> {
-        self.descend(3)?;
-        let table = self.lua.create_table()?;
-        match self.token() {
-            Token::ObjectEnd => Ok(Begun::Whole(table)),
-            token => {
-                let key = self.key(token)?;
-                self.stack += 2;
-                self.levels.push(Level::Object { table, key });
-                Ok(Begun::At(self.token()))
-            }
-        }
-    }
-
-    /// Whether there may be another level, which has so many values on the
-    /// stack.
-    fn descend(&self, values: usize) -> Result<()> {
-        let depth = self.levels.len() + 1;
-        if depth > self.settings.decode_max_depth as usize || self.stack + values > STACK_MAX {
-            let at = self.at;
-            return Err(Raise::text(format!(
+    /// Begins a table, for which there must be room for so many values.
+    fn descend(&mut self, stack: &mut Stack<'_>, values: i32) -> Result<(), Raised> {
+        self.depth += 1;
+        // One more is for what a long string needs.
+        if self.depth > self.settings.decode_max_depth || !stack.room(values + 1) {
+            let (depth, at) = (self.depth, self.at);
+            return Err(stack.raise(format_args!(
                 "Found too many nested data structures ({depth}) at character {at}"
             )));
         }
         Ok(())
     }
 
-    /// A key, and the colon behind it.
-    fn key(&mut self, token: Token<'a>) -> Result<Cow<'a, [u8]>> {
-        let Token::String(key) = token else {
-            return Err(self.unexpected("object key string", &token));
-        };
-        match self.token() {
-            Token::Colon => Ok(key),
-            token => Err(self.unexpected("colon", &token)),
+    /// Pushes a key, and passes the colon behind it.
+    fn key(&mut self, stack: &mut Stack<'_>, token: Token<'a>) -> Result<(), Raised> {
+        match token {
+            Token::String(key) => stack.push_bytes(key),
+            Token::Unescaped => stack.push_bytes(self.unescaped.bytes()),
+            token => return Err(self.unexpected(stack, "object key string", token)),
+        }
+        match self.token(stack)? {
+            Token::Colon => Ok(()),
+            token => Err(self.unexpected(stack, "colon", token)),
         }
     }
 
-    /// Puts a value where it belongs, and each table that it completes.
-    fn store(&mut self, mut item: Item<'a>) -> Result<Stored<'a>> {
-        while let Some(level) = self.levels.pop() {
-            match level {
-                Level::Array { table, mut len } => {
-                    len += 1;
-                    item.store(self.lua, &table, len)?;
-                    match self.token() {
-                        Token::Comma => {
-                            self.levels.push(Level::Array { table, len });
-                            return Ok(Stored::MoreAt(self.token()));
-                        }
-                        Token::ArrayEnd => self.stack -= 1,
-                        token => return Err(self.unexpected("comma or array end", &token)),
-                    }
-                    item = Item::Table(table);
-                }
-                Level::Object { table, key } => {
-                    match str::from_utf8(&key) {
-                        Ok(key) => item.store(self.lua, &table, key)?,
-                        Err(_) => item.store(self.lua, &table, self.lua.create_string(key)?)?,
-                    }
-                    match self.token() {
-                        Token::Comma => {
-                            let token = self.token();
-                            let key = self.key(token)?;
-                            self.levels.push(Level::Object { table, key });
-                            return Ok(Stored::MoreAt(self.token()));
-                        }
-                        Token::ObjectEnd => self.stack -= 2,
-                        token => return Err(self.unexpected("comma or object end", &token)),
-                    }
-                    item = Item::Table(table);
-                }
-            }
-        }
-        Ok(Stored::All(item.into_value(self.lua)?))
-    }
-
-    fn unexpected(&self, expected: &str, found: &Token<'_>) -> Raise {
+    fn unexpected(&self, stack: &mut Stack<'_>, expected: &str, found: Token<'_>) -> Raised {
         let found = match found {
             Token::ObjectBegin => "T_OBJ_BEGIN",
             Token::ObjectEnd => "T_OBJ_END",
             Token::ArrayBegin => "T_ARR_BEGIN",
             Token::ArrayEnd => "T_ARR_END",
-            Token::String(_) => "T_STRING",
+            Token::String(_) | Token::Unescaped => "T_STRING",
             Token::Number(_) => "T_NUMBER",
             Token::Boolean(_) => "T_BOOLEAN",
             Token::Null => "T_NULL",
@@ -217,7 +195,7 @@ impl<'a> Decoder<'a> {
             Token::Error(why) => why,
         };
         let at = self.start + 1;
-        Raise::text(format!(
+        stack.raise(format_args!(
             "Expected {expected} but found {found} at character {at}"
         ))
     }
@@ -228,26 +206,26 @@ impl<'a> Decoder<'a> {
         self.text.get(at).copied().unwrap_or(0)
     }
 
-    fn token(&mut self) -> Token<'a> {
+    fn token(&mut self, stack: &mut Stack<'_>) -> Result<Token<'a>, Raised> {
         while matches!(self.byte(self.at), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
         }
         self.start = self.at;
         let token = match self.byte(self.at) {
-            0 => return Token::End,
+            0 => return Ok(Token::End),
             b'{' => Token::ObjectBegin,
             b'}' => Token::ObjectEnd,
             b'[' => Token::ArrayBegin,
             b']' => Token::ArrayEnd,
             b',' => Token::Comma,
             b':' => Token::Colon,
-            b'"' => return self.string(),
-            b'-' | b'0'..=b'9' => return self.number(),
-            b'f' | b'i' | b'I' | b'n' | b'N' | b't' | b'+' => return self.word(),
-            _ => return Token::Error("invalid token"),
+            b'"' => return self.string(stack),
+            b'-' | b'0'..=b'9' => return Ok(self.number()),
+            b'f' | b'i' | b'I' | b'n' | b'N' | b't' | b'+' => return Ok(self.word()),
+            _ => return Ok(Token::Error("invalid token")),
         };
         self.at += 1;
-        token
+        Ok(token)
     }
 
     fn word(&mut self) -> Token<'a> {
@@ -281,44 +259,49 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn string(&mut self) -> Token<'a> {
+    fn string(&mut self, stack: &mut Stack<'_>) -> Result<Token<'a>, Raised> {
         self.at += 1;
-        let mut start = self.at;
-        let mut escaped: Option<Vec<u8>> = None;
+        let start = self.at;
+        match self.plain() {
+            Some((text, b'"')) => {
+                self.at += 1;
+                return Ok(Token::String(text));
+            }
+            Some((_, b'\\')) => {}
+            _ => return Ok(self.error("unexpected end of string")),
+        }
+        self.unescaped.truncate(0);
+        self.unescaped.push(stack, &self.text[start..self.at])?;
         loop {
-            let rest = &self.text[self.at..];
-            let Some(len) = rest
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0))
-            else {
-                self.at = self.text.len();
-                return self.error("unexpected end of string");
+            match self.escape(stack)? {
+                Ok(len) => self.at += len,
+                Err(why) => return Ok(self.error(why)),
+            }
+            let Some((text, next)) = self.plain() else {
+                return Ok(self.error("unexpected end of string"));
             };
-            self.at += len;
-            let plain = &self.text[start..self.at];
-            match rest[len] {
+            self.unescaped.push(stack, text)?;
+            match next {
                 b'"' => {
                     self.at += 1;
-                    return Token::String(match escaped {
-                        Some(mut text) => {
-                            text.extend_from_slice(plain);
-                            Cow::Owned(text)
-                        }
-                        None => Cow::Borrowed(plain),
-                    });
+                    return Ok(Token::Unescaped);
                 }
-                b'\\' => {
-                    let text = escaped.get_or_insert_default();
-                    text.extend_from_slice(plain);
-                    match self.escape(text) {
-                        Ok(len) => self.at += len,
-                        Err(why) => return self.error(why),
-                    }
-                    start = self.at;
-                }
-                _ => return self.error("unexpected end of string"),
+                b'\\' => {}
+                _ => return Ok(self.error("unexpected end of string")),
             }
         }
+    }
+
+    /// Passes what comes next in a string, up to its end, an escape or a NUL;
+    /// answers it and what comes then.
+    fn plain(&mut self) -> Option<(&'a [u8], u8)> {
+        let rest = &self.text[self.at..];
+        let Some(len) = memchr::memchr3(b'"', b'\\', 0, rest) else {
+            self.at = self.text.len();
+            return None;
+        };
+        self.at += len;
+        Some((&rest[..len], rest[len]))
     }
 
     /// Something is wrong, and not at the start of the token.
@@ -327,8 +310,9 @@ impl<'a> Decoder<'a> {
         Token::Error(why)
     }
 
-    /// Adds what an escape stands for, and answers how long the escape is.
-    fn escape(&self, text: &mut Vec<u8>) -> std::result::Result<usize, &'static str> {
+    /// Adds what an escape stands for, and answers how long the escape is, or
+    /// what is wrong with it.
+    fn escape(&mut self, stack: &mut Stack<'_>) -> Result<Result<usize, &'static str>, Raised> {
         let byte = match self.byte(self.at + 1) {
             byte @ (b'"' | b'\\' | b'/') => byte,
             b'b' => 8,
@@ -337,15 +321,18 @@ impl<'a> Decoder<'a> {
             b'f' => 12,
             b'r' => b'\r',
             b'u' => {
-                let (character, len) = self.unicode().ok_or("invalid unicode escape code")?;
+                let Some((character, len)) = self.unicode() else {
+                    return Ok(Err("invalid unicode escape code"));
+                };
                 let mut buffer = [0; 4];
-                text.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
-                return Ok(len);
+                let character = character.encode_utf8(&mut buffer).as_bytes();
+                self.unescaped.push(stack, character)?;
+                return Ok(Ok(len));
             }
-            _ => return Err("invalid escape code"),
+            _ => return Ok(Err("invalid escape code")),
         };
-        text.push(byte);
-        Ok(2)
+        self.unescaped.push(stack, &[byte])?;
+        Ok(Ok(2))
     }
 
     /// What `\uXXXX` stands for, or two of them that are surrogates.
@@ -369,44 +356,6 @@ impl<'a> Decoder<'a> {
         }
         let character = 0x1_0000 + ((first & 0x3FF) << 10 | second & 0x3FF);
         Some((char::from_u32(character)?, 12))
-    }
-}
-
-/// A table that has begun: it is empty, or its first value is this.
-enum Begun<'a> {
-    Whole(Table),
-    At(Token<'a>),
-}
-
-/// A value was put where it belongs: it was the last, or the next is this.
-enum Stored<'a> {
-    All(Value),
-    MoreAt(Token<'a>),
-}
-
-impl Item<'_> {
-    fn into_value(self, lua: &Lua) -> Result<Value> {
-        Ok(match self {
-            Item::String(text) => Value::String(lua.create_string(text)?),
-            Item::Number(number) => Value::Number(number),
-            Item::Boolean(value) => Value::Boolean(value),
-            Item::Null => Value::LightUserData(NULL),
-            Item::Table(table) => Value::Table(table),
-        })
-    }
-
-    fn store(self, lua: &Lua, table: &Table, key: impl IntoLua) -> Result<()> {
-        match self {
-            Item::String(text) => match str::from_utf8(&text) {
-                Ok(text) => table.raw_set(key, text)?,
-                Err(_) => table.raw_set(key, lua.create_string(text)?)?,
-            },
-            Item::Number(number) => table.raw_set(key, number)?,
-            Item::Boolean(value) => table.raw_set(key, value)?,
-            Item::Null => table.raw_set(key, NULL)?,
-            Item::Table(value) => table.raw_set(key, value)?,
-        }
-        Ok(())
     }
 }
 

@@ -1,156 +1,124 @@
 //! JSON from a value.
 
-use mlua::{Function, Lua, LuaString, Table, Value};
+use std::ffi::c_int;
 
 use super::settings::{Invalid, Settings};
-use crate::script::modules::output::Output;
-use crate::script::native::{Raise, Result, STACK_MAX, type_name};
+use crate::script::running;
+use crate::script::stack::{Buffer, Index, Kind, Raised, Stack};
 use crate::text::c_number;
 
-/// The JSON of a value.
-pub fn encode(
-    lua: &Lua,
-    settings: &Settings,
-    output_max: usize,
-    value: Value,
-) -> Result<LuaString> {
+/// Pushes the JSON of the value on top.
+pub fn encode(stack: &mut Stack<'_>, settings: &Settings) -> Result<(), Raised> {
+    let value = stack.top();
     let mut encoder = Encoder {
-        lua,
         settings,
-        output: Output::new(output_max),
-        levels: Vec::new(),
-        stack: 1,
-        pairs_left: PAIRS_MAX,
-        next: None,
+        output: Buffer::new(stack),
+        levels: Levels(Buffer::new(stack)),
+        depth: 0,
+        tables: 0,
     };
-    encoder.value(value)?;
-    while let Some(value) = encoder.next_value()? {
-        encoder.value(value)?;
+    stack.push_copy(value);
+    encoder.value(stack)?;
+    while encoder.next_value(stack)? {
+        encoder.value(stack)?;
     }
-    encoder.output.into_string(lua)
+    stack.push_bytes(encoder.output.bytes());
+    Ok(())
 }
 
 /// Tables nest as deep as the script has made them, so it is this that keeps
-/// them and not the thread's stack.
+/// them and not the thread's stack. On the interpreter's stack is each table
+/// that is being written, and above each that is written as an object the key
+/// that came last.
 struct Encoder<'a> {
-    lua: &'a Lua,
     settings: &'a Settings,
-    output: Output,
-    /// The tables that are being written, the outermost first.
-    levels: Vec<Level>,
-    /// How many values Redis would have on its stack.
-    stack: usize,
-    /// How many pairs may still be taken from objects ahead of time.
-    pairs_left: usize,
-    /// Lua's `next`, once it was needed. It runs nothing of the script's.
-    next: Option<Function>,
+    output: Buffer,
+    levels: Levels,
+    /// How many tables are being written.
+    depth: i32,
+    /// How many have been begun.
+    tables: u32,
 }
 
-/// How many pairs are taken from objects before they are written: it is quick
-/// to take all of an object at once, but there is not room for any number.
-const PAIRS_MAX: usize = 300;
+/// The server looks around after so many tables. One may have a million places
+/// and nothing in them, which takes two milliseconds.
+const TABLES_PER_LOOK: u32 = 64;
 
 /// A table that is being written.
+#[derive(Clone, Copy)]
 enum Level {
-    Array {
-        table: Table,
-        written: i32,
-        len: i32,
-    },
-    Object {
-        table: Table,
-        /// Those that come next.
-        pairs: std::vec::IntoIter<(Value, Value)>,
-        /// The key behind which more may follow than these.
-        rest: Option<Value>,
-        is_first: bool,
-    },
+    /// As an array of so many elements, of which so many have been written.
+    Array { len: i32, written: i32 },
+    /// As an object, of which something has been written.
+    Object { is_begun: bool },
 }
 
 impl Encoder<'_> {
-    /// Writes a value, or the start of it if it is a table.
-    fn value(&mut self, value: Value) -> Result<()> {
-        match value {
-            Value::String(text) => self.string(&text.as_bytes()),
-            Value::Integer(number) => self.number(number as f64),
-            Value::Number(number) => self.number(number),
-            Value::Boolean(true) => self.output.push(b"true"),
-            Value::Boolean(false) => self.output.push(b"false"),
-            Value::Table(table) => self.table(table),
-            Value::Nil => self.output.push(b"null"),
-            Value::LightUserData(pointer) if pointer.0.is_null() => self.output.push(b"null"),
-            value => Err(refused(&value, "type not supported")),
+    /// Writes the value on top and pops it; or writes the start of it, and
+    /// leaves it there, if it is a table.
+    fn value(&mut self, stack: &mut Stack<'_>) -> Result<(), Raised> {
+        let value = stack.top();
+        match stack.kind(value) {
+            Kind::String => self.string(stack, value)?,
+            Kind::Number(number) => self.number(stack, number)?,
+            Kind::Boolean(true) => self.output.push(stack, b"true")?,
+            Kind::Boolean(false) => self.output.push(stack, b"false")?,
+            Kind::Nil | Kind::Null => self.output.push(stack, b"null")?,
+            Kind::Table => return self.table(stack),
+            Kind::Other => return Err(refused(stack, value, "type not supported")),
         }
-    }
-
-    fn table(&mut self, table: Table) -> Result<()> {
-        let depth = self.levels.len() + 1;
-        // Three more are what writing a table needs there.
-        if depth > self.settings.encode_max_depth as usize || self.stack + 3 > STACK_MAX {
-            let text = format!("Cannot serialise, excessive nesting ({depth})");
-            return Err(Raise::text(text));
-        }
-        let mut pairs = table.pairs::<Value, Value>();
-        let first = pairs.next().transpose()?;
-        let level = match self.array_len(&table, first.as_ref())? {
-            Some(len) => {
-                self.output.push(b"[")?;
-                self.stack += 1;
-                let written = 0;
-                Level::Array {
-                    table,
-                    written,
-                    len,
-                }
-            }
-            None => {
-                self.output.push(b"{")?;
-                let Some(first) = first else {
-                    return self.output.push(b"}");
-                };
-                let more = pairs.take(self.pairs_left);
-                let pairs: Vec<_> = std::iter::once(Ok(first))
-                    .chain(more)
-                    .collect::<std::result::Result<_, _>>()?;
-                let is_all = pairs.len() <= self.pairs_left;
-                let last = pairs.last().map(|(key, _)| key.clone());
-                self.pairs_left -= pairs.len() - 1;
-                self.stack += 2;
-                Level::Object {
-                    table,
-                    pairs: pairs.into_iter(),
-                    rest: last.filter(|_| !is_all),
-                    is_first: true,
-                }
-            }
-        };
-        self.levels.push(level);
+        stack.pop(1);
         Ok(())
     }
 
-    /// How long a table is as an array, if it is to be written as one.
-    fn array_len(&self, table: &Table, first: Option<&(Value, Value)>) -> Result<Option<i32>> {
-        if first.is_none_or(|(key, _)| index(key).is_none()) {
-            return Ok(None);
+    fn table(&mut self, stack: &mut Stack<'_>) -> Result<(), Raised> {
+        let table = stack.top();
+        self.depth += 1;
+        if self.depth > self.settings.encode_max_depth || !stack.room(3) {
+            let depth = self.depth;
+            return Err(stack.raise(format_args!(
+                "Cannot serialise, excessive nesting ({depth})"
+            )));
         }
-        // These are C ints there, and wrap as they do. An index that is none
-        // makes the table an object, whichever key comes first.
+        self.tables += 1;
+        if self.tables.is_multiple_of(TABLES_PER_LOOK)
+            && let Some(why) = running::asked_to_end()
+        {
+            return Err(stack.raise_error(why));
+        }
+        match self.array_len(stack, table)? {
+            Some(len) => {
+                self.output.push(stack, b"[")?;
+                self.levels.push(stack, Level::Array { len, written: 0 })
+            }
+            None => {
+                self.output.push(stack, b"{")?;
+                self.levels.push(stack, Level::Object { is_begun: false })?;
+                stack.push_nil();
+                Ok(())
+            }
+        }
+    }
+
+    /// How long a table is as an array, if it is to be written as one.
+    fn array_len(&self, stack: &mut Stack<'_>, table: Index) -> Result<Option<i32>, Raised> {
+        // These are C ints there, and wrap as they do.
         let mut max: i32 = 0;
         let mut count: i32 = 0;
-        let mut is_array = true;
-        let counted = table.for_each::<Value, bool>(|key, _| {
-            let Some(index) = index(&key).filter(|index| *index <= f64::from(i32::MAX)) else {
-                is_array = false;
-                return Err(mlua::Error::StackError);
+        stack.push_nil();
+        while stack.next(table) {
+            stack.pop(1);
+            let Some(index) = index(stack.kind(stack.top())) else {
+                // One that is none makes the table an object, whichever comes first.
+                stack.pop(1);
+                return Ok(None);
             };
-            max = max.max(index as i32);
+            max = max.max(index);
             count = count.wrapping_add(1);
-            Ok(())
-        });
-        if !is_array {
+        }
+        if count == 0 {
             return Ok(None);
         }
-        counted?;
         let settings = self.settings;
         let is_sparse = settings.sparse_ratio > 0
             && max > count.wrapping_mul(settings.sparse_ratio)
@@ -161,127 +129,166 @@ impl Encoder<'_> {
         if settings.is_sparse_converted {
             return Ok(None);
         }
-        Err(Raise::text(
-            "Cannot serialise table: excessively sparse array",
-        ))
+        Err(stack.raise(format_args!(
+            "Cannot serialise table: excessively sparse array"
+        )))
     }
 
-    /// The value that comes next. What is before it has been written then.
-    fn next_value(&mut self) -> Result<Option<Value>> {
-        loop {
-            let Some(level) = self.levels.last_mut() else {
-                return Ok(None);
-            };
+    /// Pushes the value that comes next, if there is one. What is before it
+    /// has been written then.
+    fn next_value(&mut self, stack: &mut Stack<'_>) -> Result<bool, Raised> {
+        while let Some(level) = self.levels.last() {
             match level {
-                Level::Array {
-                    table,
-                    written,
-                    len,
-                } => {
-                    if *written < *len {
-                        if *written > 0 {
-                            self.output.push(b",")?;
-                        }
-                        *written += 1;
-                        return Ok(Some(table.raw_get(i64::from(*written))?));
+                Level::Array { len, written } if written < len => {
+                    if written > 0 {
+                        self.output.push(stack, b",")?;
                     }
-                    self.output.push(b"]")?;
-                    self.stack -= 1;
+                    let written = written + 1;
+                    self.levels.set_last(Level::Array { len, written });
+                    stack.get_element(stack.top(), written);
+                    return Ok(true);
                 }
-                Level::Object {
-                    table,
-                    pairs,
-                    rest,
-                    is_first,
-                } => {
-                    let pair = match (pairs.next(), rest) {
-                        (Some(pair), _) => {
-                            // That each object has its first does not count.
-                            if !*is_first {
-                                self.pairs_left += 1;
-                            }
-                            Some(pair)
+                Level::Array { .. } => self.output.push(stack, b"]")?,
+                Level::Object { is_begun } => {
+                    let table = stack.top() - 1;
+                    if stack.next(table) {
+                        if is_begun {
+                            self.output.push(stack, b",")?;
                         }
-                        (None, None) => None,
-                        (None, Some(key)) => {
-                            let next = match &self.next {
-                                Some(next) => next,
-                                None => self.next.insert(self.lua.globals().raw_get("next")?),
-                            };
-                            let (next_key, value): (Value, Value) = next.call((&*table, &*key))?;
-                            *key = next_key.clone();
-                            (!next_key.is_nil()).then_some((next_key, value))
-                        }
-                    };
-                    if let Some((key, value)) = pair {
-                        if !*is_first {
-                            self.output.push(b",")?;
-                        }
-                        *is_first = false;
-                        self.key(&key)?;
-                        return Ok(Some(value));
+                        self.levels.set_last(Level::Object { is_begun: true });
+                        self.key(stack, stack.top() - 1)?;
+                        return Ok(true);
                     }
-                    self.output.push(b"}")?;
-                    self.stack -= 2;
+                    self.output.push(stack, b"}")?;
                 }
             }
             self.levels.pop();
+            self.depth -= 1;
+            stack.pop(1);
+        }
+        Ok(false)
+    }
+
+    fn key(&mut self, stack: &mut Stack<'_>, key: Index) -> Result<(), Raised> {
+        match stack.kind(key) {
+            Kind::String => {
+                self.string(stack, key)?;
+                self.output.push(stack, b":")
+            }
+            Kind::Number(number) => {
+                self.output.push(stack, b"\"")?;
+                self.number(stack, number)?;
+                self.output.push(stack, b"\":")
+            }
+            _ => Err(refused(stack, key, "table key must be a number or string")),
         }
     }
 
-    fn key(&mut self, key: &Value) -> Result<()> {
-        match key {
-            Value::String(text) => {
-                self.string(&text.as_bytes())?;
-                self.output.push(b":")
-            }
-            Value::Integer(_) | Value::Number(_) => {
-                self.output.push(b"\"")?;
-                self.value(key.clone())?;
-                self.output.push(b"\":")
-            }
-            key => Err(refused(key, "table key must be a number or string")),
-        }
-    }
-
-    fn number(&mut self, number: f64) -> Result<()> {
+    fn number(&mut self, stack: &mut Stack<'_>, number: f64) -> Result<(), Raised> {
         if !number.is_finite() {
             match self.settings.encode_invalid_numbers {
                 Invalid::Refused => {
-                    let number = Value::Number(number);
-                    return Err(refused(&number, "must not be NaN or Inf"));
+                    return Err(stack.raise(format_args!(
+                        "Cannot serialise number: must not be NaN or Inf"
+                    )));
                 }
-                Invalid::Null => return self.output.push(b"null"),
-                Invalid::Written if number.is_nan() => return self.output.push(b"nan"),
+                Invalid::Null => return self.output.push(stack, b"null"),
+                Invalid::Written if number.is_nan() => return self.output.push(stack, b"nan"),
                 Invalid::Written => {}
             }
         }
+        self.output.reserve(stack, c_number::GENERAL_LEN_MAX)?;
         let digits = self.settings.number_precision as usize;
-        self.output
-            .write(|bytes| c_number::write_general(bytes, number, digits))
+        let written = c_number::write_general(&mut self.output, number, digits);
+        debug_assert!(written.is_ok(), "room was made");
+        Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) -> Result<()> {
-        self.output.push(b"\"")?;
+    fn string(&mut self, stack: &mut Stack<'_>, index: Index) -> Result<(), Raised> {
+        // There is room for whatever is in a short one, and for what is in a long one.
+        let len = match stack.len(index) {
+            len @ ..=SHORT => 6 * len,
+            _ => escaped_len(stack.bytes(index).unwrap_or_default()),
+        };
+        self.output.reserve(stack, len + 2)?;
+        let text = stack.bytes(index).unwrap_or_default();
+        self.output.put(b"\"");
+        if text.iter().any(|byte| ESCAPES[usize::from(*byte)] != 0) {
+            self.escaped(text);
+        } else {
+            self.output.put(text);
+        }
+        self.output.put(b"\"");
+        Ok(())
+    }
+
+    /// Writes a text in which something is escaped, for which there is room.
+    fn escaped(&mut self, text: &[u8]) {
         let mut start = 0;
         for (at, byte) in text.iter().enumerate() {
             let escape = ESCAPES[usize::from(*byte)];
             if escape == 0 {
                 continue;
             }
-            self.output.push(&text[start..at])?;
+            self.output.put(&text[start..at]);
             start = at + 1;
             if escape == b'u' {
                 const DIGITS: &[u8; 16] = b"0123456789abcdef";
                 let digit = |nibble: u8| DIGITS[usize::from(nibble)];
                 let (high, low) = (digit(byte >> 4), digit(byte & 15));
-                self.output.push(&[b'\\', b'u', b'0', b'0', high, low])?;
+                self.output.put(&[b'\\', b'u', b'0', b'0', high, low]);
             } else {
-                self.output.push(&[b'\\', escape])?;
+                self.output.put(&[b'\\', escape]);
             }
         }
-        self.output.push(&text[start..])?;
-        self.output.push(b"\"")
+        self.output.put(&text[start..]);
+    }
+}
+
+/// The tables that are being written, the outermost first.
+struct Levels(Buffer);
+
+impl Levels {
+    const LEN: usize = 8;
+
+    fn push(&mut self, stack: &mut Stack<'_>, level: Level) -> Result<(), Raised> {
+        self.0.push(stack, &level.to_bytes())
+    }
+
+    fn last(&self) -> Option<Level> {
+        self.0.bytes().last_chunk().map(Level::from_bytes)
+    }
+
+    fn set_last(&mut self, level: Level) {
+        self.pop();
+        self.0.put(&level.to_bytes());
+    }
+
+    fn pop(&mut self) {
+        self.0.truncate(self.0.len().saturating_sub(Levels::LEN));
+    }
+}
+
+impl Level {
+    /// An array's length, or -1, and what has been written.
+    fn to_bytes(self) -> [u8; Levels::LEN] {
+        let (len, written) = match self {
+            Level::Array { len, written } => (len, written),
+            Level::Object { is_begun } => (-1, is_begun.into()),
+        };
+        let [a, b, c, d] = len.to_ne_bytes();
+        let [e, f, g, h] = written.to_ne_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    fn from_bytes(&[a, b, c, d, e, f, g, h]: &[u8; Levels::LEN]) -> Level {
+        let written = i32::from_ne_bytes([e, f, g, h]);
+        match i32::from_ne_bytes([a, b, c, d]) {
+            -1 => Level::Object {
+                is_begun: written != 0,
+            },
+            len => Level::Array { len, written },
+        }
     }
 }
 
@@ -305,17 +312,30 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// A key that could be an array's: a whole number from 1 on.
-fn index(key: &Value) -> Option<f64> {
-    let index = match key {
-        Value::Integer(number) => *number as f64,
-        Value::Number(number) => *number,
-        _ => return None,
+/// Up to so many bytes a string is short.
+const SHORT: usize = 64;
+
+/// How many bytes are written for a string.
+fn escaped_len(text: &[u8]) -> usize {
+    let len = |byte: &u8| match ESCAPES[usize::from(*byte)] {
+        0 => 1,
+        b'u' => 6,
+        _ => 2,
     };
-    (index >= 1.0 && index.floor() == index).then_some(index)
+    text.iter().map(len).sum()
 }
 
-fn refused(value: &Value, why: &str) -> Raise {
-    let what = type_name(value);
-    Raise::text(format!("Cannot serialise {what}: {why}"))
+/// What a key is as an array's index: a whole number from 1 on.
+fn index(key: Kind) -> Option<i32> {
+    match key {
+        Kind::Number(index) if index >= 1.0 && index.floor() == index => {
+            (index <= f64::from(c_int::MAX)).then_some(index as i32)
+        }
+        _ => None,
+    }
+}
+
+fn refused(stack: &mut Stack<'_>, value: Index, why: &str) -> Raised {
+    let what = stack.type_name(value);
+    stack.raise(format_args!("Cannot serialise {what}: {why}"))
 }

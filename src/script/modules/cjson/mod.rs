@@ -8,12 +8,14 @@ mod decode;
 mod encode;
 mod settings;
 
+use std::ffi::c_int;
 use std::sync::Arc;
 
-use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+use mlua::{Function, IntoLuaMulti, LightUserData, Lua, MultiValue, Table};
 use parking_lot::Mutex;
 
-use crate::script::native::{Arguments, Native, Raise, Result};
+use crate::script::native::{self, Arguments, Native};
+use crate::script::stack::{self, Raised, Stack, StackFunction};
 
 use settings::Settings;
 
@@ -39,42 +41,53 @@ pub fn reset(lua: &Lua) {
 
 fn module(native: &Native<'_>, settings: &SharedSettings) -> mlua::Result<Table> {
     let module = native.lua.create_table()?;
-    let function = |function: fn(&Lua, &Arguments, &mut Settings) -> Result<MultiValue>| {
+    let function = |function: fn(&Lua, &Arguments, &mut Settings) -> native::Result<MultiValue>| {
         let settings = settings.clone();
         native.function(move |lua, arguments| function(lua, arguments, &mut settings.lock()))
     };
-    let output_max = native.output_max;
-    let encoding = settings.clone();
-    let encode = native.function(move |lua, arguments| {
-        let value = one(arguments)?;
-        let settings = *encoding.lock();
-        let text = encode::encode(lua, &settings, output_max, value.clone())?;
-        Ok(text.into_lua_multi(lua)?)
-    })?;
-    let decoding = settings.clone();
-    let decode = native.function(move |lua, arguments| {
-        one(arguments)?;
-        let text = arguments.string(lua, 1)?;
-        let settings = *decoding.lock();
-        let value = decode::decode(lua, &settings, &text.as_bytes())?;
-        Ok(value.into_lua_multi(lua)?)
-    })?;
+    let encode = stack::function::<Encode>(native.lua, settings.clone())?;
     module.raw_set("encode", encode)?;
+    let decode = stack::function::<Decode>(native.lua, settings.clone())?;
     module.raw_set("decode", decode)?;
     for (name, set) in settings::FUNCTIONS {
         module.raw_set(*name, function(*set)?)?;
     }
     module.raw_set("new", new(native)?)?;
-    module.raw_set("null", decode::NULL)?;
+    module.raw_set("null", LightUserData(std::ptr::null_mut()))?;
     module.raw_set("_NAME", "cjson")?;
     module.raw_set("_VERSION", "2.1.0")?;
     Ok(module)
 }
 
-fn one(arguments: &Arguments) -> Result<&Value> {
-    match arguments.get(1) {
-        Some(value) if arguments.len() == 1 => Ok(value),
-        _ => Err(Raise::argument(1, "expected 1 argument")),
+struct Encode;
+
+impl StackFunction for Encode {
+    type Data = Mutex<Settings>;
+
+    fn call(stack: &mut Stack<'_>, settings: &Mutex<Settings>) -> Result<c_int, Raised> {
+        check_one(stack)?;
+        let settings = *settings.lock();
+        encode::encode(stack, &settings).map(|()| 1)
+    }
+}
+
+struct Decode;
+
+impl StackFunction for Decode {
+    type Data = Mutex<Settings>;
+
+    fn call(stack: &mut Stack<'_>, settings: &Mutex<Settings>) -> Result<c_int, Raised> {
+        check_one(stack)?;
+        let text = stack.check_string(1);
+        let settings = *settings.lock();
+        decode::decode(stack, &settings, text).map(|()| 1)
+    }
+}
+
+fn check_one(stack: &Stack<'_>) -> Result<(), Raised> {
+    match stack.top() {
+        1 => Ok(()),
+        _ => Err(stack.argument_error(1, c"expected 1 argument")),
     }
 }
 

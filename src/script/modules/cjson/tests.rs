@@ -1,5 +1,4 @@
 use crate::script::modules::testing::{check, interpreter};
-use crate::script::native::Native;
 
 /// Recorded from Redis.
 #[test]
@@ -503,22 +502,22 @@ fn nesting_has_a_bound() {
             (
                 "local j = cjson.new() j.encode_max_depth(2^31 - 1) local t = {} \
                  for i = 1, 20000 do t = {t} end local r = j.encode(t) return r",
-                "user_script:1: Cannot serialise, excessive nesting (6998)",
+                "user_script:1: Cannot serialise, excessive nesting (7995)",
             ),
             (
                 "local j = cjson.new() j.encode_max_depth(2^31 - 1) local t = {} \
                  for i = 1, 20000 do t = {a = t} end local r = j.encode(t) return r",
-                "user_script:1: Cannot serialise, excessive nesting (3500)",
+                "user_script:1: Cannot serialise, excessive nesting (3998)",
             ),
             (
                 "local j = cjson.new() j.decode_max_depth(2^31 - 1) \
                  local r = j.decode(('['):rep(100000)) return r",
-                "user_script:1: Found too many nested data structures (6999) at character 6999",
+                "user_script:1: Found too many nested data structures (7999) at character 7999",
             ),
             (
                 "local j = cjson.new() j.decode_max_depth(2^31 - 1) \
                  local r = j.decode(('{\"a\":'):rep(100000)) return r",
-                "user_script:1: Found too many nested data structures (3500) at character 17496",
+                "user_script:1: Found too many nested data structures (4000) at character 19996",
             ),
         ],
     );
@@ -546,13 +545,8 @@ fn what_a_script_sets_can_be_taken_back() {
 /// written out.
 #[test]
 fn what_is_encoded_has_a_bound() {
-    let lua = interpreter("cjson", |native| {
-        super::table(&Native {
-            lua: native.lua,
-            output_max: 100_000,
-            raising: native.raising.clone(),
-        })
-    });
+    let lua = interpreter("cjson", super::table);
+    lua.set_memory_limit(lua.used_memory() + 1_000_000).unwrap();
     check(
         &lua,
         &[
