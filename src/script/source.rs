@@ -10,54 +10,54 @@
 //! can name the line. LuaJIT drops it at once. In parentheses the call is no
 //! tail call; they cut what it answers to one value, which is all that
 //! `redis.call` answers, and all that anybody sees of what a script returns.
+//!
+//! All of it is done in one pass, which keeps nothing that grows with the code
+//! but the result.
+
+use std::borrow::Cow;
 
 /// The code with parentheses around what the script itself returns, and around
 /// calls of `redis.call` and `redis.pcall` that its functions return, and
 /// without backslashes that say nothing. What is no Lua stays as it is.
-pub fn for_luajit(code: &[u8]) -> Vec<u8> {
-    let mut edits = Vec::new();
-    if find(code, &mut edits).is_none() {
-        return code.to_vec();
-    }
-    edits.sort_unstable();
-    let mut result = Vec::with_capacity(code.len() + edits.len());
-    let mut copied = 0;
-    for (at, edit) in edits {
-        result.extend_from_slice(&code[copied..at]);
-        match edit {
-            Edit::Insert(bracket) => {
-                result.push(bracket);
-                copied = at;
-            }
-            Edit::Remove => copied = at + 1,
-        }
-    }
-    result.extend_from_slice(&code[copied..]);
-    result
+pub fn for_luajit(code: &[u8]) -> Cow<'_, [u8]> {
+    rewritten(code, parenthesize)
 }
 
-/// What is done at a place of the code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Edit {
-    /// A bracket comes before what is there.
-    Insert(u8),
-    /// The byte that is there goes.
-    Remove,
+/// The code without backslashes that say nothing, and otherwise as it is:
+/// others see all that it returns. What is no Lua stays as it is.
+pub fn with_escapes_for_luajit(code: &[u8]) -> Cow<'_, [u8]> {
+    rewritten(code, |lexer| {
+        while lexer.next()?.is_some() {}
+        Some(())
+    })
+}
+
+fn rewritten(code: &[u8], rewrite: impl FnOnce(&mut Lexer<'_>) -> Option<()>) -> Cow<'_, [u8]> {
+    let mut lexer = Lexer {
+        code,
+        at: 0,
+        result: Vec::new(),
+        copied: 0,
+    };
+    if rewrite(&mut lexer).is_none() || lexer.result.is_empty() {
+        return Cow::Borrowed(code);
+    }
+    lexer.copy(code.len());
+    Cow::Owned(lexer.result)
 }
 
 /// A return statement whose end has not come.
 struct Return {
-    /// Where its values begin.
-    start: usize,
+    /// Where in the result there is a blank before its values.
+    blank: usize,
     /// How many blocks are around it, and brackets.
     blocks: usize,
     brackets: usize,
     /// It is the script's own, and no function's.
     of_script: bool,
-    /// It has several values.
+    /// It has values, or several.
+    any: bool,
     several: bool,
-    /// How many tokens its values have.
-    tokens: usize,
     /// How far it looks like a call of `redis.call`.
     call: Call,
 }
@@ -72,34 +72,42 @@ enum Call {
     Other,
 }
 
-/// Finds what is to change; `None` if the code is no Lua.
-fn find(code: &[u8], edits: &mut Vec<(usize, Edit)>) -> Option<()> {
-    let mut lexer = Lexer {
-        code,
-        at: 0,
-        idle: Vec::new(),
-    };
-    // Whether each block that is open is a function.
+/// Neither LuaJIT nor Lua 5.1 takes code where blocks and brackets are nested
+/// deeper than 200.
+const NESTING_MAX: usize = 250;
+
+/// Puts what is returned in parentheses; `None` if the code is no Lua.
+fn parenthesize(lexer: &mut Lexer<'_>) -> Option<()> {
+    // Whether each block that is open is a function, and how many are.
     let mut blocks: Vec<bool> = Vec::new();
+    let mut functions = 0_usize;
     let mut brackets = 0_usize;
     let mut returns: Vec<Return> = Vec::new();
     let mut last_end = 0;
+    let mut was_redis = false;
+    // From where a function has a local of this name on, its `redis.call` may answer several
+    // values. Such a local is declared without a dot behind it.
+    let mut redis_is_known = true;
     loop {
         let token = lexer.next()?;
-        let text = token.as_ref().map_or(&b""[..], |(_, text)| *text);
+        let text = token.unwrap_or_default();
+        redis_is_known &= !was_redis || text == b".";
+        was_redis = text == b"redis";
         let ends = matches!(text, b"" | b"end" | b"else" | b"elseif" | b"until" | b";");
         if let Some(open) = returns.last_mut()
             && open.blocks == blocks.len()
             && open.brackets == brackets
         {
             if ends {
-                let is_call = open.of_script || open.call == Call::Complete;
-                if open.tokens > 0 && !open.several && is_call {
-                    edits.push((open.start, Edit::Insert(b'(')));
-                    edits.push((last_end, Edit::Insert(b')')));
+                let is_call = redis_is_known && open.call == Call::Complete;
+                if open.any && !open.several && (open.of_script || is_call) {
+                    lexer.copy(last_end);
+                    lexer.result.push(b')');
+                    lexer.result[open.blank] = b'(';
                 }
                 returns.pop();
             } else {
+                open.any = true;
                 open.several |= text == b",";
                 open.call = match (open.call, text) {
                     (Call::Begun(0), b"redis") => Call::Begun(1),
@@ -110,17 +118,16 @@ fn find(code: &[u8], edits: &mut Vec<(usize, Edit)>) -> Option<()> {
                 };
             }
         }
-        let Some((end, text)) = token else {
-            edits.extend(lexer.idle.iter().map(|&at| (at, Edit::Remove)));
+        if token.is_none() {
             return Some(());
-        };
-        if let Some(open) = returns.last_mut() {
-            open.tokens += 1;
         }
         match text {
-            b"function" => blocks.push(true),
+            b"function" => {
+                blocks.push(true);
+                functions += 1;
+            }
             b"do" | b"if" | b"repeat" => blocks.push(false),
-            b"end" | b"until" => _ = blocks.pop()?,
+            b"end" | b"until" => functions -= usize::from(blocks.pop()?),
             b"(" | b"[" | b"{" => brackets += 1,
             b")" | b"]" | b"}" => {
                 brackets = brackets.checked_sub(1)?;
@@ -132,34 +139,63 @@ fn find(code: &[u8], edits: &mut Vec<(usize, Edit)>) -> Option<()> {
                     open.call = Call::Complete;
                 }
             }
-            b"return" => returns.push(Return {
-                start: end,
-                blocks: blocks.len(),
-                brackets,
-                of_script: !blocks.contains(&true),
-                several: false,
-                tokens: 0,
-                call: Call::Begun(0),
-            }),
+            b"return" => {
+                let is_within = |open: &Return| open.blocks == blocks.len();
+                if returns.last().is_some_and(is_within) {
+                    return None;
+                }
+                returns.push(Return {
+                    blank: lexer.blank(),
+                    blocks: blocks.len(),
+                    brackets,
+                    of_script: functions == 0,
+                    any: false,
+                    several: false,
+                    call: Call::Begun(0),
+                });
+            }
             _ => {}
         }
-        last_end = end;
+        if blocks.len() + brackets > NESTING_MAX {
+            return None;
+        }
+        last_end = lexer.at;
     }
 }
 
-/// Cuts code into tokens, as far as it matters where strings and comments end.
+/// Cuts code into tokens, as far as it matters where strings and comments end,
+/// and copies it without the backslashes that say nothing.
 struct Lexer<'a> {
     code: &'a [u8],
+    /// Where the next token is looked for.
     at: usize,
-    /// Where backslashes are that say nothing.
-    idle: Vec<usize>,
+    /// What becomes of the code up to `copied`; none of it has changed if this is empty.
+    result: Vec<u8>,
+    copied: usize,
 }
 
 impl<'a> Lexer<'a> {
-    /// The end and the text of the next token, or `Some(None)` at the end of
-    /// the code; `None` if it is no Lua. Of a string the text is its quote.
+    /// Adds what has not been copied to the result.
+    fn copy(&mut self, end: usize) {
+        self.result.extend_from_slice(&self.code[self.copied..end]);
+        self.copied = end;
+    }
+
+    /// Where in the result a blank is that follows the token. It is put there
+    /// if there is none.
+    fn blank(&mut self) -> usize {
+        if let Some(b' ' | b'\t') = self.code.get(self.at) {
+            return self.result.len() + (self.at - self.copied);
+        }
+        self.copy(self.at);
+        self.result.push(b' ');
+        self.result.len() - 1
+    }
+
+    /// The text of the next token, or `Some(None)` at the end of the code;
+    /// `None` if it is no Lua. Of a string the text is its quote.
     #[allow(clippy::should_implement_trait, reason = "it may fail")]
-    fn next(&mut self) -> Option<Option<(usize, &'a [u8])>> {
+    fn next(&mut self) -> Option<Option<&'a [u8]>> {
         let code = self.code;
         loop {
             let rest = &code[self.at..];
@@ -172,20 +208,20 @@ impl<'a> Lexer<'a> {
             } else if rest.starts_with(b"--") {
                 self.at += 2;
                 if self.long_bracket()?.is_none() {
-                    let end = memchr::memchr(b'\n', &code[self.at..]);
+                    let end = memchr::memchr2(b'\n', b'\r', &code[self.at..]);
                     self.at += end.unwrap_or(code.len() - self.at);
                 }
             } else if matches!(first, b'"' | b'\'') {
                 self.quoted(first)?;
-                return Some(Some((self.at, &code[start..=start])));
+                return Some(Some(&code[start..=start]));
             } else if first == b'[' && self.long_bracket()?.is_some() {
-                return Some(Some((self.at, b"\"")));
+                return Some(Some(b"\""));
             } else {
                 let is_word =
                     |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 128;
                 let len = rest.iter().take_while(|byte| is_word(byte)).count();
                 self.at += len.max(1);
-                return Some(Some((self.at, &code[start..self.at])));
+                return Some(Some(&code[start..self.at]));
             }
         }
     }
@@ -197,7 +233,8 @@ impl<'a> Lexer<'a> {
                 b'\\' => {
                     let escaped = self.code.get(self.at + 1)?;
                     if !b"abfnrtv\\\"'\r\n0123456789".contains(escaped) {
-                        self.idle.push(self.at);
+                        self.copy(self.at);
+                        self.copied += 1;
                     }
                     self.at += 2;
                 }
@@ -215,20 +252,30 @@ impl<'a> Lexer<'a> {
     /// does not end.
     fn long_bracket(&mut self) -> Option<Option<()>> {
         let rest = &self.code[self.at..];
-        let level = rest
-            .iter()
-            .skip(1)
-            .take_while(|&&byte| byte == b'=')
-            .count();
-        if rest.first() != Some(&b'[') || rest.get(1 + level) != Some(&b'[') {
+        if rest.first() != Some(&b'[') {
             return Some(None);
         }
-        let close = [b"]", "=".repeat(level).as_bytes(), b"]"].concat();
-        let inside = &rest[2 + level..];
-        let end = memchr::memmem::find(inside, &close)?;
-        self.at += 2 + level + end + close.len();
-        Some(Some(()))
+        let level = signs(&rest[1..]);
+        if rest.get(1 + level) != Some(&b'[') {
+            return Some(None);
+        }
+        self.at += 2 + level;
+        loop {
+            let inside = &self.code[self.at..];
+            let end = memchr::memchr(b']', inside)? + 1;
+            let of_end = signs(&inside[end..]);
+            self.at += end + of_end;
+            if of_end == level && self.code.get(self.at) == Some(&b']') {
+                self.at += 1;
+                return Some(Some(()));
+            }
+        }
     }
+}
+
+/// How many `=` there are.
+fn signs(code: &[u8]) -> usize {
+    code.iter().take_while(|&&byte| byte == b'=').count()
 }
 
 #[cfg(test)]
@@ -240,31 +287,31 @@ mod tests {
         for (code, expected) in [
             (
                 "return redis.call('get', KEYS[1])",
-                "return( redis.call('get', KEYS[1]))",
+                "return(redis.call('get', KEYS[1]))",
             ),
-            ("return f(1) -- done\n", "return( f(1)) -- done\n"),
+            ("return f(1) -- done\n", "return(f(1)) -- done\n"),
             ("return 1, 2", "return 1, 2"),
-            ("return", "return"),
-            ("return;", "return;"),
+            ("return", "return "),
+            ("return;", "return ;"),
             (
                 "if x then return f() end return g() ;",
-                "if x then return( f()) end return( g()) ;",
+                "if x then return(f()) end return(g()) ;",
             ),
             (
                 "if x then return f() else return end",
-                "if x then return( f()) else return end",
+                "if x then return(f()) else return end",
             ),
             (
                 "do return {f(1, 2), g()} end",
-                "do return( {f(1, 2), g()}) end",
+                "do return({f(1, 2), g()}) end",
             ),
             (
                 "local function f(a) return g(a) end return f(1)",
-                "local function f(a) return g(a) end return( f(1))",
+                "local function f(a) return g(a) end return(f(1))",
             ),
             (
                 "local f = function() return redis.call('x', {1}) end",
-                "local f = function() return( redis.call('x', {1})) end",
+                "local f = function() return(redis.call('x', {1})) end",
             ),
             (
                 "local f = function() return redis.pcall('x').ok end",
@@ -272,36 +319,80 @@ mod tests {
             ),
             (
                 "return (function() return redis.call('a'), 1 end)()",
-                "return( (function() return redis.call('a'), 1 end)())",
+                "return((function() return redis.call('a'), 1 end)())",
             ),
             (
                 "return function() return 1 end",
-                "return( function() return 1 end)",
+                "return(function() return 1 end)",
             ),
             (
                 "repeat return f() until true",
-                "repeat return( f()) until true",
+                "repeat return(f()) until true",
             ),
             (
                 "while f() do return g() end",
-                "while f() do return( g()) end",
+                "while f() do return(g()) end",
             ),
             (
                 "return 'return (' .. [[ ) ]] .. [==[ ]] ]==]",
-                "return( 'return (' .. [[ ) ]] .. [==[ ]] ]==])",
+                "return('return (' .. [[ ) ]] .. [==[ ]] ]==])",
             ),
-            ("-- return (\nreturn f()", "-- return (\nreturn( f())"),
+            ("-- return (\nreturn f()", "-- return (\nreturn(f())"),
             (
                 "--[[ return ( ]] return f()",
-                "--[[ return ( ]] return( f())",
+                "--[[ return ( ]] return(f())",
             ),
-            ("return t[1](2)", "return( t[1](2))"),
+            ("return t[1](2)", "return(t[1](2))"),
             (
                 "x.return_value = 1 return f",
-                "x.return_value = 1 return( f)",
+                "x.return_value = 1 return(f)",
+            ),
+            ("return{f()}", "return({f()})"),
+            ("return\nf()", "return(\nf())"),
+            (
+                "function f() return redis . --[[ ( ]] call ( 'x' ) --\rend",
+                "function f() return(redis . --[[ ( ]] call ( 'x' )) --\rend",
+            ),
+            (
+                "function f() return x.redis.call('x') end",
+                "function f() return x.redis.call('x') end",
+            ),
+            (
+                "function f() return redis.call('x'):y() end",
+                "function f() return redis.call('x'):y() end",
+            ),
+            (
+                r"local x = 'a\.b' return 'a\.b' .. [[\.]]",
+                r"local x = 'a.b' return('a.b' .. [[\.]])",
             ),
         ] {
             let got = for_luajit(code.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&got), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_function_returns_stays_if_redis_may_be_a_local() {
+        for code in [
+            "local redis = {} function f() return redis.call() end",
+            "function f(redis) return redis.call() end",
+            "for redis in x do f(function() return redis.call() end) end",
+            "local redis -- .\nfunction f() return redis.pcall() end",
+        ] {
+            let got = for_luajit(code.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&got), code);
+        }
+    }
+
+    #[test]
+    fn code_that_is_loaded_has_its_escapes_changed_alone() {
+        for (code, expected) in [
+            (r"return '\.'", r"return '.'"),
+            (r"return '\x41', f()", r"return 'x41', f()"),
+            (r"return redis.call('\n')", r"return redis.call('\n')"),
+            (r"return '\.", r"return '\."),
+        ] {
+            let got = with_escapes_for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), expected);
         }
     }
@@ -313,6 +404,11 @@ mod tests {
             (r#"x = "\d\x41\z\u{1}""#, r#"x = "dx41zu{1}""#),
             (r#"x = '\n\\\'\"\65'"#, r#"x = '\n\\\'\"\65'"#),
             ("x = 'a\\\nb'", "x = 'a\\\nb'"),
+            (
+                r"x = [=[ ]] ]==] '\.' ]=] .. '\.'",
+                r"x = [=[ ]] ]==] '\.' ]=] .. '.'",
+            ),
+            ("-- '\rx = '\\.'", "-- '\rx = '.'"),
             (r"x = [[ \. ]] -- '\.'", r"x = [[ \. ]] -- '\.'"),
         ] {
             let got = for_luajit(code.as_bytes());
@@ -328,6 +424,10 @@ mod tests {
             "return )",
             "end return f()",
             "return \"a\\",
+            "return return f()",
+            "return (return f())",
+            &"do ".repeat(300),
+            &["return ", &"(".repeat(300)].concat(),
         ] {
             let got = for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), code);
