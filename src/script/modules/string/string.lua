@@ -95,11 +95,10 @@ local function replace(by, ok, from, to, ...)
     return from, to, value
 end
 
--- Whether LuaJIT's own takes this for a replacement as Lua 5.1 does.
+-- Whether LuaJIT's own takes this for a replacement as Lua 5.1 does. It would call a function, and
+-- that of a table's metatable, on the thread's stack, where they could call gsub again without end.
 local function is_plain(by)
-    local kind = type(by)
-    if kind == "string" then return #by < REPLACEMENT_MAX and not native_find(by, "%", 1, true) end
-    return kind == "table" or kind == "function"
+    return type(by) == "string" and #by < REPLACEMENT_MAX and not native_find(by, "%", 1, true)
 end
 
 local function gsub(...)

@@ -262,3 +262,19 @@ fn scripts_get_what_redis_answers() {
     lua.load(replace).exec().unwrap();
     testing::check(&lua, EXPECTED);
 }
+
+/// What a callback calls runs on the interpreter's own stack, which has an end.
+#[test]
+fn a_callback_of_gsub_that_calls_it_again_ends() {
+    let lua = testing::interpreter("replacing", super::table);
+    let replace = "for name, value in next, replacing do string[name] = value end";
+    lua.load(replace).exec().unwrap();
+    for script in [
+        "local function f() return (string.gsub('a', 'a', f)) end f()",
+        "local t t = setmetatable({}, { __index = function() return (string.gsub('a', 'a', t)) end }) \
+         local a = string.gsub('a', 'a', t)",
+    ] {
+        let raised = testing::run(&lua, script);
+        assert!(raised.ends_with("stack overflow"), "{script}: {raised}");
+    }
+}
