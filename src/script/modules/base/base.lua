@@ -3,9 +3,9 @@
 -- written.
 local in_base, not_a_number = ...
 
-local error, select, type = error, select, type
+local error, pcall, select, type = error, pcall, select, type
 local byte, find, sub = string.byte, string.find, string.sub
-local native_tonumber, native_tostring, native_xpcall = tonumber, tostring, xpcall
+local native_tonumber, native_tostring = tonumber, tostring
 
 local function tostring(...)
     local value = ...
@@ -58,17 +58,27 @@ local function tonumber(...)
     return number
 end
 
-local function no_handler()
-    return "error in error handling"
+-- Lua 5.1's gives what the handler raises to the handler again, so often at most.
+local HANDLED_MAX = 221
+
+local function handled(handler, ok, ...)
+    if ok then return ok, ... end
+    local raised = ...
+    if type(handler) == "function" then
+        for _ = 1, HANDLED_MAX do
+            ok, raised = pcall(handler, raised)
+            if ok then return false, raised end
+        end
+    end
+    return false, "error in error handling"
 end
 
--- LuaJIT's passes further arguments on and wants a function for the handler, and Lua 5.1's does
--- neither.
+-- LuaJIT's calls the handler on the thread's stack, where it could go on until that is full. Here
+-- it is called when all that has failed is over, which nothing in a script can tell.
 local function xpcall(...)
     if select("#", ...) < 2 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
     local call, handler = ...
-    if type(handler) ~= "function" then handler = no_handler end
-    return native_xpcall(call, handler)
+    return handled(handler, pcall(call))
 end
 
 return { assert = assert, tonumber = tonumber, tostring = tostring, xpcall = xpcall }

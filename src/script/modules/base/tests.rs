@@ -68,6 +68,22 @@ const EXPECTED: &[(&str, &str)] = &[
         r##"false|hx"##,
     ),
     (
+        r##"local n = 0 local a, b = xpcall(error, function() n = n + 1 error("x", 0) end) return n, a, b"##,
+        r##"221|false|error in error handling"##,
+    ),
+    (
+        r##"local n = 0 local a, b = xpcall(error, function(e) n = n + 1 if n < 3 then error(n, 0) end return e, n end) return n, a, b"##,
+        r##"3|false|2"##,
+    ),
+    (
+        r##"local function h() pcall(error) local x = nil + 1 end local a, b = xpcall(error, h) return a, b"##,
+        r##"false|error in error handling"##,
+    ),
+    (
+        r##"return select("#", xpcall(error, function() end)), select("#", xpcall(error, function() return 1, 2 end))"##,
+        r##"2|2"##,
+    ),
+    (
         r##"xpcall(tostring)"##,
         r##"user_script:1: bad argument #2 to 'xpcall' (value expected)"##,
     ),
