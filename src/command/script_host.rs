@@ -215,4 +215,8 @@ impl Host for ScriptHost<'_, '_> {
         let killed = server.running_script.is_killed();
         killed.then_some("ERR Script killed by user with SCRIPT KILL...")
     }
+
+    fn uptime(&self) -> Duration {
+        self.context.server.clock.uptime()
+    }
 }

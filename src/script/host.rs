@@ -1,5 +1,7 @@
 //! What the server is to a script.
 
+use std::time::Duration;
+
 use crate::resp::{Argv, Reply};
 
 /// What a script asks of the server while it runs.
@@ -17,7 +19,10 @@ pub trait Host {
     /// The error that ends the script is counted already.
     fn note_counted(&mut self) {}
 
-    /// Looks after what goes on meanwhile, every some 100,000 instructions;
+    /// Looks after what goes on meanwhile, every so often;
     /// answers why the script is to end, if it is.
     fn look_around(&mut self) -> Option<&'static str>;
+
+    /// The time since the broker's start.
+    fn uptime(&self) -> Duration;
 }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
@@ -19,7 +19,7 @@ use super::modules;
 use super::native::{Arguments, Native, Raise, error_table, truncate};
 use super::registration::{self, Callback, Registered, Registrations};
 use super::running::{self, Called, LastReply, Request, Runs};
-use super::source::for_luajit;
+use super::source::{for_luajit, with_escapes_for_luajit};
 use super::stack::{self, Entrance, Hook, Index, Kind, Raised, Stack, StackFunction};
 use crate::error::Error;
 use crate::resp::{Argv, Output, OwnedArgv, Protocol, Reply};
@@ -135,7 +135,7 @@ struct Running<'h> {
     registrations: Option<Registrations>,
     /// When it was looked around last, and after how many instructions that is
     /// done again.
-    looked: Option<Instant>,
+    looked: Option<Duration>,
     look_every: c_int,
 }
 
@@ -216,7 +216,7 @@ impl Interpreter {
                 let name = name.as_ref().unwrap_or(&code).as_bytes();
                 let name = String::from_utf8_lossy(conversion::up_to_nul(&name)).into_owned();
                 let code = code.as_bytes().to_vec();
-                match compile(lua, &code, &name, &scripts) {
+                match compile(lua, &with_escapes_for_luajit(&code), &name, &scripts) {
                     Ok(function) => Ok((Some(function), None)),
                     Err(text) => Ok((None, Some(lua.create_string(text)?))),
                 }
@@ -738,8 +738,8 @@ impl Runs for Running<'_> {
             self.killed = Some((why, place));
             return Err(why);
         }
-        let now = Instant::now();
-        let took = self.looked.map(|looked| now - looked);
+        let now = self.host.uptime();
+        let took = self.looked.map(|looked| now.saturating_sub(looked));
         self.looked = Some(now);
         self.look_every = match took {
             Some(took) if took > LOOK_SOON * 10 => (self.look_every / 10).max(1),

@@ -330,6 +330,8 @@ fn split(text: &[u8]) -> Result<(Box<str>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::super::{Existing, Program, Scripts};
+    use std::time::Duration;
+
     use super::*;
     use crate::resp::{Argv, Output, OwnedArgv, Protocol, Reply};
 
@@ -348,6 +350,10 @@ mod tests {
         fn look_around(&mut self) -> Option<&'static str> {
             self.0 = self.0.checked_sub(1)?;
             (self.0 == 0).then_some("ERR it is enough")
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
         }
     }
 

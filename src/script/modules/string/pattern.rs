@@ -6,6 +6,7 @@
 //! attempt at hand fails.
 
 use crate::script::native::{Raise, Result};
+use crate::script::running;
 
 /// How many captures a pattern may have.
 const CAPTURES_MAX: usize = 32;
@@ -18,6 +19,9 @@ const CHOICES_MAX: usize = 1 << 16;
 /// so many ends within 0.2 s; those that scripts are written for take a few
 /// for each byte of the subject.
 pub const STEPS_MAX: u64 = 30_000_000;
+
+/// The server looks around after so many: a power of two.
+const STEPS_PER_LOOK: u64 = 1 << 17;
 
 /// Starts what is not a byte that stands for itself.
 const ESCAPE: u8 = b'%';
@@ -181,11 +185,15 @@ impl<'a> Matcher<'a> {
     }
 
     fn spend(&mut self, steps: usize) -> Result<()> {
-        match self.steps_left.checked_sub(steps as u64) {
-            Some(left) => self.steps_left = left,
-            None => return Err(too_complex()),
+        let Some(left) = self.steps_left.checked_sub(steps as u64) else {
+            return Err(too_complex());
+        };
+        let is_time_to_look = (left ^ self.steps_left) >= STEPS_PER_LOOK;
+        self.steps_left = left;
+        match is_time_to_look {
+            true => running::asked_to_end().map_or(Ok(()), |why| Err(Raise::Error(why))),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn choose(&mut self, choice: Choice) -> Result<()> {
