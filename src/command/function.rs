@@ -147,6 +147,10 @@ impl Host for Loader<'_> {
         let is_over = self.server.clock.uptime() >= self.until;
         is_over.then_some("ERR FUNCTION LOAD timeout")
     }
+
+    fn uptime(&self) -> Duration {
+        self.server.clock.uptime()
+    }
 }
 
 fn memory_limit(server: &Server) -> usize {

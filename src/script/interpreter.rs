@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
 use super::calls;
 use super::conversion::{self, FIELDS, WORK_PER_LOOK, Writer};
@@ -19,7 +19,7 @@ use super::modules;
 use super::native::{Arguments, Native, Raise, error_table, truncate};
 use super::registration::{self, Callback, Registered, Registrations};
 use super::running::{self, Called, LastReply, Request, Runs};
-use super::source::{for_luajit, with_escapes_for_luajit};
+use super::source::{for_luajit, foreign_number, with_escapes_for_luajit};
 use super::stack::{self, Entrance, Hook, Index, Kind, Raised, Stack, StackFunction};
 use crate::error::Error;
 use crate::resp::{Argv, Output, OwnedArgv, Protocol, Reply};
@@ -208,20 +208,15 @@ impl Interpreter {
             .into_function()?;
         let made: Table = setup.call((host.clone(), modules::tables(&native)?))?;
         let environment: Table = made.raw_get("globals")?;
-        let scripts = environment.clone();
-        host.raw_set(
-            "compile",
-            lua.create_function(move |lua, (code, name): (LuaString, Option<LuaString>)| {
-                // By default it is called by its text.
-                let name = name.as_ref().unwrap_or(&code).as_bytes();
-                let name = String::from_utf8_lossy(conversion::up_to_nul(&name)).into_owned();
-                let code = code.as_bytes().to_vec();
-                match compile(lua, &with_escapes_for_luajit(&code), &name, &scripts) {
-                    Ok(function) => Ok((Some(function), None)),
-                    Err(text) => Ok((None, Some(lua.create_string(text)?))),
-                }
-            })?,
-        )?;
+        for (name, globals) in [
+            ("compile_for_scripts", "globals"),
+            ("compile_for_functions", "functions"),
+        ] {
+            let globals: Table = made.raw_get(globals)?;
+            let compile =
+                move |lua: &Lua, arguments: &Arguments| load_string(lua, arguments, &globals);
+            host.raw_set(name, native.function(compile)?)?;
+        }
         let kept = lua.create_table()?;
         kept.raw_set(EXPLAIN, made.raw_get::<Function>("explain")?)?;
         kept.raw_set(CALLBACKS, &callbacks)?;
@@ -571,11 +566,19 @@ fn compile_written(
 
 /// Compiles source code whose globals are `globals`.
 fn compile(lua: &Lua, code: &[u8], name: &str, globals: &Table) -> Result<Function, Vec<u8>> {
-    // LuaJIT skips a first line that begins so; to Lua 5.1 it is no Lua.
-    let code = match code.starts_with(b"#") {
-        true => Cow::Owned([b" ", code].concat()),
-        false => Cow::Borrowed(code),
-    };
+    let mut code = Cow::Borrowed(code);
+    let foreign = foreign_number(&code);
+    let foreign = foreign.map(|number| {
+        let written = String::from_utf8_lossy(&code[number.clone()]).into_owned();
+        // With this behind it, LuaJIT refuses it as Lua 5.1 does.
+        code = Cow::Owned([&code[..number.end], b"z"].concat());
+        written
+    });
+    // LuaJIT skips a first line that begins with the first, takes what begins with the second for
+    // bytecode, and skips the mark that the third begins. To Lua 5.1 none of them is Lua.
+    if matches!(code.first(), Some(b'#' | 0x1b | 0xef)) {
+        code = Cow::Owned([b" ", &*code].concat());
+    }
     // Collecting garbage while code is parsed has had its faults.
     lua.gc_stop();
     let compiled = lua
@@ -585,7 +588,16 @@ fn compile(lua: &Lua, code: &[u8], name: &str, globals: &Table) -> Result<Functi
         .set_environment(globals.clone())
         .into_function();
     lua.gc_restart();
-    compiled.map_err(|error| text_of(&error).into_bytes())
+    compiled.map_err(|error| {
+        let mut text = text_of(&error);
+        if let Some(written) = foreign {
+            let refused = format!("malformed number near '{}z'", written.replace('_', ""));
+            if let Some(place) = text.strip_suffix(&refused) {
+                text = format!("{place}malformed number near '{written}'");
+            }
+        }
+        text.into_bytes()
+    })
 }
 
 /// What Lua says of an error, without what the binding adds.
@@ -752,6 +764,33 @@ impl Runs for Running<'_> {
     fn is_ending(&self) -> bool {
         self.killed.is_some()
     }
+}
+
+/// `loadstring`: a function of this code, or nil and what is wrong with it.
+fn load_string(
+    lua: &Lua,
+    arguments: &Arguments,
+    globals: &Table,
+) -> super::native::Result<MultiValue> {
+    let code = arguments.string(lua, 1)?;
+    // By default it is called by its text.
+    let name = match arguments.is_given(2) {
+        true => arguments.string(lua, 2)?,
+        false => code.clone(),
+    };
+    let name = String::from_utf8_lossy(conversion::up_to_nul(&name.as_bytes())).into_owned();
+    let code = code.as_bytes().to_vec();
+    let kept = with_escapes_for_luajit(&code);
+    let compiled = compile(lua, &kept, &name, globals)
+        // What Lua says of it is to be about what was written.
+        .or_else(|_| compile(lua, &code, &name, globals));
+    Ok(match compiled {
+        Ok(function) => MultiValue::from_iter([Value::Function(function)]),
+        Err(text) => {
+            let text = Value::String(lua.create_string(text)?);
+            MultiValue::from_iter([Value::Nil, text])
+        }
+    })
 }
 
 const NO_ARGUMENT: &str = "ERR Please specify at least one argument for this redis lib call";

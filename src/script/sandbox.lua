@@ -20,7 +20,8 @@ local LIBRARIES = {
 
 local error, pcall, tostring, type = error, pcall, tostring, type
 local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
-local rawget, rawset, select, setmetatable, unpack = rawget, rawset, select, setmetatable, unpack
+local rawget, rawset, select, setmetatable = rawget, rawset, select, setmetatable
+local tonumber, unpack = tonumber, unpack
 
 -- The tables behind those that scripts see.
 local shared = {}
@@ -68,13 +69,19 @@ function globals.getmetatable(...)
     return getmetatable(...)
 end
 
+-- Arguments that are wrong are told first, as in Redis, by Lua's own.
+
 function globals.setmetatable(...)
-    if shared[...] then error(READONLY, 0) end
+    local table, metatable = ...
+    if shared[table] and select("#", ...) > 1
+        and (metatable == nil or type(metatable) == "table") then
+        error(READONLY, 0)
+    end
     return setmetatable(...)
 end
 
 function globals.rawset(...)
-    if shared[...] then error(READONLY, 0) end
+    if shared[...] and select("#", ...) > 2 then error(READONLY, 0) end
     return rawset(...)
 end
 
@@ -91,14 +98,14 @@ function globals.pairs(...)
     return pairs(...)
 end
 
-for _, name in ipairs { "insert", "remove", "setn", "sort" } do
-    local function_ = globals.table[name]
-    if function_ then
-        globals.table[name] = function(...)
-            if shared[...] then error(READONLY, 0) end
-            return function_(...)
-        end
-    end
+-- `remove` and `sort` see a table without elements, and change nothing.
+local insert = globals.table.insert
+
+function globals.table.insert(...)
+    local table, at = ...
+    local count = select("#", ...)
+    if shared[table] and (count == 2 or count == 3 and tonumber(at)) then error(READONLY, 0) end
+    return insert(...)
 end
 
 for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
@@ -192,7 +199,7 @@ function globals.pcall(...)
 end
 
 function globals.loadstring(...)
-    return host.compile(...)
+    return host.compile_for_scripts(...)
 end
 
 -- The calls of a script to the server.
@@ -242,6 +249,11 @@ for name, value in next, globals do
     functions[name] = value
 end
 functions.redis = share(functions_redis)
+
+function functions.loadstring(...)
+    return host.compile_for_functions(...)
+end
+
 for name in ([[
     LOG_DEBUG LOG_NOTICE LOG_VERBOSE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM log
 ]]):gmatch("%S+") do
@@ -250,6 +262,7 @@ end
 loading.redis.register_function = host.register
 setmetatable(loading.redis, of_globals)
 loading.redis = share(loading.redis)
+metatables[loading.redis] = share(of_globals)
 setmetatable(functions, of_globals)
 setmetatable(loading, of_globals)
 local seen_functions = share(functions)

@@ -11,10 +11,15 @@
 //! tail call; they cut what it answers to one value, which is all that
 //! `redis.call` answers, and all that anybody sees of what a script returns.
 //!
+//! What LuaJIT takes for numbers and Lua 5.1 does not is found here as well:
+//! `1LL` and `1i` would be values of types that are none of Lua's, with the
+//! library behind them that scripts must not have.
+//!
 //! All of it is done in one pass, which keeps nothing that grows with the code
 //! but the result.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The code with parentheses around what the script itself returns, and around
 /// calls of `redis.call` and `redis.pcall` that its functions return, and
@@ -32,13 +37,23 @@ pub fn with_escapes_for_luajit(code: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
+/// Where the first number is that LuaJIT knows and Lua 5.1 does not.
+pub fn foreign_number(code: &[u8]) -> Option<Range<usize>> {
+    let mut lexer = Lexer::new(code);
+    while let Some(Some(text)) = lexer.next() {
+        let is_foreign = |byte: &u8| matches!(byte, b'i' | b'I' | b'l' | b'L' | b'u' | b'U' | b'_');
+        let is_number = text.iter().find(|&&byte| byte != b'.');
+        if is_number.is_some_and(u8::is_ascii_digit)
+            && (text.iter().any(is_foreign) || matches!(text, [b'0', b'b' | b'B', ..]))
+        {
+            return Some(lexer.at - text.len()..lexer.at);
+        }
+    }
+    None
+}
+
 fn rewritten(code: &[u8], rewrite: impl FnOnce(&mut Lexer<'_>) -> Option<()>) -> Cow<'_, [u8]> {
-    let mut lexer = Lexer {
-        code,
-        at: 0,
-        result: Vec::new(),
-        copied: 0,
-    };
+    let mut lexer = Lexer::new(code);
     if rewrite(&mut lexer).is_none() || lexer.result.is_empty() {
         return Cow::Borrowed(code);
     }
@@ -175,6 +190,15 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
+    fn new(code: &'a [u8]) -> Lexer<'a> {
+        Lexer {
+            code,
+            at: 0,
+            result: Vec::new(),
+            copied: 0,
+        }
+    }
+
     /// Adds what has not been copied to the result.
     fn copy(&mut self, end: usize) {
         self.result.extend_from_slice(&self.code[self.copied..end]);
@@ -217,9 +241,14 @@ impl<'a> Lexer<'a> {
             } else if first == b'[' && self.long_bracket()?.is_some() {
                 return Some(Some(b"\""));
             } else {
-                let is_word =
-                    |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 128;
-                let len = rest.iter().take_while(|byte| is_word(byte)).count();
+                let is_number = match rest {
+                    [b'.', second, ..] => second.is_ascii_digit(),
+                    _ => first.is_ascii_digit(),
+                };
+                let len = match is_number {
+                    true => number_len(rest),
+                    false => rest.iter().take_while(|byte| is_word(byte)).count(),
+                };
                 self.at += len.max(1);
                 return Some(Some(&code[start..self.at]));
             }
@@ -276,6 +305,25 @@ impl<'a> Lexer<'a> {
 /// How many `=` there are.
 fn signs(code: &[u8]) -> usize {
     code.iter().take_while(|&&byte| byte == b'=').count()
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 128
+}
+
+/// The length of what LuaJIT reads as one number, whether it is one or not.
+fn number_len(code: &[u8]) -> usize {
+    let exponent = match code {
+        [b'0', b'x' | b'X', ..] => b'p',
+        _ => b'e',
+    };
+    let mut before = 0;
+    let inside = code.iter().take_while(|byte| {
+        let is_sign = matches!(byte, b'+' | b'-') && before == exponent;
+        before = byte.to_ascii_lowercase();
+        is_sign || **byte == b'.' || is_word(byte)
+    });
+    inside.count()
 }
 
 #[cfg(test)]
@@ -413,6 +461,34 @@ mod tests {
         ] {
             let got = for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_of_luajit_s_own_are_found() {
+        for (code, expected) in [
+            ("return 1LL", "1LL"),
+            ("x=0x1full+1", "0x1full"),
+            ("x = {1.i}", "1.i"),
+            ("x = .5I", ".5I"),
+            ("x = 0b11", "0b11"),
+            ("x = 1e+5i", "1e+5i"),
+            ("x = 0x1.ap-2i", "0x1.ap-2i"),
+            ("-- it's\rreturn 2LLU", "2LLU"),
+            ("x = 3..1u", "3..1u"),
+            ("x = 1_000", "1_000"),
+        ] {
+            let found = foreign_number(code.as_bytes()).map(|range| &code[range]);
+            assert_eq!(found, Some(expected), "{code}");
+        }
+        for code in [
+            "return 1 + 0x1F - 1e5 .. 'x'",
+            "x1LL = y.i[1].u",
+            "return '1LL' .. [[ 1i ]] -- 1LL",
+            "x = 0xbe .. 0xB",
+            "return 1 ..i",
+        ] {
+            assert_eq!(foreign_number(code.as_bytes()), None, "{code}");
         }
     }
 
