@@ -11,6 +11,7 @@ mod footprint;
 mod limits;
 mod manual;
 mod maxmemory;
+mod sandbox;
 mod scripts;
 mod slow_readers;
 mod timing;
