@@ -84,6 +84,7 @@ transcripts! {
     script_errors
     script_libraries
     script_random
+    script_sandbox
     scripts
     server
     set
