@@ -13,6 +13,7 @@ pub mod structs;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod work;
 
 use mlua::{Lua, Table};
 

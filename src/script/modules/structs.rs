@@ -4,6 +4,7 @@
 use mlua::{IntoLuaMulti, Lua, MultiValue, Number, Table, Value};
 
 use super::output::Output;
+use super::work::{STEP, Work};
 use crate::script::native::{Arguments, Native, Raise, Result, STACK_MAX, truncate};
 use crate::text::c_number;
 
@@ -29,6 +30,7 @@ struct Format<'a> {
     rest: &'a [u8],
     is_big_endian: bool,
     align: usize,
+    work: Work,
 }
 
 /// A letter of a format.
@@ -45,6 +47,7 @@ impl<'a> Format<'a> {
             rest: text.split(|byte| *byte == 0).next().unwrap_or_default(),
             is_big_endian: false,
             align: 1,
+            work: Work::default(),
         }
     }
 
@@ -53,6 +56,7 @@ impl<'a> Format<'a> {
         let Some((letter, rest)) = self.rest.split_first() else {
             return Ok(None);
         };
+        self.work.add(STEP)?;
         self.rest = rest;
         let size = match letter {
             b'b' | b'B' | b'x' => 1,

@@ -512,7 +512,7 @@ fn nesting_has_a_bound() {
             (
                 "local j = cjson.new() j.decode_max_depth(2^31 - 1) \
                  local r = j.decode(('['):rep(100000)) return r",
-                "user_script:1: Found too many nested data structures (7999) at character 7999",
+                "user_script:1: Found too many nested data structures (7996) at character 7996",
             ),
             (
                 "local j = cjson.new() j.decode_max_depth(2^31 - 1) \

@@ -3,7 +3,8 @@
 use mlua::{Table, Value};
 
 use crate::script::modules::output::Output;
-use crate::script::native::{Result, truncate};
+use crate::script::modules::work::{TABLE, VALUE};
+use crate::script::native::{Raise, Result, truncate};
 
 /// Tables that are nested deeper than that are written as nil, so that one
 /// that contains itself has an end.
@@ -23,7 +24,8 @@ pub fn pack(output: &mut Output, value: &Value, nesting: usize) -> Result<()> {
 }
 
 fn table(output: &mut Output, table: &Table, nesting: usize) -> Result<()> {
-    if let Some(len) = array_len(table)? {
+    output.work.add(TABLE)?;
+    if let Some(len) = array_len(output, table)? {
         header(output, len as usize, [0x90, 0xdc, 0xdd])?;
         for index in 1..=len {
             let element: Value = table.raw_get(index)?;
@@ -32,9 +34,10 @@ fn table(output: &mut Output, table: &Table, nesting: usize) -> Result<()> {
         return Ok(());
     }
     let mut len = 0;
-    table.for_each::<bool, bool>(|_, _| {
+    for_each_key(table, |_| {
         len += 1;
-        Ok(())
+        output.work.add(VALUE)?;
+        Ok(true)
     })?;
     header(output, len, [0x80, 0xde, 0xdf])?;
     for pair in table.pairs::<Value, Value>() {
@@ -46,26 +49,40 @@ fn table(output: &mut Output, table: &Table, nesting: usize) -> Result<()> {
 }
 
 /// How many elements a table has that has all from 1 on, and nothing else.
-fn array_len(table: &Table) -> Result<Option<i64>> {
+fn array_len(output: &mut Output, table: &Table) -> Result<Option<i64>> {
     let mut max: i64 = 0;
     let mut count: i64 = 0;
     let mut is_array = true;
-    let counted = table.for_each::<Value, bool>(|key, _| match key {
-        Value::Integer(index) if (1..=i64::from(i32::MAX)).contains(&index) => {
-            max = max.max(index);
-            count += 1;
-            Ok(())
-        }
-        _ => {
-            is_array = false;
+    for_each_key(table, |key| {
+        output.work.add(VALUE)?;
+        is_array = match key {
+            Value::Integer(index) if (1..=i64::from(i32::MAX)).contains(&index) => {
+                max = max.max(index);
+                count += 1;
+                true
+            }
+            _ => false,
+        };
+        Ok(is_array)
+    })?;
+    Ok((is_array && max == count).then_some(count))
+}
+
+/// Shows each key, until `see` raises something or wants no more.
+fn for_each_key(table: &Table, mut see: impl FnMut(Value) -> Result<bool>) -> Result<()> {
+    let mut end = None;
+    let walked = table.for_each::<Value, bool>(|key, _| match see(key) {
+        Ok(true) => Ok(()),
+        seen => {
+            end = Some(seen);
+            // This ends the walk, and nobody sees it.
             Err(mlua::Error::StackError)
         }
     });
-    if !is_array {
-        return Ok(None);
+    match end {
+        Some(seen) => seen.map(|_| ()),
+        None => walked.map_err(Raise::from),
     }
-    counted?;
-    Ok((max == count).then_some(count))
 }
 
 /// How many elements or pairs follow: the first byte where they are few, and

@@ -2,6 +2,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
+use crate::script::modules::work::{VALUE, Work};
 use crate::script::native::{Arguments, Raise, Result, STACK_MAX};
 
 /// Which values of a text to answer.
@@ -60,6 +61,7 @@ pub fn unpack(lua: &Lua, arguments: &Arguments, request: Request) -> Result<Mult
         rest: &text[offset..],
         levels: Vec::new(),
         stack: kept,
+        work: Work::default(),
     };
     let mut values = MultiValue::new();
     while !unpacker.rest.is_empty() && (values.len() as i64) < limit {
@@ -86,6 +88,7 @@ struct Unpacker<'a> {
     levels: Vec<Level>,
     /// How many values Redis would have on its stack.
     stack: usize,
+    work: Work,
 }
 
 /// A table that is being read, and how much of it is still to come.
@@ -193,6 +196,7 @@ impl Unpacker<'_> {
 
     fn token(&mut self) -> Result<Token> {
         let [head] = self.take()?;
+        self.work.add(VALUE)?;
         if self.stack + 1 > STACK_MAX {
             let why = "too many return values at once; \
                        use unpack_one or unpack_limit instead.";

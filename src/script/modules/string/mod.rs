@@ -212,20 +212,9 @@ fn rep(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<MultiValue
     // Lua 5.1 counts in 32 bits.
     let count = arguments.integer(lua, 2)? as i32;
     let count = usize::try_from(count).unwrap_or(0);
-    let size = text.len().saturating_mul(count);
-    let mut bytes = Vec::new();
-    if size > output_max || bytes.try_reserve_exact(size).is_err() {
-        return Err(Raise::out_of_memory());
-    }
-    if size > 0 {
-        bytes.extend_from_slice(&text);
-    }
-    // Twice as much each time, so that short texts take no longer.
-    while bytes.len() < size {
-        let more = bytes.len().min(size - bytes.len());
-        bytes.extend_from_within(..more);
-    }
-    let text = lua.create_string(bytes)?;
+    let mut output = Output::new(output_max);
+    output.push_repeated(&text, count)?;
+    let text = output.into_string(lua)?;
     Ok(MultiValue::from_iter([Value::String(text)]))
 }
 
