@@ -107,7 +107,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// The text of a number, which is not NaN.
+    /// The text of a number; of NaN its sign is told as well.
     pub fn format(&mut self, value: f64) -> &[u8] {
         match as_integer(value) {
             // A 0 keeps its sign.
@@ -130,6 +130,7 @@ impl Buffer {
         match value.abs() {
             0.0 => self.push(b"0"),
             f64::INFINITY => self.push(b"inf"),
+            magnitude if magnitude.is_nan() => self.push(b"nan"),
             magnitude => self.push_digits(&Digits::of(magnitude)),
         }
         &self.text[..self.len]
@@ -294,6 +295,8 @@ mod tests {
             (-f64::MAX, "-1.7976931348623157e+308"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN.copysign(1.0), "nan"),
+            (f64::NAN.copysign(-1.0), "-nan"),
         ];
         for (value, printed) in cases {
             assert_eq!(text(value), printed);

@@ -193,6 +193,21 @@ fn on_every_worker_others_are_told_that_a_script_runs() {
 }
 
 #[test]
+fn what_is_no_number_is_written_to_commands_with_its_sign() {
+    let broker = Broker::start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    for (number, text) in [
+        ("0/0", "-nan"),
+        ("-(0/0)", "nan"),
+        ("1/0", "inf"),
+        ("-1/0", "-inf"),
+    ] {
+        let script = format!("return redis.call('ECHO', {number})");
+        assert_eq!(client.text(&["EVAL", &script, "0"]), text, "{number}");
+    }
+}
+
+#[test]
 fn a_script_that_waits_for_another_in_a_pipeline_is_told_that_it_runs() {
     let broker = impatient();
     let (mut runner, mut next) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
