@@ -27,19 +27,19 @@ pub const COMMANDS: &[Row] = &[
         summary: "Asks about connections and controls them.",
         subcommands: &[
             Row {
-                name: "id", arity: 2, flags: SESSION, since: "5.0.0",
+                name: "id", arity: 2, flags: SESSION.union(Flags::NO_DATA), since: "5.0.0",
                 summary: "The number of this connection; none is ever given twice.",
                 handler: Handler::Session(client_id),
                 ..CONNECTION
             },
             Row {
-                name: "info", arity: 2, flags: SESSION, tips: &["nondeterministic_output"],
+                name: "info", arity: 2, flags: SESSION.union(Flags::NO_DATA), tips: &["nondeterministic_output"],
                 since: "6.2.0",
                 summary: "One line about this connection.", handler: Handler::Session(client_info),
                 ..CONNECTION
             },
             Row {
-                name: "list", arity: -2, flags: ADMIN,
+                name: "list", arity: -2, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "[TYPE client-type(NORMAL|MASTER|REPLICA|PUBSUB)@5.0.0] \
                     [ID client-id:integer...@6.2.0]",
                 tips: &["nondeterministic_output"],
@@ -58,13 +58,13 @@ pub const COMMANDS: &[Row] = &[
                 ..CONNECTION
             },
             Row {
-                name: "getname", arity: 2, flags: SESSION, since: "2.6.9",
+                name: "getname", arity: 2, flags: SESSION.union(Flags::NO_DATA), since: "2.6.9",
                 summary: "The name this connection has given itself.",
                 handler: Handler::Session(client_getname),
                 ..CONNECTION
             },
             Row {
-                name: "setname", arity: 3, flags: SESSION,
+                name: "setname", arity: 3, flags: SESSION.union(Flags::NO_DATA),
                 usage: "connection-name",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.6.9",
@@ -73,7 +73,7 @@ pub const COMMANDS: &[Row] = &[
                 ..CONNECTION
             },
             Row {
-                name: "setinfo", arity: 4, flags: SESSION,
+                name: "setinfo", arity: 4, flags: SESSION.union(Flags::NO_DATA),
                 usage: "attr(LIB-NAME libname | LIB-VER libver)",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "7.2.0",
@@ -102,21 +102,21 @@ pub const COMMANDS: &[Row] = &[
                 ..CONNECTION
             },
             Row {
-                name: "no-evict", arity: 3, flags: ADMIN,
+                name: "no-evict", arity: 3, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "enabled(ON|OFF)", since: "7.0.0",
                 summary: "Spares this connection when clients are disconnected to free memory.",
                 handler: Handler::Session(client_no_evict),
                 ..CONNECTION
             },
             Row {
-                name: "no-touch", arity: 3, flags: SESSION,
+                name: "no-touch", arity: 3, flags: SESSION.union(Flags::NO_DATA),
                 usage: "enabled(ON|OFF)", since: "7.2.0",
                 summary: "Keeps this connection's reads from counting as use of a key.",
                 handler: Handler::Session(client_no_touch),
                 ..CONNECTION
             },
             Row {
-                name: "reply", arity: 3, flags: SESSION,
+                name: "reply", arity: 3, flags: SESSION.union(Flags::NO_DATA),
                 usage: "action(ON|OFF|SKIP)", since: "3.2.0",
                 summary: "Turns the replies to this connection on or off, or skips the next one.",
                 handler: Handler::Session(client_reply),

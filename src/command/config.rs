@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::resp::Reply;
 use crate::table::secrets;
 use crate::table::vocabulary::{ADMIN, CONTAINER, SERVER};
-use crate::table::{Args, Context, Group, HELP, Handler, Row};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -16,7 +16,7 @@ pub const COMMANDS: &[Row] = &[
         summary: "Reads and changes settings.",
         subcommands: &[
             Row {
-                name: "get", arity: -3, flags: ADMIN,
+                name: "get", arity: -3, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "parameter...", since: "2.0.0",
                 complexity: "O(N) when N is the number of configuration parameters provided",
                 history: &[

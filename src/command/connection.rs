@@ -17,14 +17,14 @@ use crate::text::number;
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "ping", arity: -1, flags: Flags::FAST.union(Flags::WHILE_SUBSCRIBED),
+        name: "ping", arity: -1, flags: Flags::FAST.union(Flags::WHILE_SUBSCRIBED).union(Flags::NO_DATA),
         usage: "[message]", tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         since: "1.0.0",
         summary: "Answers PONG, or the message it was given.", handler: Handler::Session(ping),
         ..CONNECTION
     },
     Row {
-        name: "echo", arity: 2, flags: ANYTIME_FAST,
+        name: "echo", arity: 2, flags: ANYTIME_FAST.union(Flags::NO_DATA),
         usage: "message", since: "1.0.0",
         summary: "Answers the message it was given.", handler: Handler::Session(echo),
         ..CONNECTION

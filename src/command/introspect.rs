@@ -15,19 +15,19 @@ use crate::text::glob;
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "command", arity: -1, flags: ANYTIME, acl: Acl::CONNECTION,
+        name: "command", arity: -1, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
         tips: &["nondeterministic_output_order"],
         since: "2.8.13", complexity: "O(N) where N is the total number of Redis commands",
         summary: "Describes every command: arity, flags, keys and access categories.",
         handler: Handler::Table(command),
         subcommands: &[
             Row {
-                name: "count", arity: 2, flags: ANYTIME, acl: Acl::CONNECTION, since: "2.8.13",
+                name: "count", arity: 2, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION, since: "2.8.13",
                 summary: "The number of commands.", handler: Handler::Table(command_count),
                 ..SERVER
             },
             Row {
-                name: "docs", arity: -2, flags: ANYTIME, acl: Acl::CONNECTION,
+                name: "docs", arity: -2, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
                 usage: "[command-name...]", tips: &["nondeterministic_output_order"],
                 since: "7.0.0", complexity: "O(N) where N is the number of commands to look up",
                 summary: "Documentation of commands, made for command lines and completion.",
@@ -35,7 +35,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "info", arity: -2, flags: ANYTIME, acl: Acl::CONNECTION,
+                name: "info", arity: -2, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
                 usage: "[command-name...]", tips: &["nondeterministic_output_order"],
                 since: "2.8.13", complexity: "O(N) where N is the number of commands to look up",
                 history: &[
@@ -46,7 +46,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "list", arity: -2, flags: ANYTIME, acl: Acl::CONNECTION,
+                name: "list", arity: -2, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
                 usage: "[FILTERBY filterby(MODULE module-name | ACLCAT category | \
                     PATTERN pattern:pattern)]",
                 tips: &["nondeterministic_output_order"],
@@ -56,7 +56,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "getkeys", arity: -3, flags: ANYTIME, acl: Acl::CONNECTION,
+                name: "getkeys", arity: -3, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
                 usage: "command [arg...]", since: "2.8.13",
                 complexity: "O(N) where N is the number of arguments to the command",
                 summary: "Picks the keys out of a whole command line.",
@@ -64,7 +64,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "getkeysandflags", arity: -3, flags: ANYTIME, acl: Acl::CONNECTION,
+                name: "getkeysandflags", arity: -3, flags: ANYTIME.union(Flags::NO_DATA), acl: Acl::CONNECTION,
                 usage: "command [arg...]", since: "7.0.0",
                 complexity: "O(N) where N is the number of arguments to the command",
                 summary: "Picks the keys out of a whole command line and tells what becomes of \

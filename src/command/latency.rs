@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{CommandStats, Histogram, Spikes};
 use crate::resp::Reply;
 use crate::table::vocabulary::{ADMIN, CONTAINER, SERVER};
-use crate::table::{Args, Context, Group, HELP, Handler, Row, Table};
+use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row, Table};
 
 /// The rows of this family.
 #[rustfmt::skip]
@@ -19,7 +19,7 @@ pub const COMMANDS: &[Row] = &[
         summary: "Asks about delays inside the server.",
         subcommands: &[
             Row {
-                name: "latest", arity: 2, flags: ADMIN,
+                name: "latest", arity: 2, flags: ADMIN.union(Flags::NO_DATA),
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
                 summary: "The latest and the worst delay of each event.",
@@ -27,7 +27,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "history", arity: 3, flags: ADMIN,
+                name: "history", arity: 3, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "event",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "reset", arity: -2, flags: ADMIN,
+                name: "reset", arity: -2, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "[event...]", tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
                 since: "2.8.13",
                 summary: "Forgets the delays of some events, or of all.",
@@ -44,7 +44,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "graph", arity: 3, flags: ADMIN,
+                name: "graph", arity: 3, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "event",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
@@ -53,7 +53,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "doctor", arity: 2, flags: ADMIN,
+                name: "doctor", arity: 2, flags: ADMIN.union(Flags::NO_DATA),
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "2.8.13",
                 summary: "Explains the recorded delays in words.",
@@ -61,7 +61,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "histogram", arity: -2, flags: ADMIN,
+                name: "histogram", arity: -2, flags: ADMIN.union(Flags::NO_DATA),
                 usage: "[command...]",
                 tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
                 since: "7.0.0",

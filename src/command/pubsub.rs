@@ -83,7 +83,7 @@ pub const COMMANDS: &[Row] = &[
         summary: "Asks about channels and subscribers.",
         subcommands: &[
             Row {
-                name: "channels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                name: "channels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB).union(Flags::NO_DATA),
                 usage: "[pattern:pattern]", since: "2.8.0",
                 complexity: "O(N) where N is the number of active channels, and assuming constant \
                     time pattern matching (relatively short channels and patterns).",
@@ -92,7 +92,7 @@ pub const COMMANDS: &[Row] = &[
                 ..PUBSUB
             },
             Row {
-                name: "numsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                name: "numsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB).union(Flags::NO_DATA),
                 usage: "[channel...]", since: "2.8.0",
                 complexity: "O(N) for the NUMSUB subcommand, where N is the number of requested \
                     channels",
@@ -101,13 +101,13 @@ pub const COMMANDS: &[Row] = &[
                 ..PUBSUB
             },
             Row {
-                name: "numpat", arity: 2, flags: ANYTIME.union(Flags::PUBSUB), since: "2.8.0",
+                name: "numpat", arity: 2, flags: ANYTIME.union(Flags::PUBSUB).union(Flags::NO_DATA), since: "2.8.0",
                 summary: "How many different patterns are subscribed to.",
                 handler: Handler::Session(pubsub_numpat),
                 ..PUBSUB
             },
             Row {
-                name: "shardchannels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                name: "shardchannels", arity: -2, flags: ANYTIME.union(Flags::PUBSUB).union(Flags::NO_DATA),
                 usage: "[pattern:pattern]", since: "7.0.0",
                 complexity: "O(N) where N is the number of active shard channels, and assuming \
                     constant time pattern matching (relatively short shard channels).",
@@ -116,7 +116,7 @@ pub const COMMANDS: &[Row] = &[
                 ..PUBSUB
             },
             Row {
-                name: "shardnumsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB),
+                name: "shardnumsub", arity: -2, flags: ANYTIME.union(Flags::PUBSUB).union(Flags::NO_DATA),
                 usage: "[shardchannel...]", since: "7.0.0",
                 complexity: "O(N) for the SHARDNUMSUB subcommand, where N is the number of \
                     requested shard channels",

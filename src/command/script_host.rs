@@ -161,9 +161,7 @@ impl ScriptHost<'_, '_> {
 
 impl Drop for ScriptHost<'_, '_> {
     fn drop(&mut self) {
-        if self.context.server.running_script.end() {
-            self.context.turn.end_script();
-        }
+        self.context.server.running_script.end();
     }
 }
 

@@ -22,7 +22,7 @@ pub const COMMANDS: &[Row] = &[
         ..SERVER
     },
     Row {
-        name: "time", arity: 1, flags: ANYTIME_FAST, tips: &["nondeterministic_output"],
+        name: "time", arity: 1, flags: ANYTIME_FAST.union(Flags::NO_DATA), tips: &["nondeterministic_output"],
         since: "2.6.0",
         summary: "The server's clock: seconds since 1970 and microseconds.",
         handler: Handler::Session(time),
@@ -79,7 +79,7 @@ fn shutdown(context: &mut Context<'_>, args: Args<'_>, _: &mut Reply<'_>) -> Res
         return Err(Error::NO_SHUTDOWN);
     }
     let running = &context.server.running_script;
-    if !options.nosave && running.is_running() && !context.turn.wait_for_script() {
+    if !options.nosave && running.is_running() && !context.turn.begin() {
         return Err(running.busy_error());
     }
     if options.save && !options.force {

@@ -13,7 +13,7 @@ pub const COMMANDS: &[Row] = &[
         summary: "Asks about commands that took long.",
         subcommands: &[
             Row {
-                name: "get", arity: -2, flags: ANYTIME.union(Flags::ADMIN),
+                name: "get", arity: -2, flags: ANYTIME.union(Flags::ADMIN).union(Flags::NO_DATA),
                 usage: "[count:integer]",
                 tips: &["request_policy:all_nodes", "nondeterministic_output"],
                 since: "2.2.12", complexity: "O(N) where N is the number of entries returned",
@@ -23,7 +23,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "len", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
+                name: "len", arity: 2, flags: ANYTIME.union(Flags::ADMIN).union(Flags::NO_DATA),
                 tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
                 since: "2.2.12",
                 summary: "How many entries the slow log holds.",
@@ -31,7 +31,7 @@ pub const COMMANDS: &[Row] = &[
                 ..SERVER
             },
             Row {
-                name: "reset", arity: 2, flags: ANYTIME.union(Flags::ADMIN),
+                name: "reset", arity: 2, flags: ANYTIME.union(Flags::ADMIN).union(Flags::NO_DATA),
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.2.12", complexity: "O(N) where N is the number of entries in the slowlog",
                 summary: "Empties the slow log.", handler: Handler::Session(slowlog_reset),

@@ -107,8 +107,7 @@ impl Requests {
         keys.clear();
         keys.shrink_to(KEPT);
         elements.clear();
-        let is_script = context.server.running_script.is_running();
-        let seek_keys = batch.word_count() >= 2 * WARM_MIN && !is_script;
+        let seek_keys = batch.word_count() >= 2 * WARM_MIN;
         let together_max = match context.server.live.slow_us.load(Relaxed) {
             ..TIMED_TOGETHER_US => 1,
             _ => TIMED_TOGETHER_MAX,
@@ -147,6 +146,10 @@ impl Requests {
             }
         }
         let word = |at: &Range<u32>| &buffer[at.start as usize..at.end as usize];
+        let warms = keys.len() >= WARM_MIN || elements.len() >= WARM_MIN;
+        if !warms || !context.turn.begin() {
+            return;
+        }
         if keys.len() >= WARM_MIN {
             context.db().database().warm(keys.iter().map(word));
         }

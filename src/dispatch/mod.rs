@@ -126,6 +126,8 @@ fn is_of_a_browser(name: &[u8]) -> bool {
 /// was to run the transaction ends it.
 fn refuse(context: &mut Context<'_>, command: Option<&Command>, error: Error) -> Error {
     if command.is_some_and(|command| command.row.flags.contains(Flags::RUNS_QUEUED)) {
+        // What it watches concerns no script that runs.
+        context.turn.set_intrudes(true);
         context.abandon_transaction();
         return error.exec_abort();
     }
@@ -177,14 +179,20 @@ fn check(
     if flags.contains(Flags::NO_MULTI) && session.transaction.is_some() {
         return refuse(Error::NOT_IN_MULTI);
     }
-    if context.server.running_script.is_running() {
-        if flags.contains(Flags::ALLOW_BUSY) {
-            context.turn.intrude();
-        } else if !context.turn.wait_for_script() {
-            return refuse(context.server.running_script.busy_error());
+    let queued = session.transaction.is_some() && !flags.contains(Flags::NOT_QUEUED);
+    let has_limit = context.server.live.max_memory.load(Relaxed) > 0;
+    let allowed_while_busy = flags.contains(Flags::ALLOW_BUSY);
+    context.turn.set_intrudes(allowed_while_busy);
+    if !allowed_while_busy {
+        let needs_data = match queued {
+            true => has_limit || flags.contains(Flags::RUNS_SCRIPT),
+            false => !flags.contains(Flags::NO_DATA),
+        };
+        let running = &context.server.running_script;
+        if (needs_data || running.is_running()) && !context.turn.begin() {
+            return refuse(running.busy_error());
         }
     }
-    let has_limit = context.server.live.max_memory.load(Relaxed) > 0;
     if has_limit && !has_room(context, table, command, argv) {
         return refuse(Error::OUT_OF_MEMORY);
     }
@@ -193,13 +201,9 @@ fn check(
     if listens && !flags.contains(Flags::WHILE_SUBSCRIBED) {
         return refuse(Error::while_subscribed(&command.full_name));
     }
-    let queued = session.transaction.is_some() && !flags.contains(Flags::NOT_QUEUED);
     let effects = effects(context, table, command, argv);
-    if effects.contains(Flags::WRITE) && !queued {
-        // Who pauses or kills has the keyspace, and so has who writes while it
-        // asks: no write comes after the answer.
-        context.turn.state();
-    }
+    // Who pauses or kills has the keyspace, and so has who writes while it
+    // asks: no write comes after the answer.
     let doing = context.session.client.flags();
     if doing.contains(ClientFlags::KILLED) {
         context.session.ending = Some(Ending::AtOnce);

@@ -21,7 +21,7 @@ mod watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use state::State;
@@ -39,8 +39,6 @@ pub struct Engine {
     // Guards everything in State. Taken before a channel's entry and before an
     // outbox, never after.
     state: Mutex<State>,
-    /// A script has ended that had let go of the keyspace for a moment.
-    resumed: Condvar,
     /// When upkeep is to run next, in milliseconds since 1970.
     wakes_at: AtomicI64,
     /// Wakes upkeep: there is something to do earlier than it thinks.
@@ -64,7 +62,6 @@ impl Engine {
         Arc::new(Engine {
             server,
             state: Mutex::new(state),
-            resumed: Condvar::new(),
             wakes_at: AtomicI64::new(i64::MAX),
             woken: Notify::new(),
             #[cfg(test)]

@@ -317,6 +317,7 @@ mod tests {
         let client = session.client.clone();
         client.set_flags(ClientFlags::RESP3, true);
         let mut turn = Turn::of(&engine, &client);
+        assert!(turn.begin());
         turn.start_tracking(&mut session, &Options::default());
         turn.note_reads_when_served();
         drop(turn);

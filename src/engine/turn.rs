@@ -33,7 +33,8 @@ pub struct Turn<'a> {
     client: Option<u64>,
     state: Option<MutexGuard<'a, State>>,
     /// It may have the keyspace while a script has let go of it for a moment:
-    /// it runs no command, or one that does nothing to the data.
+    /// it runs no command, or one that does nothing to the data. Who may not
+    /// asks with [`begin`](Self::begin) before it takes anything.
     intrudes: bool,
     /// Milliseconds since 1970, as of the command that runs, give or take one.
     pub now: i64,
@@ -152,14 +153,20 @@ impl<'a> Turn<'a> {
 
     #[inline]
     fn take_lock(&mut self) {
-        let mut guard = match self.engine.try_lock() {
+        debug_assert!(
+            self.intrudes,
+            "a command takes the keyspace that says it needs none of it"
+        );
+        let guard = self.lock();
+        self.hold(guard);
+    }
+
+    #[inline]
+    fn lock(&mut self) -> MutexGuard<'a, State> {
+        match self.engine.try_lock() {
             Some(guard) => guard,
             None => self.wait_for_lock(),
-        };
-        while guard.interrupted && !self.intrudes {
-            self.engine.resumed.wait(&mut guard);
         }
-        self.hold(guard);
     }
 
     fn hold(&mut self, mut guard: MutexGuard<'a, State>) {
@@ -168,23 +175,22 @@ impl<'a> Turn<'a> {
         self.state = Some(guard);
     }
 
-    /// Has the turn take the keyspace even if a script has let go of it for a
-    /// moment.
-    pub fn intrude(&mut self) {
-        self.intrudes = true;
+    /// Has what runs next take the keyspace, if it needs it, even if a script
+    /// has let go of it for a moment; or else not.
+    #[inline]
+    pub fn set_intrudes(&mut self, intrudes: bool) {
+        self.intrudes = intrudes;
     }
 
-    /// Waits until the script that runs has ended. False if it has let go of
-    /// the keyspace for a moment and goes on: nothing of this turn may run.
-    #[cold]
-    pub fn wait_for_script(&mut self) -> bool {
+    /// Takes the keyspace for what runs next. False if a script has let go of
+    /// it for a moment and goes on: nothing that needs it may run. Only who
+    /// has it knows: a script may begin, and run for long, while one waits.
+    #[inline]
+    pub fn begin(&mut self) -> bool {
         if let Some(state) = &self.state {
             return !state.interrupted;
         }
-        let guard = match self.engine.try_lock() {
-            Some(guard) => guard,
-            None => self.wait_for_lock(),
-        };
+        let guard = self.lock();
         if guard.interrupted {
             return false;
         }
@@ -207,11 +213,6 @@ impl<'a> Turn<'a> {
         if let Err(panic) = served {
             resume_unwind(panic);
         }
-    }
-
-    /// A script of this turn has ended that had run for long.
-    pub fn end_script(&mut self) {
-        self.engine.resumed.notify_all();
     }
 
     /// Waits for the lock, which may take long: what time it is counts from
@@ -239,6 +240,10 @@ impl<'a> Turn<'a> {
     pub fn make_room(&mut self) -> bool {
         let server = self.server;
         let (state, wall, uptime) = self.state_now();
+        if state.interrupted {
+            // Nothing goes while a script counts on it.
+            return true;
+        }
         let now = Now { wall, uptime };
         let room = room::make_room(server, state, now);
         if !state.keyspace.journal.is_empty() {

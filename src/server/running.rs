@@ -42,11 +42,6 @@ impl RunningScript {
         self.running.store(true, Relaxed);
     }
 
-    /// It has run so long that others are told.
-    fn is_busy(&self) -> bool {
-        self.busy.load(Relaxed)
-    }
-
     /// It has run for long.
     pub fn note_slow(&self, script: SlowScript) {
         *self.slow.lock() = Some(script);
@@ -54,15 +49,12 @@ impl RunningScript {
         self.busy.store(true, Relaxed);
     }
 
-    /// It has ended. Answers whether it had run for long.
-    pub fn end(&self) -> bool {
+    /// It has ended.
+    pub fn end(&self) {
         self.running.store(false, Relaxed);
-        let was_busy = self.is_busy();
-        if was_busy {
-            self.busy.store(false, Relaxed);
+        if self.busy.swap(false, Relaxed) {
             *self.slow.lock() = None;
         }
-        was_busy
     }
 
     /// It has written.

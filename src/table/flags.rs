@@ -47,6 +47,8 @@ bitflags! {
         const KEEPS_CACHING = 1 << 27;
         /// Runs a script, which may take long.
         const RUNS_SCRIPT = 1 << 28;
+        /// Needs nothing of the keyspace, so it waits for nobody who has it.
+        const NO_DATA = 1 << 29;
     }
 
     /// Access categories, as ACL CAT names them.

@@ -69,11 +69,13 @@ pub const HANDSHAKE: Flags = SESSION
 pub const TRANSACT: Flags = SESSION.union(Flags::FAST).union(Flags::ALLOW_BUSY);
 /// Changes what the client listens to.
 pub const SUBSCRIBE: Flags = SESSION
+    .union(Flags::NO_DATA)
     .union(Flags::PUBSUB)
     .union(Flags::WHILE_SUBSCRIBED)
     .union(Flags::CONFIRMS);
 /// Sends a message.
 pub const PUBLISH: Flags = ANYTIME_FAST
+    .union(Flags::NO_DATA)
     .union(Flags::PUBSUB)
     .union(Flags::MAY_REPLICATE);
 

@@ -192,6 +192,82 @@ fn on_every_worker_others_are_told_that_a_script_runs() {
     assert!(show_next(&mut runner).contains("Script killed"));
 }
 
+/// Clients of two workers: one that runs what takes long, and two on the other
+/// worker, of which the first hears of what is published.
+fn on_two_workers(threshold_ms: &str) -> (Broker, Wire, Wire, Wire) {
+    let broker = Broker::builder()
+        .set("busy-reply-threshold", threshold_ms)
+        .set("enable-debug-command", "yes")
+        .set("workers", "2")
+        .start()
+        .unwrap();
+    // Each of them is on the worker after the one before it.
+    let [runner, mut listener, _, other] = [(); 4].map(|()| Wire::connect(broker.addr()));
+    listener.call(&["SUBSCRIBE", "news"]);
+    (broker, runner, listener, other)
+}
+
+#[test]
+fn who_waits_since_before_a_script_began_is_told_that_it_runs() {
+    let (broker, mut runner, mut listener, mut other) = on_two_workers("50");
+    runner.text(&["MULTI"]);
+    runner.text(&["PUBLISH", "news", "begun"]);
+    runner.text(&["DEBUG", "SLEEP", "0.5"]);
+    runner.text(&["EVAL", "while true do end", "0"]);
+    runner.send(&["EXEC"]);
+    assert_eq!(show_next(&mut listener), "[message news begun]");
+    // No script runs yet, and the transaction has the keyspace.
+    let requests: [&[&str]; 12] = [
+        &["GET", "k"],
+        &["SET", "k", "v"],
+        &["MGET", "a", "b", "c", "d", "e", "f", "g", "h"],
+        &["BLPOP", "list", "0"],
+        &["EVAL", "return 1", "0"],
+        &["EXEC"],
+        &["SELECT", "1"],
+        &["INFO"],
+        &["CONFIG", "SET", "maxmemory", "1gb"],
+        &["CLIENT", "KILL", "ID", "1"],
+        &["SCRIPT", "LOAD", "return 1"],
+        &["FUNCTION", "LIST"],
+    ];
+    let local = requests.map(|request| {
+        let mut client = broker.client();
+        std::thread::spawn(move || format!("{:?}", client.call(request)))
+    });
+    assert_eq!(other.text(&["GET", "k"]), BUSY);
+    for (request, client) in requests.iter().zip(local) {
+        let reply = client.join().unwrap();
+        assert!(reply.contains(BUSY), "{request:?}: {reply}");
+    }
+    for _ in 0..2 {
+        let mut new = Wire::connect(broker.addr());
+        assert_eq!(new.text(&["GET", "k"]), BUSY);
+    }
+    assert_eq!(other.text(&["SCRIPT", "KILL"]), "OK");
+    let replies = show_next(&mut runner);
+    assert!(replies.contains("Script killed"), "{replies}");
+    assert_eq!(other.text(&["PING"]), "PONG");
+}
+
+#[test]
+fn who_watches_is_told_that_a_script_runs_and_watches_no_longer() {
+    let broker = impatient();
+    let (mut runner, mut other) = (Wire::connect(broker.addr()), Wire::connect(broker.addr()));
+    let mut watcher = Wire::connect(broker.addr());
+    watcher.text(&["WATCH", "k"]);
+    watcher.text(&["MULTI"]);
+    runner.send(&["EVAL", "while true do end", "0"]);
+    until_busy(&mut other);
+    assert_eq!(
+        watcher.text(&["EXEC"]),
+        format!("EXECABORT Transaction discarded because of: {BUSY}")
+    );
+    assert_eq!(other.text(&["SCRIPT", "KILL"]), "OK");
+    assert!(show_next(&mut runner).contains("Script killed"));
+    assert_eq!(watcher.text(&["EXEC"]), "ERR EXEC without MULTI");
+}
+
 #[test]
 fn what_is_no_number_is_written_to_commands_with_its_sign() {
     let broker = Broker::start().unwrap();
