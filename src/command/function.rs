@@ -260,6 +260,8 @@ fn function_flush(
 }
 
 fn function_kill(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // Who has the keyspace knows whether one runs, and for long.
+    context.turn.state();
     context.server.running_script.kill(true)?;
     reply.ok();
     Ok(())
@@ -412,6 +414,8 @@ fn next_library<'a>(reader: &mut Reader<'a>, left: &mut usize) -> Result<Option<
 
 fn function_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let server = context.server;
+    // As with FUNCTION KILL.
+    context.turn.state();
     let running = server.running_script.slow();
     reply.map(2);
     reply.bulk(b"running_script");

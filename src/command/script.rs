@@ -309,6 +309,8 @@ fn script_flush(
 }
 
 fn script_kill(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    // Who has the keyspace knows whether one runs, and for long.
+    context.turn.state();
     context.server.running_script.kill(false)?;
     reply.ok();
     Ok(())

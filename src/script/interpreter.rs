@@ -154,15 +154,6 @@ impl<'h> Running<'h> {
             look_every: LOOK_EVERY,
         }
     }
-
-    /// How many bytes a request or a reply of the script's may have, which are
-    /// not in the interpreter's memory.
-    fn len_max(&self) -> usize {
-        match self.memory_limit {
-            0 => usize::MAX,
-            limit => limit,
-        }
-    }
 }
 
 /// A source and a line of it.
@@ -178,10 +169,7 @@ impl Interpreter {
     pub fn new(memory_limit: usize) -> mlua::Result<Interpreter> {
         let libraries = StdLib::MATH | StdLib::OS | StdLib::STRING | StdLib::TABLE | StdLib::BIT;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
-        let mut native = Native::new(&lua)?;
-        if memory_limit > 0 {
-            native.output_max = native.output_max.min(memory_limit);
-        }
+        let native = Native::new(&lua)?;
         let host = lua.create_table()?;
         let (call, pcall) = calls::functions(&lua)?;
         host.raw_set("call", call)?;
@@ -759,6 +747,13 @@ impl Runs for Running<'_> {
             _ => (self.look_every * 4).min(LOOK_EVERY_MAX),
         };
         Ok(self.look_every)
+    }
+
+    fn len_max(&self) -> usize {
+        match self.memory_limit {
+            0 => usize::MAX,
+            limit => limit,
+        }
     }
 
     fn is_ending(&self) -> bool {

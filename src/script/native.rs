@@ -58,10 +58,6 @@ impl Raise {
 /// than that in all.
 pub const STACK_MAX: usize = 7000;
 
-/// How long a text is that a function may answer, if nothing else is said:
-/// what a value of Redis's holds at most.
-const OUTPUT_MAX: usize = 512 << 20;
-
 impl From<mlua::Error> for Raise {
     fn from(error: mlua::Error) -> Raise {
         Raise::Interpreter(error)
@@ -176,8 +172,6 @@ pub fn truncate(number: Number) -> i64 {
 pub struct Native<'l> {
     /// The interpreter.
     pub lua: &'l Lua,
-    /// How many bytes a text that a function answers may have.
-    pub output_max: usize,
     /// Has what a function answers raised or returned.
     pub raising: Function,
 }
@@ -198,11 +192,7 @@ impl<'l> Native<'l> {
     /// For functions of this interpreter. `error` must still be there.
     pub fn new(lua: &'l Lua) -> mlua::Result<Native<'l>> {
         let raising = lua.load(RAISING).set_name("=native").eval()?;
-        Ok(Native {
-            lua,
-            output_max: OUTPUT_MAX,
-            raising,
-        })
+        Ok(Native { lua, raising })
     }
 
     /// A function for scripts.

@@ -43,6 +43,10 @@ pub trait Runs {
     /// next look.
     fn look_around(&mut self, stack: &Stack<'_>) -> Result<c_int, &'static str>;
 
+    /// How many bytes may be held for it outside of the interpreter in one
+    /// piece.
+    fn len_max(&self) -> usize;
+
     /// Whether the script is ended from outside.
     fn is_ending(&self) -> bool;
 }
@@ -66,6 +70,12 @@ pub fn with<T>(look: impl FnOnce(&mut dyn Runs) -> T) -> Option<T> {
 /// that as an error then, and if it is caught, the next look ends the script.
 pub fn asked_to_end() -> Option<&'static str> {
     with(|running| running.asked_to_end()).flatten()
+}
+
+/// How many bytes may be held for the script outside of the interpreter in one
+/// piece.
+pub fn len_max() -> usize {
+    with(|running| running.len_max()).unwrap_or(usize::MAX)
 }
 
 /// What has come of a call.

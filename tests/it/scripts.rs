@@ -269,6 +269,37 @@ fn who_watches_is_told_that_a_script_runs_and_watches_no_longer() {
 }
 
 #[test]
+fn who_ends_a_script_is_heard_once_it_runs_for_long() {
+    let (_broker, mut runner, mut listener, mut other) = on_two_workers("300");
+    let library = "#!lua name=endless\n\
+                   redis.register_function('loop', function() \
+                   redis.call('PUBLISH', 'news', 'begun') while true do end end)";
+    assert_eq!(other.text(&["FUNCTION", "LOAD", library]), "endless");
+    let script = "redis.call('PUBLISH', 'news', 'begun') while true do end";
+    for (run, kill) in [
+        (["EVAL", script, "0"], "SCRIPT"),
+        (["FCALL", "loop", "0"], "FUNCTION"),
+    ] {
+        runner.send(&run);
+        assert_eq!(show_next(&mut listener), "[message news begun]");
+        assert_eq!(other.text(&[kill, "KILL"]), "OK");
+        let reply = show_next(&mut runner);
+        assert!(reply.contains("Script killed"), "{run:?}: {reply}");
+    }
+}
+
+#[test]
+fn who_ends_a_script_that_ends_itself_is_told_that_none_runs() {
+    let (_broker, mut runner, mut listener, mut other) = on_two_workers("60000");
+    let script = "redis.call('PUBLISH', 'news', 'begun') for i = 1, 1e7 do end return 'ended'";
+    runner.send(&["EVAL", script, "0"]);
+    assert_eq!(show_next(&mut listener), "[message news begun]");
+    let none = "NOTBUSY No scripts in execution right now.";
+    assert_eq!(other.text(&["SCRIPT", "KILL"]), none);
+    assert_eq!(show_next(&mut runner), "ended");
+}
+
+#[test]
 fn what_is_no_number_is_written_to_commands_with_its_sign() {
     let broker = Broker::start().unwrap();
     let mut client = Wire::connect(broker.addr());
@@ -334,6 +365,8 @@ fn what_takes_memory_is_an_error_within_the_limit() {
         "return {unpack({}, 0, 2147483647)}",
         "return #string.format('%99999999d', 1)",
         "local s = ('x'):rep(1e6) return #s:gsub('x', s)",
+        "local t = {('x'):rep(100)} for i = 1, 15 do t = {t, t, t, t} end return #cmsgpack.pack(t)",
+        "local t = {('x'):rep(100)} for i = 1, 15 do t = {t, t, t, t} end return #cjson.encode(t)",
     ] {
         let broker = serve(&["--script-memory-limit", "64mb"]);
         let mut client = broker.connect();

@@ -5,6 +5,7 @@ use mlua::{Lua, LuaString};
 
 use super::work::{VALUE, Work};
 use crate::script::native::{Raise, Result};
+use crate::script::running;
 
 /// Bytes that a function is about to answer.
 pub struct Output {
@@ -14,15 +15,22 @@ pub struct Output {
     pub work: Work,
 }
 
+/// What a value of Redis's holds at most.
+const LEN_MAX: usize = 512 << 20;
 /// So many bytes are copied at once.
 const PIECE: usize = 1024 * 1024;
 
 impl Output {
+    /// None yet, and never more than the script that runs may have of memory.
+    pub fn new() -> Output {
+        Output::with_bound(running::len_max())
+    }
+
     /// None yet, and never more than so many.
-    pub fn new(len_max: usize) -> Output {
+    fn with_bound(len_max: usize) -> Output {
         Output {
             bytes: Vec::new(),
-            len_max,
+            len_max: len_max.min(LEN_MAX),
             work: Work::default(),
         }
     }
@@ -87,7 +95,7 @@ mod tests {
 
     #[test]
     fn it_is_never_longer_than_its_bound() {
-        let mut output = Output::new(1000);
+        let mut output = Output::with_bound(1000);
         for _ in 0..10 {
             output.push(&[b'x'; 90]).unwrap();
             assert!(output.bytes.capacity() <= 1000);
@@ -102,7 +110,7 @@ mod tests {
     fn what_is_repeated_is_whole() {
         for text in ["x", "abc", "1234567"] {
             let count = 3 * PIECE / text.len() + 1;
-            let mut output = Output::new(usize::MAX);
+            let mut output = Output::with_bound(usize::MAX);
             output.push(b"before").unwrap();
             output.push_repeated(text.as_bytes(), count).unwrap();
             let expected = format!("before{}", text.repeat(count));

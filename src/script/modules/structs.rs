@@ -11,8 +11,7 @@ use crate::text::c_number;
 /// The library's table.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
     let module = native.lua.create_table()?;
-    let output_max = native.output_max;
-    let pack = native.function(move |lua, arguments| pack(lua, arguments, output_max))?;
+    let pack = native.function(pack)?;
     module.raw_set("pack", pack)?;
     module.raw_set("unpack", native.function(unpack)?)?;
     module.raw_set("size", native.function(size)?)?;
@@ -136,11 +135,11 @@ impl<'a> Format<'a> {
     }
 }
 
-fn pack(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<MultiValue> {
+fn pack(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     let text = arguments.string(lua, 1)?;
     let text = text.as_bytes();
     let mut format = Format::new(&text);
-    let mut output = Output::new(output_max);
+    let mut output = Output::new();
     let mut index = 2;
     let mut at = 0;
     while let Some(field) = format.field()? {

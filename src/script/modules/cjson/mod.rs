@@ -93,12 +93,10 @@ fn check_one(stack: &Stack<'_>) -> Result<(), Raised> {
 
 /// Makes a module with settings of its own.
 fn new(native: &Native<'_>) -> mlua::Result<Function> {
-    let output_max = native.output_max;
     let raising = native.raising.clone();
     native.function(move |lua, _| {
         let native = Native {
             lua,
-            output_max,
             raising: raising.clone(),
         };
         let module = module(&native, &SharedSettings::default())?;

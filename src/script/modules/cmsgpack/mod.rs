@@ -11,12 +11,11 @@ use crate::script::native::{Native, Raise};
 /// The library's table.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
     let module = native.lua.create_table()?;
-    let output_max = native.output_max;
-    let pack = native.function(move |lua, arguments| {
+    let pack = native.function(|lua, arguments| {
         if arguments.len() == 0 {
             return Err(Raise::argument(0, "MessagePack pack needs input."));
         }
-        let mut output = Output::new(output_max);
+        let mut output = Output::new();
         for value in arguments.values() {
             pack::pack(&mut output, value, 0)?;
         }

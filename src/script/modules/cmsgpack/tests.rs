@@ -1,5 +1,4 @@
 use crate::script::modules::testing::{check, interpreter};
-use crate::script::native::Native;
 
 /// Recorded from Redis.
 #[test]
@@ -227,31 +226,6 @@ fn values_are_unpacked_in_parts() {
             (
                 "return cmsgpack._NAME, cmsgpack._VERSION, cmsgpack._COPYRIGHT, cmsgpack._DESCRIPTION",
                 "cmsgpack|lua-cmsgpack 0.4.0|Copyright (C) 2012, Salvatore Sanfilippo|MessagePack C implementation for Lua",
-            ),
-        ],
-    );
-}
-
-/// Tables that share a part take time and room beyond measure when they are
-/// written out.
-#[test]
-fn what_is_packed_has_a_bound() {
-    let lua = interpreter("cmsgpack", |native| {
-        super::table(&Native {
-            lua: native.lua,
-            output_max: 100_000,
-            raising: native.raising.clone(),
-        })
-    });
-    let shared = "local t = {} for i = 1, 15 do t = {t, t, t, t} end";
-    let out_of_memory = "not enough memory";
-    check(
-        &lua,
-        &[
-            (&format!("{shared} return cmsgpack.pack(t)"), out_of_memory),
-            (
-                "return #cmsgpack.pack(('a'):rep(60000)), cmsgpack.pack(('a'):rep(99998))",
-                out_of_memory,
             ),
         ],
     );

@@ -21,11 +21,11 @@ struct Item {
 const LONG: usize = 100;
 
 /// `string.format`.
-pub fn format(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<MultiValue> {
+pub fn format(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     let text = arguments.string(lua, 1)?;
     let text = text.as_bytes();
     let mut rest: &[u8] = &text;
-    let mut output = Output::new(output_max);
+    let mut output = Output::new();
     let mut index = 1;
     while let Some(percent) = memchr::memchr(b'%', rest) {
         output.push(&rest[..percent])?;

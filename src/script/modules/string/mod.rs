@@ -24,7 +24,6 @@ use crate::script::native::{Arguments, Native, Raise, Result};
 
 /// Those that are not LuaJIT's own.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
-    let output_max = native.output_max;
     let functions: Function = native
         .lua
         .load(include_str!("string.lua"))
@@ -36,13 +35,10 @@ pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
         native.primitive(match_)?,
         native.primitive(check_gmatch)?,
         native.primitive(next_match)?,
-        native.primitive(move |lua, arguments| start_gsub(lua, arguments, output_max))?,
+        native.primitive(start_gsub)?,
         native.primitive(next_gsub)?,
-        output_max,
     ))?;
-    let format = move |lua: &Lua, arguments: &Arguments| format::format(lua, arguments, output_max);
-    table.raw_set("format", native.function(format)?)?;
-    let rep = move |lua: &Lua, arguments: &Arguments| rep(lua, arguments, output_max);
+    table.raw_set("format", native.function(format::format)?)?;
     table.raw_set("rep", native.function(rep)?)?;
     Ok(table)
 }
@@ -113,7 +109,7 @@ fn next_match(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
 /// `gsub`: the new string and how many matches were replaced. If a function or
 /// a table is to say what takes their places, the string, how many are to be
 /// replaced at most, and the pattern.
-fn start_gsub(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<MultiValue> {
+fn start_gsub(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     let (text, pattern) = (arguments.string(lua, 1)?, arguments.string(lua, 2)?);
     let most = arguments.integer_or(lua, 4, text.as_bytes().len() as i64 + 1)?;
     let most = i64::from(most as i32);
@@ -131,7 +127,7 @@ fn start_gsub(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<Mul
     let replacement = replacement.as_bytes();
     let is_anchored = pattern.first() == Some(&b'^');
     let mut matcher = Matcher::new(&subject, &pattern);
-    let mut output = Output::new(output_max);
+    let mut output = Output::new();
     let (mut count, mut at, mut written) = (0, 0, 0);
     while count < most && at <= subject.len() && !(is_anchored && at > 0) {
         let Some(matched) = matcher.find(at)? else {
@@ -206,13 +202,13 @@ fn next_gsub(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     Ok(values)
 }
 
-fn rep(lua: &Lua, arguments: &Arguments, output_max: usize) -> Result<MultiValue> {
+fn rep(lua: &Lua, arguments: &Arguments) -> Result<MultiValue> {
     let text = arguments.string(lua, 1)?;
     let text = text.as_bytes();
     // Lua 5.1 counts in 32 bits.
     let count = arguments.integer(lua, 2)? as i32;
     let count = usize::try_from(count).unwrap_or(0);
-    let mut output = Output::new(output_max);
+    let mut output = Output::new();
     output.push_repeated(&text, count)?;
     let text = output.into_string(lua)?;
     Ok(MultiValue::from_iter([Value::String(text)]))

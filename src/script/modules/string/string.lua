@@ -1,8 +1,7 @@
 -- The functions of the string library that match patterns: some call functions of the script's or
 -- return one, and Rust, which finds the matches, never calls back. Where a short subject and a
 -- simple pattern cannot take long, LuaJIT's own functions match them, which costs less.
-local subject_max, find_match, find_captures, check_gmatch, next_match, start_gsub, next_gsub,
-    output_max = ...
+local subject_max, find_match, find_captures, check_gmatch, next_match, start_gsub, next_gsub = ...
 
 local error, type = error, type
 local byte, concat, sub = string.byte, table.concat, string.sub
@@ -111,7 +110,7 @@ local function gsub(...)
 
     local one = type(by) == "table"
     local most = count
-    local pieces, size = {}, 0
+    local pieces = {}
     local from, at, written = 0, 0, 0
     count = 0
     while count < most do
@@ -124,8 +123,6 @@ local function gsub(...)
                 error("invalid replacement value (a " .. kind .. ")", 2)
             end
             if kind == "number" then value = value .. "" end
-            size = size + start - written + #value
-            if size > output_max then error("not enough memory", 0) end
             pieces[#pieces + 1] = sub(subject, written + 1, start)
             pieces[#pieces + 1] = value
             written = stop
