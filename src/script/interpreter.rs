@@ -546,10 +546,12 @@ fn compile_written(
     name: &str,
     globals: &Table,
 ) -> Result<Function, Vec<u8>> {
-    let kept = for_luajit(code);
-    compile(lua, &kept, name, globals)
+    match for_luajit(code) {
+        Cow::Borrowed(code) => compile(lua, code, name, globals),
         // What Lua says of it is to be about what was written.
-        .or_else(|_| compile(lua, code, name, globals))
+        Cow::Owned(changed) => compile(lua, &changed, name, globals)
+            .or_else(|_| compile(lua, &with_escapes_for_luajit(code), name, globals)),
+    }
 }
 
 /// Compiles source code whose globals are `globals`.

@@ -502,8 +502,10 @@ mod tests {
             "return \"a\\",
             "return return f()",
             "return (return f())",
-            &"do ".repeat(300),
-            &["return ", &"(".repeat(300)].concat(),
+            &[r"x = '\.' ", &"do ".repeat(300)].concat(),
+            &[r"x = '\.' return ", &"(".repeat(300)].concat(),
+            // This took minutes when each return counted the blocks around it.
+            &["do ".repeat(100_000), "return ".repeat(200_000)].concat(),
         ] {
             let got = for_luajit(code.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), code);
