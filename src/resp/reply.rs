@@ -228,11 +228,11 @@ impl<'a> Reply<'a> {
     }
 
     /// A whole number of any size, in decimal digits.
-    pub fn big_number(&mut self, digits: &str) {
+    pub fn big_number(&mut self, digits: &[u8]) {
         if self.is_resp3() {
-            self.line(b'(', digits.as_bytes());
+            self.line(b'(', digits);
         } else {
-            self.bulk(digits.as_bytes());
+            self.bulk(digits);
         }
     }
 
@@ -427,7 +427,7 @@ mod tests {
             (|r| r.set(2), "*2\r\n", "~2\r\n"),
             (|r| r.push(3), "*3\r\n", ">3\r\n"),
             (|r| r.bool(true), ":1\r\n", "#t\r\n"),
-            (|r| r.big_number("12"), "$2\r\n12\r\n", "(12\r\n"),
+            (|r| r.big_number(b"12"), "$2\r\n12\r\n", "(12\r\n"),
             (
                 |r| r.verbatim(b"txt", b"hi"),
                 "$2\r\nhi\r\n",

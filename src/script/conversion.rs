@@ -157,8 +157,13 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         if let Some(digits) = self.text(stack, table, Field::BigNumber) {
-            let digits = String::from_utf8_lossy(stack.bytes(digits).unwrap_or_default());
-            self.reply.big_number(&digits.replace(['\r', '\n'], " "));
+            let mut digits = stack.bytes(digits).unwrap_or_default().to_vec();
+            for byte in &mut digits {
+                if matches!(byte, b'\r' | b'\n') {
+                    *byte = b' ';
+                }
+            }
+            self.reply.big_number(&digits);
             stack.pop(1);
             return Ok(());
         }
