@@ -802,8 +802,8 @@ fn set_resp(lua: &Lua, arguments: MultiValue) -> mlua::Result<Answer> {
     if arguments.len() != 1 {
         return failed(lua, "ERR redis.setresp() requires one argument.");
     }
-    let version = lua.coerce_integer(arguments[0].clone())?;
-    let protocol = match version {
+    let version = lua.coerce_number(arguments[0].clone())?;
+    let protocol = match version.map(truncate) {
         Some(2) => Protocol::Resp2,
         Some(3) => Protocol::Resp3,
         _ => return failed(lua, "ERR RESP version must be 2 or 3."),

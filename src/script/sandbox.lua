@@ -183,14 +183,16 @@ function globals.coroutine.wrap(...)
     return function(...) return unwrapped(globals.coroutine.resume(thread, ...)) end
 end
 
--- A script that catches an error gets its text, as in Redis, whatever table was raised.
+-- A script that catches an error gets its text, as in Redis, whatever table was raised. Of one that
+-- has no text it gets the table and, as Redis leaves it there, what is in the text's place.
 local function caught(ok, ...)
     if ok then return true, ... end
     if is_fatal((...)) then error((...), 0) end
     local raised = ...
-    local text = type(raised) == "table" and rawget(raised, "err")
+    if type(raised) ~= "table" then return false, raised end
+    local text = rawget(raised, "err")
     if type(text) == "string" or type(text) == "number" then return false, text end
-    return false, ...
+    return false, raised, text
 end
 
 function globals.pcall(...)
@@ -216,7 +218,7 @@ function globals.redis.acl_check_cmd(...)
 end
 
 function globals.redis.setresp(...)
-    return raising(host.set_resp(...))
+    raising(host.set_resp(...))
 end
 
 local function nonexistent(_, name)
