@@ -546,12 +546,9 @@ fn compile_written(
     name: &str,
     globals: &Table,
 ) -> Result<Function, Vec<u8>> {
-    match for_luajit(code) {
-        Cow::Borrowed(code) => compile(lua, code, name, globals),
+    compile(lua, &for_luajit(code), name, globals)
         // What Lua says of it is to be about what was written.
-        Cow::Owned(changed) => compile(lua, &changed, name, globals)
-            .or_else(|_| compile(lua, &with_escapes_for_luajit(code), name, globals)),
-    }
+        .or_else(|_| compile(lua, &with_escapes_for_luajit(code), name, globals))
 }
 
 /// Compiles source code whose globals are `globals`.
@@ -777,10 +774,7 @@ fn load_string(
     };
     let name = String::from_utf8_lossy(conversion::up_to_nul(&name.as_bytes())).into_owned();
     let code = code.as_bytes().to_vec();
-    let kept = with_escapes_for_luajit(&code);
-    let compiled = compile(lua, &kept, &name, globals)
-        // What Lua says of it is to be about what was written.
-        .or_else(|_| compile(lua, &code, &name, globals));
+    let compiled = compile(lua, &with_escapes_for_luajit(&code), &name, globals);
     Ok(match compiled {
         Ok(function) => MultiValue::from_iter([Value::Function(function)]),
         Err(text) => {
