@@ -269,10 +269,17 @@ impl Interpreter {
         let panic = running.panic.take();
         self.scratch.clear();
         self.tidy();
-        match panic {
-            Some(panic) => resume_unwind(panic),
-            None => done,
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
+        let source = match program {
+            Program::Script(_) => SCRIPT,
+            Program::Function(_) | Program::Library(_) => LIBRARY,
+        };
+        done.map_err(|mut failure| {
+            failure.place.get_or_insert_with(|| (source.into(), -1));
+            failure
+        })
     }
 
     /// Compiles what a user has written, within the limit of memory.
