@@ -13,6 +13,8 @@ local function tostring(...)
         local _, text = not_a_number(value)
         return text
     end
+    -- Scripts know one such value, `cjson.null`.
+    if type(value) == "userdata" then return "userdata: (nil)" end
     return native_tostring(...)
 end
 
