@@ -102,11 +102,12 @@ impl Benchmark {
         let meter = Meter::start(server)?;
         let said = output(&mut command)?;
         let run = meter.stop(requests)?;
-        // "what it ran","requests a second",…, under a line of titles.
+        // "what it ran","requests a second" and six more, under a line of titles; there may be
+        // quotes in what it ran.
         let line = said.lines().last().unwrap_or_default();
         let rate = line
-            .split("\",\"")
-            .nth(1)
+            .rsplit("\",\"")
+            .nth(6)
             .and_then(|rate| rate.parse().ok());
         Ok(Run {
             // Its own clock leaves out how long it takes to start and to end.

@@ -56,6 +56,8 @@ pub struct ScriptHost<'c, 'a> {
     request: Argv<'c>,
     /// When it began, in time since the broker's start.
     since: Duration,
+    /// When it was looked around last, in the same time.
+    looked: Duration,
     /// When others have been served last, if it runs for long.
     served: Option<Duration>,
 }
@@ -84,6 +86,7 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
             wrote: false,
             request,
             since,
+            looked: since,
             served: None,
         }
     }
@@ -198,13 +201,14 @@ impl Host for ScriptHost<'_, '_> {
         self.context.error_is_counted = true;
     }
 
-    fn look_around(&mut self) -> Option<&'static str> {
+    fn look_around(&mut self, now: Duration) -> Option<&'static str> {
+        self.looked = now;
         let server = self.context.server;
         if server.shutdown.is_cancelled() {
             return Some("ERR The server ends, and the script with it.");
         }
-        self.context.turn.skip_time();
-        let ran = server.clock.uptime().saturating_sub(self.since);
+        self.context.turn.skip_to(now);
+        let ran = now.saturating_sub(self.since);
         let threshold = Duration::from_millis(server.live.busy_ms.load(Relaxed));
         if threshold.is_zero() || ran < threshold {
             return None;
@@ -212,6 +216,12 @@ impl Host for ScriptHost<'_, '_> {
         self.let_others_in();
         let killed = server.running_script.is_killed();
         killed.then_some("ERR Script killed by user with SCRIPT KILL...")
+    }
+
+    fn look_after_call(&mut self) -> Option<&'static str> {
+        let now = self.context.turn.clock_read();
+        let is_late = now.saturating_sub(self.looked) >= SERVE_EVERY;
+        is_late.then(|| self.look_around(now)).flatten()
     }
 
     fn uptime(&self) -> Duration {

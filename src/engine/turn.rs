@@ -113,8 +113,13 @@ impl<'a> Turn<'a> {
     }
 
     /// What has passed since the last call is not the next one's time.
-    pub fn skip_time(&mut self) {
-        self.tally.skip_to(self.server.clock.uptime());
+    pub fn skip_to(&mut self, uptime: Duration) {
+        self.tally.skip_to(uptime);
+    }
+
+    /// When the clock was read last, in time since the broker's start.
+    pub fn clock_read(&self) -> Duration {
+        self.tally.read_until()
     }
 
     /// Brings the metrics up to date, for whoever is about to read them.
@@ -301,6 +306,7 @@ impl<'a> Turn<'a> {
     pub fn broadcast(&mut self) {
         if let Some(state) = &mut self.state
             && state.tracking.has_news()
+            && !state.interrupted
         {
             let tracking = &mut state.tracking;
             let reached = settle::post(self.server, self.client, self.uptime, |post| {

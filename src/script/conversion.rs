@@ -88,9 +88,7 @@ impl Writer<'_, '_> {
         match stack.kind(value) {
             Kind::String => {
                 let text = stack.bytes(value).unwrap_or_default();
-                if self.reply.output().len().saturating_add(text.len()) > self.len_max {
-                    return Err("ERR not enough memory for what the script returns");
-                }
+                self.fits(text)?;
                 self.reply.bulk(text);
             }
             Kind::Boolean(value) if self.resp3 => self.reply.bool(value),
@@ -111,6 +109,14 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    /// Whether there is room for a text.
+    fn fits(&mut self, text: &[u8]) -> Result<(), Unwritten> {
+        match self.reply.output().len().saturating_add(text.len()) > self.len_max {
+            true => Err("ERR not enough memory for what the script returns"),
+            false => Ok(()),
+        }
+    }
+
     /// Looks around every now and then.
     fn work(&mut self, amount: u32) -> Result<(), Unwritten> {
         self.until_look = self.until_look.saturating_sub(amount);
@@ -118,10 +124,9 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         self.until_look = WORK_PER_LOOK;
-        if self.reply.output().len() > self.len_max {
-            return Err("ERR not enough memory for what the script returns");
-        }
-        self.host.look_around().map_or(Ok(()), Err)
+        self.fits(b"")?;
+        let now = self.host.uptime();
+        self.host.look_around(now).map_or(Ok(()), Err)
     }
 
     /// Writes a table. There is room for six values, and what it pushes above
@@ -137,6 +142,7 @@ impl Writer<'_, '_> {
             let counted = stack.kind(stack.top());
             let text = stack.bytes(text).unwrap_or_default();
             let text = without_line_end(up_to_nul(text));
+            self.fits(text)?;
             let is_counted = !matches!(counted, Kind::Nil | Kind::Boolean(false));
             self.host.note_error(text, is_counted);
             self.reply.error(&Error::raised(text.to_vec()));
@@ -145,6 +151,7 @@ impl Writer<'_, '_> {
         }
         if let Some(text) = self.text(stack, table, Field::Ok) {
             let text = stack.bytes(text).unwrap_or_default();
+            self.fits(text)?;
             self.reply.simple(up_to_nul(text));
             stack.pop(1);
             return Ok(());
@@ -157,6 +164,7 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         if let Some(digits) = self.text(stack, table, Field::BigNumber) {
+            self.fits(stack.bytes(digits).unwrap_or_default())?;
             let mut digits = stack.bytes(digits).unwrap_or_default().to_vec();
             for byte in &mut digits {
                 if matches!(byte, b'\r' | b'\n') {
@@ -172,6 +180,7 @@ impl Writer<'_, '_> {
                 if let Some(format) = self.text(stack, verbatim, Field::Format) {
                     let format = three_bytes(stack.bytes(format).unwrap_or_default());
                     let text = stack.bytes(text).unwrap_or_default();
+                    self.fits(text)?;
                     self.reply.verbatim(&format, text);
                     stack.pop(3);
                     return Ok(());

@@ -19,9 +19,14 @@ pub trait Host {
     /// The error that ends the script is counted already.
     fn note_counted(&mut self) {}
 
-    /// Looks after what goes on meanwhile, every so often;
-    /// answers why the script is to end, if it is.
-    fn look_around(&mut self) -> Option<&'static str>;
+    /// Looks after what goes on meanwhile, every so often; answers why the
+    /// script is to end, if it is.
+    fn look_around(&mut self, now: Duration) -> Option<&'static str>;
+
+    /// The same behind a command, if that has taken long.
+    fn look_after_call(&mut self) -> Option<&'static str> {
+        None
+    }
 
     /// The time since the broker's start.
     fn uptime(&self) -> Duration;

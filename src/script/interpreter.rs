@@ -18,7 +18,7 @@ use super::host::Host;
 use super::modules;
 use super::native::{Arguments, Native, Raise, error_table, truncate};
 use super::registration::{self, Callback, Registered, Registrations};
-use super::running::{self, Called, LastReply, Request, Runs};
+use super::running::{self, Called, KEEP, LastReply, Request, Runs};
 use super::source::{for_luajit, foreign_number, with_escapes_for_luajit};
 use super::stack::{self, Entrance, Hook, Index, Kind, Raised, Stack, StackFunction};
 use crate::error::Error;
@@ -113,10 +113,13 @@ impl Scratch {
 /// and at most. Most take a few nanoseconds, but one that calls a function may
 /// take a second, so that the number follows the time that they have taken.
 const LOOK_EVERY: c_int = 250;
-const LOOK_EVERY_MAX: c_int = 100_000;
+const LOOK_EVERY_MAX: c_int = 1000;
 /// It becomes larger where they have taken less time than this, and smaller
 /// where they have taken more than ten times that.
 const LOOK_SOON: Duration = Duration::from_micros(500);
+/// Garbage is collected again when this much of what was left is held, in
+/// percent.
+const GC_PAUSE: usize = 150;
 /// An interpreter that holds more than this is to free what is garbage.
 const MEMORY_KEEP: usize = 1024 * 1024;
 
@@ -133,6 +136,8 @@ struct Running<'h> {
     panic: Option<Box<dyn Any + Send>>,
     /// What it registers, if it is the code of a library.
     registrations: Option<Registrations>,
+    /// How many coroutines run within one another.
+    coroutines: u32,
     /// When it was looked around last, and after how many instructions that is
     /// done again.
     looked: Option<Duration>,
@@ -150,9 +155,23 @@ impl<'h> Running<'h> {
             killed: None,
             panic: None,
             registrations: None,
+            coroutines: 0,
             looked: None,
             look_every: LOOK_EVERY,
         }
+    }
+}
+
+impl Running<'_> {
+    fn asked_to_end_at(&mut self, now: Duration) -> Option<&'static str> {
+        if self.panic.is_some() {
+            return Some("ERR the command has failed");
+        }
+        let looked = catch_unwind(AssertUnwindSafe(|| self.host.look_around(now)));
+        looked.unwrap_or_else(|panic| {
+            self.panic = Some(panic);
+            Some("ERR the command has failed")
+        })
     }
 }
 
@@ -169,6 +188,8 @@ impl Interpreter {
     pub fn new(memory_limit: usize) -> mlua::Result<Interpreter> {
         let libraries = StdLib::MATH | StdLib::OS | StdLib::STRING | StdLib::TABLE | StdLib::BIT;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
+        // There is none yet.
+        lua.gc_stop();
         let native = Native::new(&lua)?;
         let host = lua.create_table()?;
         let (call, pcall) = calls::functions(&lua)?;
@@ -180,10 +201,14 @@ impl Interpreter {
         host.raw_set("where", stack::function::<Where>(&lua, Arc::new(()))?)?;
         let is_ending = stack::function::<IsEnding>(&lua, Arc::new(()))?;
         host.raw_set("is_ending", is_ending)?;
+        let enter = stack::function::<EnterCoroutine>(&lua, Arc::new(()))?;
+        host.raw_set("enter_coroutine", enter)?;
+        let leave = stack::function::<LeaveCoroutine>(&lua, Arc::new(()))?;
+        host.raw_set("leave_coroutine", leave)?;
         // What has failed in a function of Rust's is no value of Lua's.
         let text = |_: &Lua, raised: Value| match &raised {
-            Value::Error(error) => Ok(text_of(error)),
-            _ => Ok("unknown error".into()),
+            Value::Error(error) => Ok(Some(text_of(error))),
+            _ => Ok(None),
         };
         host.raw_set("text_of", lua.create_function(text)?)?;
         let callbacks = lua.create_table()?;
@@ -213,6 +238,7 @@ impl Interpreter {
         for (element, name) in (NAMES[0]..).zip(names) {
             kept.raw_set(element, name)?;
         }
+        lua.gc_restart();
         Ok(Interpreter {
             globals: environment,
             libraries: ForLibraries {
@@ -295,22 +321,40 @@ impl Interpreter {
         let unlimited = self.lua.set_memory_limit(0);
         debug_assert!(unlimited.is_ok(), "its allocator counts");
         self.tidy();
+        self.rest();
         compiled
+    }
+
+    /// Has garbage be left alone while little is held: a script that runs for a
+    /// few microseconds would take a twentieth of them for it.
+    fn rest(&self) {
+        let held = self.lua.used_memory();
+        let mut from = MEMORY_KEEP.max(2 * held);
+        if self.memory_limit > 0 {
+            from = from.min(self.memory_limit / 10 * 8).max(held / 10 * 11);
+        }
+        let _ = self.entrance.enter(|stack| {
+            stack.collect_from(from);
+            pace_garbage(stack, self.memory_limit);
+        });
     }
 
     /// Frees what is garbage if there may be much.
     fn tidy(&self) {
-        let used = self.lua.used_memory();
-        if used > MEMORY_KEEP && used > 2 * self.live.get() {
+        let (held, live) = (self.lua.used_memory(), self.live.get());
+        let limit = self.memory_limit;
+        let is_near_limit = limit > 0 && held > limit / 2 && held > live + limit / 8;
+        if held > MEMORY_KEEP && held > 2 * live || is_near_limit {
             self.collect_garbage();
         }
     }
 
     /// Frees what is garbage.
     pub fn collect_garbage(&self) {
-        // It can be collected, whatever an error says of it.
-        let _ = self.lua.gc_collect();
+        // Nothing is raised.
+        let _ = self.entrance.enter(|stack| stack.collect_garbage());
         self.live.set(self.lua.used_memory());
+        self.rest();
     }
 
     /// Runs the code of a library, which registers functions; the error is
@@ -401,7 +445,11 @@ fn run_bounded(
         let arguments = prepare(stack, program, keys, args);
         let ok = running::run(running, || stack.protected_call(arguments, HANDLER));
         failure = finish(stack, ok, running, reply);
-        if let Program::Script(_) = program {
+        stack.pop(stack.top() - HANDLER);
+        // A few words may stay until the next script brings others.
+        if let Program::Script(_) = program
+            && !are_few(keys, args)
+        {
             forget_words(stack);
         }
     });
@@ -411,7 +459,10 @@ fn run_bounded(
         let text = why.into();
         return Err(Failure { text, place });
     }
-    entered.map_err(|error| Failure::of(&error))?;
+    entered.map_err(|text| Failure {
+        text: [b"ERR ", &*text].concat(),
+        place: None,
+    })?;
     failure.map_or(Ok(()), Err)
 }
 
@@ -426,6 +477,13 @@ const CALLBACKS: c_int = 2;
 const GLOBALS: c_int = 3;
 const NAMES: [c_int; 2] = [4, 5];
 const FIRST_FIELD: c_int = 6;
+
+/// Whether so little is in these words that they may be kept.
+fn are_few(keys: Argv<'_>, args: Argv<'_>) -> bool {
+    const WORDS_KEEP: usize = 8;
+    let words = keys.iter().chain(args.iter());
+    keys.len() + args.len() <= WORDS_KEEP && words.map(<[u8]>::len).sum::<usize>() <= KEEP
+}
 
 /// Pushes the function that a program is, and its arguments; answers how many
 /// these are.
@@ -466,7 +524,7 @@ fn push_words(stack: &mut Stack<'_>, words: Argv<'_>) {
     }
 }
 
-/// No script sees the words of another.
+/// Has long lists of words be garbage.
 fn forget_words(stack: &mut Stack<'_>) {
     stack.get_element(KEPT, GLOBALS);
     let globals = stack.top();
@@ -617,6 +675,18 @@ const OURS: [&[u8]; 7] = [
     b"=table",
 ];
 
+/// Has garbage be collected in time: LuaJIT by itself waits until twice as much
+/// is held as was left the last time, whatever the limit is, and is then slow
+/// where strings are long.
+fn pace_garbage(stack: &Stack<'_>, limit: usize) {
+    const SPEED: c_int = 4000;
+    let pause = match limit {
+        0 => GC_PAUSE,
+        limit => limit / 10 * 8 / (stack.held() / 100).max(1),
+    };
+    stack.set_pace(pause.clamp(110, GC_PAUSE) as c_int, SPEED);
+}
+
 /// The source and the line of the innermost function that a user has written.
 /// It is looked for from this level on: 0 is the function that runs, a
 /// function of Rust's perhaps that asks.
@@ -658,6 +728,43 @@ impl StackFunction for Where {
     }
 }
 
+/// Each coroutine that runs within another takes of the thread's own stack, so
+/// there are no more of them than in Lua 5.1.
+const COROUTINES_MAX: u32 = 190;
+
+/// Begins to run a coroutine; pushes whether there may be one more.
+struct EnterCoroutine;
+
+impl StackFunction for EnterCoroutine {
+    type Data = ();
+
+    fn call(stack: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        let may_run = running::with(|running| {
+            let count = running.coroutines();
+            let may_run = *count < COROUTINES_MAX;
+            *count += u32::from(may_run);
+            may_run
+        });
+        stack.push_boolean(may_run == Some(true));
+        Ok(1)
+    }
+}
+
+/// A coroutine does not run any more.
+struct LeaveCoroutine;
+
+impl StackFunction for LeaveCoroutine {
+    type Data = ();
+
+    fn call(_: &mut Stack<'_>, (): &()) -> Result<c_int, Raised> {
+        running::with(|running| {
+            let count = running.coroutines();
+            *count = count.saturating_sub(1);
+        });
+        Ok(0)
+    }
+}
+
 /// Pushes whether the script is ended from outside.
 struct IsEnding;
 
@@ -690,6 +797,9 @@ impl Runs for Running<'_> {
         }
         let mut writer = Reply::new(reply.renew(), self.protocol);
         self.host.call(argv, &mut writer);
+        if let Some(why) = self.host.look_after_call() {
+            return Called::Refused(why);
+        }
         if reply.len() > len_max {
             reply.renew();
             return Called::Refused(
@@ -724,27 +834,22 @@ impl Runs for Running<'_> {
     }
 
     fn asked_to_end(&mut self) -> Option<&'static str> {
-        if self.panic.is_some() {
-            return Some("ERR the command has failed");
-        }
-        let looked = catch_unwind(AssertUnwindSafe(|| self.host.look_around()));
-        looked.unwrap_or_else(|panic| {
-            self.panic = Some(panic);
-            Some("ERR the command has failed")
-        })
+        let now = self.host.uptime();
+        self.asked_to_end_at(now)
     }
 
     fn look_around(&mut self, stack: &Stack<'_>) -> Result<c_int, &'static str> {
         if let Some((why, _)) = self.killed {
             return Err(why);
         }
-        if let Some(why) = self.asked_to_end() {
+        let now = self.host.uptime();
+        if let Some(why) = self.asked_to_end_at(now) {
             let place = place(stack, 0);
             let place = place.map(|(source, line)| (lossy(source), line));
             self.killed = Some((why, place));
             return Err(why);
         }
-        let now = self.host.uptime();
+        pace_garbage(stack, self.memory_limit);
         let took = self.looked.map(|looked| now.saturating_sub(looked));
         self.looked = Some(now);
         self.look_every = match took {
@@ -764,6 +869,10 @@ impl Runs for Running<'_> {
 
     fn is_ending(&self) -> bool {
         self.killed.is_some()
+    }
+
+    fn coroutines(&mut self) -> &mut u32 {
+        &mut self.coroutines
     }
 }
 

@@ -347,7 +347,7 @@ mod tests {
             None
         }
 
-        fn look_around(&mut self) -> Option<&'static str> {
+        fn look_around(&mut self, _: Duration) -> Option<&'static str> {
             self.0 = self.0.checked_sub(1)?;
             (self.0 == 0).then_some("ERR it is enough")
         }
@@ -360,7 +360,7 @@ mod tests {
     const LIMIT: usize = 64 * 1024 * 1024;
 
     fn load_as(scripts: &mut Scripts, text: &str, replaces: bool) -> String {
-        let loaded = scripts.load_library(text.as_bytes(), replaces, &mut Patient(1000), LIMIT);
+        let loaded = scripts.load_library(text.as_bytes(), replaces, &mut Patient(100_000), LIMIT);
         loaded.map_or_else(|error| error.to_string(), String::from)
     }
 
@@ -370,7 +370,7 @@ mod tests {
 
     fn restore(scripts: &mut Scripts, texts: &[&str], existing: Existing) -> String {
         let texts = texts.iter().map(|text| Ok(text.as_bytes().into()));
-        let restored = scripts.restore_libraries(texts, existing, &mut Patient(1000), LIMIT);
+        let restored = scripts.restore_libraries(texts, existing, &mut Patient(100_000), LIMIT);
         restored.map_or_else(|error| error.to_string(), |()| "OK".to_owned())
     }
 
@@ -378,7 +378,7 @@ mod tests {
     fn call(scripts: &mut Scripts, name: &str) -> String {
         let mut interpreter = scripts.lend().unwrap();
         let mut output = Output::default();
-        let mut host = Patient(1000);
+        let mut host = Patient(100_000);
         let found = scripts
             .libraries
             .find(name.as_bytes(), &mut interpreter, &mut host, LIMIT);
@@ -530,7 +530,7 @@ mod tests {
         let words = (none.as_argv(), none.as_argv());
         let reply = &mut Reply::new(&mut output, Protocol::Resp2);
         let program = Program::Script(script);
-        let done = interpreter.run(program, words, &mut Patient(1000), LIMIT, reply);
+        let done = interpreter.run(program, words, &mut Patient(100_000), LIMIT, reply);
         assert!(done.is_ok());
         assert_eq!(output.into_vec(), b"*3\r\n:1\r\n:1\r\n:0\r\n");
     }

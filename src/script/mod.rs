@@ -140,7 +140,7 @@ impl Scripts {
         let mut interpreter = self.lend()?;
         let mut new = Libraries::default();
         let loaded = texts.into_iter().try_for_each(|text| {
-            if let Some(why) = host.look_around() {
+            if let Some(why) = host.look_around(host.uptime()) {
                 return Err(Error::raised(why.into()));
             }
             let known = (&new, false);
@@ -189,6 +189,7 @@ impl Scripts {
         if let Some(interpreter) = &self.interpreter {
             interpreter.forget(library.callbacks());
         }
+        self.tidy();
         true
     }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use scoped_tls_hkt::scoped_thread_local;
 
 use super::registration::Registrations;
-use super::stack::Stack;
+use super::stack::{Raised, Stack};
 use crate::resp::{Argv, Output, Protocol};
 use crate::text::double;
 
@@ -47,6 +47,9 @@ pub trait Runs {
     /// piece.
     fn len_max(&self) -> usize;
 
+    /// How many coroutines run within one another.
+    fn coroutines(&mut self) -> &mut u32;
+
     /// Whether the script is ended from outside.
     fn is_ending(&self) -> bool;
 }
@@ -70,6 +73,30 @@ pub fn with<T>(look: impl FnOnce(&mut dyn Runs) -> T) -> Option<T> {
 /// that as an error then, and if it is caught, the next look ends the script.
 pub fn asked_to_end() -> Option<&'static str> {
     with(|running| running.asked_to_end()).flatten()
+}
+
+/// What a function on the stack has done since the server looked around.
+#[derive(Default)]
+pub struct Pace {
+    done: usize,
+}
+
+impl Pace {
+    /// The server looks around when so much has been done, about a
+    /// millisecond's: a value counts 1.
+    const BETWEEN_LOOKS: usize = 32 * 1024;
+    /// A table may have a million places and nothing in them.
+    pub const TABLE: usize = 512;
+
+    /// So much more is done. Raises why the script is to end, if it is.
+    pub fn add(&mut self, stack: &mut Stack<'_>, amount: usize) -> Result<(), Raised> {
+        self.done += amount;
+        if self.done < Pace::BETWEEN_LOOKS {
+            return Ok(());
+        }
+        self.done = 0;
+        asked_to_end().map_or(Ok(()), |why| Err(stack.raise_error(why)))
+    }
 }
 
 /// How many bytes may be held for the script outside of the interpreter in one

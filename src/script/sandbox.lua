@@ -118,7 +118,7 @@ end
 -- What ends a script for good: whoever ends it from outside; and with no room left on the stack, or
 -- in memory, nobody could look around while it goes on, and so nobody could end it.
 local find = string.find
-local FATAL = { "stack overflow", "not enough memory", "error in error handling" }
+local FATAL = { "stack overflow", "not enough memory" }
 
 local function is_fatal(raised)
     if host.is_ending() then return true end
@@ -129,9 +129,16 @@ local function is_fatal(raised)
     return false
 end
 
+-- What the binding of the interpreter raises is no value of Lua's.
+local function plain(raised)
+    return type(raised) == "userdata" and host.text_of(raised) or raised
+end
+
 local function unless_fatal(ok, ...)
-    if not ok and is_fatal((...)) then error((...), 0) end
-    return ok, ...
+    if ok then return ok, ... end
+    local raised = plain((...))
+    if is_fatal(raised) then error(raised, 0) end
+    return ok, raised
 end
 
 local xpcall_of_modules = globals.xpcall
@@ -141,6 +148,7 @@ function globals.xpcall(...)
     local called, handler = ...
     local fatal
     local function handle(raised)
+        raised = plain(raised)
         if is_fatal(raised) then
             fatal = raised
             return raised
@@ -154,21 +162,18 @@ function globals.xpcall(...)
     return after(xpcall_of_modules(called, handle))
 end
 
--- Each coroutine that runs within another takes of the thread's own stack, so there are no more of
--- them than in Lua 5.1.
-local RUNNING_MAX = 190
-local running = 0
+-- Each coroutine that runs within another takes of the thread's own stack, so they are counted.
+local enter, leave = host.enter_coroutine, host.leave_coroutine
 local create, resume, wrap = coroutine.create, coroutine.resume, coroutine.wrap
 
 local function resumed(...)
-    running = running - 1
+    leave()
     return unless_fatal(...)
 end
 
 function globals.coroutine.resume(...)
     if type((...)) ~= "thread" then return resume(...) end
-    if running == RUNNING_MAX then return false, "C stack overflow" end
-    running = running + 1
+    if not enter() then return false, "C stack overflow" end
     return resumed(resume(...))
 end
 
@@ -187,8 +192,8 @@ end
 -- has no text it gets the table and, as Redis leaves it there, what is in the text's place.
 local function caught(ok, ...)
     if ok then return true, ... end
-    if is_fatal((...)) then error((...), 0) end
-    local raised = ...
+    local raised = plain((...))
+    if is_fatal(raised) then error(raised, 0) end
     if type(raised) ~= "table" then return false, raised end
     local text = rawget(raised, "err")
     if type(text) == "string" or type(text) == "number" then return false, text end
@@ -281,7 +286,6 @@ local where, text_of = host.where, host.text_of
 local note_counted = host.note_counted
 
 local function explain(raised)
-    running = 0
     local source, line = where()
     local text = raised
     if type(raised) == "table" then
@@ -290,7 +294,7 @@ local function explain(raised)
         if type(text) ~= "string" then text = "ERR unknown error" end
         if rawget(raised, "ignore_error_stats_update") then note_counted() end
     elseif type(raised) == "userdata" then
-        text = "ERR " .. text_of(raised)
+        text = "ERR " .. (text_of(raised) or "unknown error")
     else
         text = "ERR " .. tostring(raised)
     end

@@ -33,7 +33,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use mlua::ffi::{self, lua_State};
-use mlua::{Function, LightUserData, Lua, MaybeSend, MaybeSync, Table};
+use mlua::{Function, Lua, MaybeSend, MaybeSync, Table};
 
 /// A function that scripts call. Its type names it, and holds nothing.
 pub trait StackFunction {
@@ -66,37 +66,84 @@ pub fn function<F: StackFunction>(lua: &Lua, data: Arc<F::Data>) -> mlua::Result
     }
 }
 
-/// The way to the stack from outside of a script.
-pub struct Entrance(Function);
+/// The way to the stack from outside of a script. The binding's takes 500
+/// instructions, a twentieth of a short script.
+pub struct Entrance {
+    state: *mut lua_State,
+    /// The number of [`enter`] among what the interpreter keeps.
+    number: c_int,
+    /// Where that finds what it is to do, for as long as this is done.
+    run: Box<Cell<*mut c_void>>,
+    /// The state is there for as long as this is.
+    _lua: Lua,
+}
 
-/// What is done there.
+// SAFETY: the interpreter may go to other threads, and who has the entrance to it is the only one
+// to use it: it cannot be shared.
+unsafe impl Send for Entrance {}
+
+/// What is done on the stack.
 type Run<'r> = &'r mut dyn FnMut(&mut Stack<'_>);
 
 impl Entrance {
     /// One with a table that is the first value then.
     pub fn new(lua: &Lua, table: Table) -> mlua::Result<Entrance> {
-        // SAFETY: the closure finds one value on the stack, and leaves the function there.
-        let function =
-            unsafe { lua.exec_raw(table, |state| ffi::lua_pushcclosure(state, enter, 1))? };
-        Ok(Entrance(function))
+        let mut entrance = Entrance {
+            state: std::ptr::null_mut(),
+            number: 0,
+            run: Box::new(Cell::new(std::ptr::null_mut())),
+            _lua: lua.clone(),
+        };
+        // SAFETY: the closure finds one value on the stack. This is not called by a script, so the
+        // state is the interpreter's own and no coroutine's.
+        unsafe {
+            let run = std::ptr::from_ref(&*entrance.run)
+                .cast_mut()
+                .cast::<c_void>();
+            lua.exec_raw::<()>(table, |state| {
+                ffi::lua_pushlightuserdata(state, run);
+                ffi::lua_pushcclosure(state, enter, 2);
+                entrance.number = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                entrance.state = state;
+            })?;
+        }
+        Ok(entrance)
     }
 
-    /// Has `run` work on the stack. What it raises is answered; what it leaves
-    /// there is forgotten. Nothing may be alive in it then that is to be
-    /// dropped.
-    pub fn enter(&self, mut run: impl FnMut(&mut Stack<'_>)) -> mlua::Result<()> {
+    /// Has `run` work on the stack. Nothing may be alive in it that is to be
+    /// dropped where an error is raised; what it leaves on the stack is
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The text of what was raised.
+    pub fn enter(&self, mut run: impl FnMut(&mut Stack<'_>)) -> Result<(), Vec<u8>> {
         let mut run: Run<'_> = &mut run;
-        let pointer = std::ptr::from_mut(&mut run).cast::<c_void>();
-        self.0.call(LightUserData(pointer))
+        self.run.set(std::ptr::from_mut(&mut run).cast());
+        // SAFETY: outside of scripts the stack is empty but for what the binding keeps there, so
+        // there is room, and to push what is there raises nothing.
+        unsafe {
+            let top = ffi::lua_gettop(self.state);
+            ffi::lua_rawgeti_(self.state, ffi::LUA_REGISTRYINDEX, self.number);
+            if ffi::lua_pcall(self.state, 0, 0, 0) == ffi::LUA_OK {
+                return Ok(());
+            }
+            let raised = Stack::new(self.state);
+            let text = raised.bytes(raised.top()).unwrap_or(b"unknown error");
+            let text = text.to_vec();
+            ffi::lua_settop(self.state, top);
+            Err(text)
+        }
     }
 }
 
 unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
-    // SAFETY: the argument points to what `Entrance::enter` has lent it for this call.
+    // SAFETY: the second value that the function keeps points to where `Entrance::enter` has put
+    // what it has lent for this call.
     unsafe {
-        let run = &mut *ffi::lua_touserdata(state, 1).cast::<Run<'_>>();
+        let run = ffi::lua_touserdata(state, ffi::lua_upvalueindex(2));
+        let run = &mut *(*run.cast::<Cell<*mut c_void>>()).get().cast::<Run<'_>>();
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
-        ffi::lua_replace(state, 1);
         run(&mut Stack::new(state));
     }
     0
@@ -211,8 +258,9 @@ impl<'c> Stack<'c> {
     /// Makes room for so many more. Raises that the stack is too small.
     pub fn need(&mut self, count: c_int) {
         if !self.room(count) {
-            // SAFETY: it raises.
+            // SAFETY: it raises, or finds that there is room after all.
             unsafe { ffi::luaL_checkstack(self.state, count, std::ptr::null()) };
+            self.end = self.top + count;
         }
     }
 
@@ -247,13 +295,6 @@ impl<'c> Stack<'c> {
             CStr::from_ptr(ffi::lua_typename(self.state, kind))
         };
         name.to_str().unwrap_or("?")
-    }
-
-    /// How many bytes a string has, or elements a table. Raises nothing.
-    pub fn len(&self, index: Index) -> usize {
-        self.check(index);
-        // SAFETY: there is such a value.
-        unsafe { ffi::lua_objlen(self.state, index) }
     }
 
     /// The bytes of a string; of what is none there are none. Raises nothing.
@@ -438,6 +479,43 @@ impl<'c> Stack<'c> {
     pub fn set_hook<H: Hook>(&mut self, count: c_int) {
         // SAFETY: the function is there for ever.
         unsafe { ffi::lua_sethook(self.state, Some(hook::<H>), ffi::LUA_MASKCOUNT, count) };
+    }
+
+    /// Collects all garbage. Raises nothing.
+    pub fn collect_garbage(&mut self) {
+        // SAFETY: this may be done at any time.
+        unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOLLECT, 0) };
+    }
+
+    /// Has no garbage be collected before so many bytes are held. Raises
+    /// nothing.
+    pub fn collect_from(&mut self, bytes: usize) {
+        let percent = bytes / (self.held() / 100).max(1);
+        let percent = c_int::try_from(percent).unwrap_or(c_int::MAX);
+        // SAFETY: as above.
+        unsafe {
+            let usual = ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, percent);
+            ffi::lua_gc(self.state, ffi::LUA_GCRESTART, -1);
+            ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, usual);
+        }
+    }
+
+    /// Has collecting garbage begin again, once it was collected, when so much
+    /// of what was left is held, and then go on so much faster than memory is
+    /// taken, both in percent. Raises nothing.
+    pub fn set_pace(&self, pause: c_int, speed: c_int) {
+        // SAFETY: as above.
+        unsafe {
+            ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pause);
+            ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, speed);
+        }
+    }
+
+    /// Bytes that are held. Raises nothing.
+    pub fn held(&self) -> usize {
+        // SAFETY: as above.
+        let kibibytes = unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) };
+        (kibibytes as usize) << 10
     }
 
     /// The source of a function that runs, and the line that it is at: 0 is
@@ -627,6 +705,25 @@ impl Buffer {
     pub fn push(&mut self, stack: &mut Stack<'_>, bytes: &[u8]) -> Result<(), Raised> {
         self.reserve(stack, bytes.len())?;
         self.put(bytes);
+        Ok(())
+    }
+
+    /// Makes room for as many bytes as `room` says of a string on the stack,
+    /// and has `write` put them; what is no string has none. May raise.
+    pub fn push_string(
+        &mut self,
+        stack: &mut Stack<'_>,
+        index: Index,
+        room: fn(&[u8]) -> usize,
+        write: fn(&mut Buffer, &[u8]),
+    ) -> Result<(), Raised> {
+        stack.check(index);
+        assert!(index != self.index, "a string and no buffer");
+        // SAFETY: the string stays on the stack; making room pushes above it, and replaces what
+        // holds the buffer.
+        let text = unsafe { stack.string(index) }.unwrap_or_default();
+        self.reserve(stack, room(text))?;
+        write(self, text);
         Ok(())
     }
 

@@ -37,7 +37,8 @@ end
 -- LuaJIT's reads binary digits, which Lua 5.1's does not; the latter ends a text at a NUL.
 local function tonumber(...)
     local value, base = ...
-    if base ~= nil and base ~= 10 then
+    local of_base = base == nil and 10 or native_tonumber(base)
+    if not (of_base and of_base >= 10 and of_base < 11) then
         local ok, number, level = in_base(...)
         if not ok then error(number, level) end
         return number

@@ -21,6 +21,14 @@ const EXPECTED: &[(&str, &str)] = &[
         r##"1.844674407371e+19|1.844674407371e+19|nil|2|nil"##,
     ),
     (
+        r##"return tonumber("1e3", "10"), tonumber("1e3", 10.9), tonumber("0x10", "1e1"), tonumber("ff", "16"), tonumber("1e3", 9.9)"##,
+        r##"1000|1000|16|255|nil"##,
+    ),
+    (
+        r##"local a = tonumber("1", 0 / 0)"##,
+        r##"user_script:1: bad argument #2 to 'tonumber' (base out of range)"##,
+    ),
+    (
         r##"local a = tonumber("1", 37)"##,
         r##"user_script:1: bad argument #2 to 'tonumber' (base out of range)"##,
     ),

@@ -1,6 +1,7 @@
 //! A value from JSON.
 
 use super::settings::Settings;
+use crate::script::running::Pace;
 use crate::script::stack::{Buffer, Raised, Stack};
 use crate::text::c_number;
 
@@ -21,8 +22,10 @@ pub fn decode<'a>(
         at: 0,
         start: 0,
         unescaped: Buffer::new(stack),
+        len: OUTSIDE,
         lens: Buffer::new(stack),
         depth: 0,
+        pace: Pace::default(),
     };
     decoder.value(stack)?;
     match decoder.token(stack)? {
@@ -43,11 +46,13 @@ struct Decoder<'a> {
     start: usize,
     /// The last string, if there were escapes in it.
     unescaped: Buffer,
-    /// How many elements are in each table that is being read, and -1 for
-    /// objects.
+    /// How many elements are in the table that is being read, and in those
+    /// around it. [`OBJECT`] and [`OUTSIDE`] are none.
+    len: i32,
     lens: Buffer,
     /// How many tables are being read.
     depth: i32,
+    pace: Pace,
 }
 
 #[derive(Clone, Copy)]
@@ -71,8 +76,9 @@ enum Token<'a> {
 /// There is room for so many elements from the start: growing takes longer.
 const USUAL: usize = 4;
 
-/// An object, where the number of elements is told.
+/// An object, or no table, where the number of elements is told.
 const OBJECT: i32 = -1;
+const OUTSIDE: i32 = -2;
 
 impl<'a> Decoder<'a> {
     /// Pushes the value that comes next, with all that is in it.
@@ -90,7 +96,7 @@ impl<'a> Decoder<'a> {
                     stack.push_table(USUAL, 0);
                     token = self.token(stack)?;
                     if !matches!(token, Token::ArrayEnd) {
-                        self.lens.push(stack, &0_i32.to_ne_bytes())?;
+                        self.enter(stack, 0)?;
                         continue;
                     }
                     self.depth -= 1;
@@ -101,7 +107,7 @@ impl<'a> Decoder<'a> {
                     token = self.token(stack)?;
                     if !matches!(token, Token::ObjectEnd) {
                         self.key(stack, token)?;
-                        self.lens.push(stack, &OBJECT.to_ne_bytes())?;
+                        self.enter(stack, OBJECT)?;
                         token = self.token(stack)?;
                         continue;
                     }
@@ -119,28 +125,26 @@ impl<'a> Decoder<'a> {
     /// Puts the value on top where it belongs, and each table that it
     /// completes. Answers what comes next; after the last value nothing does.
     fn store(&mut self, stack: &mut Stack<'_>) -> Result<Option<Token<'a>>, Raised> {
-        while let Some(len) = self.lens.bytes().last_chunk() {
-            let len = i32::from_ne_bytes(*len);
-            self.lens.truncate(self.lens.len() - size_of_val(&len));
-            let (len, end) = if len == OBJECT {
+        self.pace.add(stack, 1)?;
+        while self.len != OUTSIDE {
+            let end = if self.len == OBJECT {
                 stack.set(stack.top() - 2);
-                (len, Token::ObjectEnd)
+                Token::ObjectEnd
             } else {
-                let len = len.wrapping_add(1);
-                stack.set_element(stack.top() - 1, len);
-                (len, Token::ArrayEnd)
+                self.len = self.len.wrapping_add(1);
+                stack.set_element(stack.top() - 1, self.len);
+                Token::ArrayEnd
             };
             match (self.token(stack)?, end) {
                 (Token::Comma, _) => {
-                    if len == OBJECT {
+                    if self.len == OBJECT {
                         let key = self.token(stack)?;
                         self.key(stack, key)?;
                     }
-                    self.lens.push(stack, &len.to_ne_bytes())?;
                     return self.token(stack).map(Some);
                 }
                 (Token::ArrayEnd, Token::ArrayEnd) | (Token::ObjectEnd, Token::ObjectEnd) => {
-                    self.depth -= 1;
+                    self.leave();
                 }
                 (token, Token::ArrayEnd) => {
                     return Err(self.unexpected(stack, "comma or array end", token));
@@ -164,6 +168,22 @@ impl<'a> Decoder<'a> {
             )));
         }
         Ok(())
+    }
+
+    /// What comes next is in a table that has so many elements.
+    fn enter(&mut self, stack: &mut Stack<'_>, len: i32) -> Result<(), Raised> {
+        self.lens.push(stack, &self.len.to_ne_bytes())?;
+        self.len = len;
+        Ok(())
+    }
+
+    /// The table is whole that was being read.
+    fn leave(&mut self) {
+        let around = self.lens.bytes().last_chunk();
+        self.len = around.map_or(OUTSIDE, |len| i32::from_ne_bytes(*len));
+        let len = self.lens.len().saturating_sub(size_of_val(&self.len));
+        self.lens.truncate(len);
+        self.depth -= 1;
     }
 
     /// Pushes a key, and passes the colon behind it.

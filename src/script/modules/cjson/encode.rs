@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use super::settings::{Invalid, Settings};
-use crate::script::running;
+use crate::script::running::Pace;
 use crate::script::stack::{Buffer, Index, Kind, Raised, Stack};
 use crate::text::c_number;
 
@@ -14,8 +14,9 @@ pub fn encode(stack: &mut Stack<'_>, settings: &Settings) -> Result<(), Raised> 
         settings,
         output: Buffer::new(stack),
         levels: Levels(Buffer::new(stack)),
+        level: Level::Outside,
         depth: 0,
-        tables: 0,
+        pace: Pace::default(),
     };
     stack.push_copy(value);
     encoder.value(stack)?;
@@ -33,20 +34,19 @@ pub fn encode(stack: &mut Stack<'_>, settings: &Settings) -> Result<(), Raised> 
 struct Encoder<'a> {
     settings: &'a Settings,
     output: Buffer,
+    /// The innermost table, and those around it.
+    level: Level,
     levels: Levels,
     /// How many tables are being written.
     depth: i32,
-    /// How many have been begun.
-    tables: u32,
+    pace: Pace,
 }
-
-/// The server looks around after so many tables. One may have a million places
-/// and nothing in them, which takes two milliseconds.
-const TABLES_PER_LOOK: u32 = 64;
 
 /// A table that is being written.
 #[derive(Clone, Copy)]
 enum Level {
+    /// None.
+    Outside,
     /// As an array of so many elements, of which so many have been written.
     Array { len: i32, written: i32 },
     /// As an object, of which something has been written.
@@ -80,28 +80,23 @@ impl Encoder<'_> {
                 "Cannot serialise, excessive nesting ({depth})"
             )));
         }
-        self.tables += 1;
-        if self.tables.is_multiple_of(TABLES_PER_LOOK)
-            && let Some(why) = running::asked_to_end()
-        {
-            return Err(stack.raise_error(why));
-        }
+        self.pace.add(stack, Pace::TABLE)?;
+        self.levels.push(stack, self.level)?;
         match self.array_len(stack, table)? {
             Some(len) => {
-                self.output.push(stack, b"[")?;
-                self.levels.push(stack, Level::Array { len, written: 0 })
+                self.level = Level::Array { len, written: 0 };
+                self.output.push(stack, b"[")
             }
             None => {
-                self.output.push(stack, b"{")?;
-                self.levels.push(stack, Level::Object { is_begun: false })?;
+                self.level = Level::Object { is_begun: false };
                 stack.push_nil();
-                Ok(())
+                self.output.push(stack, b"{")
             }
         }
     }
 
     /// How long a table is as an array, if it is to be written as one.
-    fn array_len(&self, stack: &mut Stack<'_>, table: Index) -> Result<Option<i32>, Raised> {
+    fn array_len(&mut self, stack: &mut Stack<'_>, table: Index) -> Result<Option<i32>, Raised> {
         // These are C ints there, and wrap as they do.
         let mut max: i32 = 0;
         let mut count: i32 = 0;
@@ -115,6 +110,7 @@ impl Encoder<'_> {
             };
             max = max.max(index);
             count = count.wrapping_add(1);
+            self.pace.add(stack, 1)?;
         }
         if count == 0 {
             return Ok(None);
@@ -137,14 +133,16 @@ impl Encoder<'_> {
     /// Pushes the value that comes next, if there is one. What is before it
     /// has been written then.
     fn next_value(&mut self, stack: &mut Stack<'_>) -> Result<bool, Raised> {
-        while let Some(level) = self.levels.last() {
-            match level {
+        self.pace.add(stack, 1)?;
+        loop {
+            match self.level {
+                Level::Outside => return Ok(false),
                 Level::Array { len, written } if written < len => {
                     if written > 0 {
                         self.output.push(stack, b",")?;
                     }
                     let written = written + 1;
-                    self.levels.set_last(Level::Array { len, written });
+                    self.level = Level::Array { len, written };
                     stack.get_element(stack.top(), written);
                     return Ok(true);
                 }
@@ -155,18 +153,17 @@ impl Encoder<'_> {
                         if is_begun {
                             self.output.push(stack, b",")?;
                         }
-                        self.levels.set_last(Level::Object { is_begun: true });
+                        self.level = Level::Object { is_begun: true };
                         self.key(stack, stack.top() - 1)?;
                         return Ok(true);
                     }
                     self.output.push(stack, b"}")?;
                 }
             }
-            self.levels.pop();
+            self.level = self.levels.pop();
             self.depth -= 1;
             stack.pop(1);
         }
-        Ok(false)
     }
 
     fn key(&mut self, stack: &mut Stack<'_>, key: Index) -> Result<(), Raised> {
@@ -205,47 +202,12 @@ impl Encoder<'_> {
     }
 
     fn string(&mut self, stack: &mut Stack<'_>, index: Index) -> Result<(), Raised> {
-        // There is room for whatever is in a short one, and for what is in a long one.
-        let len = match stack.len(index) {
-            len @ ..=SHORT => 6 * len,
-            _ => escaped_len(stack.bytes(index).unwrap_or_default()),
-        };
-        self.output.reserve(stack, len + 2)?;
-        let text = stack.bytes(index).unwrap_or_default();
-        self.output.put(b"\"");
-        if text.iter().any(|byte| ESCAPES[usize::from(*byte)] != 0) {
-            self.escaped(text);
-        } else {
-            self.output.put(text);
-        }
-        self.output.put(b"\"");
-        Ok(())
-    }
-
-    /// Writes a text in which something is escaped, for which there is room.
-    fn escaped(&mut self, text: &[u8]) {
-        let mut start = 0;
-        for (at, byte) in text.iter().enumerate() {
-            let escape = ESCAPES[usize::from(*byte)];
-            if escape == 0 {
-                continue;
-            }
-            self.output.put(&text[start..at]);
-            start = at + 1;
-            if escape == b'u' {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                let digit = |nibble: u8| DIGITS[usize::from(nibble)];
-                let (high, low) = (digit(byte >> 4), digit(byte & 15));
-                self.output.put(&[b'\\', b'u', b'0', b'0', high, low]);
-            } else {
-                self.output.put(&[b'\\', escape]);
-            }
-        }
-        self.output.put(&text[start..]);
+        self.output
+            .push_string(stack, index, room_for, write_string)
     }
 }
 
-/// The tables that are being written, the outermost first.
+/// The tables around the one that is being written, the outermost first.
 struct Levels(Buffer);
 
 impl Levels {
@@ -255,26 +217,21 @@ impl Levels {
         self.0.push(stack, &level.to_bytes())
     }
 
-    fn last(&self) -> Option<Level> {
-        self.0.bytes().last_chunk().map(Level::from_bytes)
-    }
-
-    fn set_last(&mut self, level: Level) {
-        self.pop();
-        self.0.put(&level.to_bytes());
-    }
-
-    fn pop(&mut self) {
+    fn pop(&mut self) -> Level {
+        let last = self.0.bytes().last_chunk();
+        let level = last.map_or(Level::Outside, Level::from_bytes);
         self.0.truncate(self.0.len().saturating_sub(Levels::LEN));
+        level
     }
 }
 
 impl Level {
-    /// An array's length, or -1, and what has been written.
+    /// An array's length, or a number less than 0, and what has been written.
     fn to_bytes(self) -> [u8; Levels::LEN] {
         let (len, written) = match self {
             Level::Array { len, written } => (len, written),
             Level::Object { is_begun } => (-1, is_begun.into()),
+            Level::Outside => (-2, 0),
         };
         let [a, b, c, d] = len.to_ne_bytes();
         let [e, f, g, h] = written.to_ne_bytes();
@@ -287,6 +244,7 @@ impl Level {
             -1 => Level::Object {
                 is_begun: written != 0,
             },
+            -2 => Level::Outside,
             len => Level::Array { len, written },
         }
     }
@@ -312,17 +270,42 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// Up to so many bytes a string is short.
-const SHORT: usize = 64;
-
-/// How many bytes are written for a string.
-fn escaped_len(text: &[u8]) -> usize {
+/// Room for whatever is in a short string, and for what is in a long one.
+fn room_for(text: &[u8]) -> usize {
+    const SHORT: usize = 64;
     let len = |byte: &u8| match ESCAPES[usize::from(*byte)] {
         0 => 1,
         b'u' => 6,
         _ => 2,
     };
-    text.iter().map(len).sum()
+    2 + match text.len() {
+        short @ ..=SHORT => 6 * short,
+        _ => text.iter().map(len).sum(),
+    }
+}
+
+/// Writes a string, for which there is room.
+fn write_string(output: &mut Buffer, text: &[u8]) {
+    output.put(b"\"");
+    let mut start = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let escape = ESCAPES[usize::from(*byte)];
+        if escape == 0 {
+            continue;
+        }
+        output.put(&text[start..at]);
+        start = at + 1;
+        if escape == b'u' {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+            let (high, low) = (digit(byte >> 4), digit(byte & 15));
+            output.put(&[b'\\', b'u', b'0', b'0', high, low]);
+        } else {
+            output.put(&[b'\\', escape]);
+        }
+    }
+    output.put(&text[start..]);
+    output.put(b"\"");
 }
 
 /// What a key is as an array's index: a whole number from 1 on.

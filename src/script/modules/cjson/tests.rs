@@ -517,7 +517,7 @@ fn nesting_has_a_bound() {
             (
                 "local j = cjson.new() j.decode_max_depth(2^31 - 1) \
                  local r = j.decode(('{\"a\":'):rep(100000)) return r",
-                "user_script:1: Found too many nested data structures (4000) at character 19996",
+                "user_script:1: Found too many nested data structures (3998) at character 19986",
             ),
         ],
     );
