@@ -219,7 +219,7 @@ impl Interpreter {
             .load(include_str!("sandbox.lua"))
             .set_name("=sandbox")
             .into_function()?;
-        let made: Table = setup.call((host.clone(), modules::tables(&native)?))?;
+        let made: Table = setup.call((host.clone(), modules::makers(&native)?))?;
         let environment: Table = made.raw_get("globals")?;
         for (name, globals) in [
             ("compile_for_scripts", "globals"),

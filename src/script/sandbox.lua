@@ -22,6 +22,7 @@ local error, pcall, tostring, type = error, pcall, tostring, type
 local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
 local rawget, rawset, select, setmetatable = rawget, rawset, select, setmetatable
 local tonumber, unpack = tonumber, unpack
+local gmatch = string.gmatch
 
 -- The tables behind those that scripts see.
 local shared = {}
@@ -44,18 +45,53 @@ local globals = {}
 for name in GLOBALS:gmatch("%S+") do
     globals[name] = _G[name]
 end
-for name, members in next, LIBRARIES do
-    globals[name] = {}
-    for member in members:gmatch("%S+") do
-        globals[name][member] = _G[name][member]
-    end
+for member, value in next, modules._G() do
+    globals[member] = value
 end
-for name, table in next, modules do
-    local into = name == "_G" and globals or globals[name] or {}
-    for member, value in next, table do
-        into[member] = value
+
+-- A library is filled when a script first asks for something in it: all of them take longer than
+-- most scripts, which need few.
+local unfilled, after_filling = {}, {}
+
+local function fill(table)
+    local name = unfilled[table]
+    if not name then return end
+    -- No method of the string: that would ask for a library.
+    for member in gmatch(LIBRARIES[name] or "", "%S+") do
+        table[member] = _G[name][member]
     end
-    if into ~= globals then globals[name] = into end
+    for member, value in next, modules[name] and modules[name]() or {} do
+        table[member] = value
+    end
+    if after_filling[name] then after_filling[name](table) end
+    unfilled[table] = nil
+    setmetatable(table, nil)
+end
+
+local of_unfilled = {
+    __index = function(table, member)
+        fill(table)
+        return rawget(table, member)
+    end,
+}
+
+local function add_library(name)
+    local table = setmetatable({}, of_unfilled)
+    unfilled[table] = name
+    globals[name] = table
+end
+
+for name in next, LIBRARIES do add_library(name) end
+for name in next, modules do
+    if name ~= "_G" and not globals[name] then add_library(name) end
+end
+fill(globals.redis)
+
+-- The table behind one that scripts see.
+local function behind(seen)
+    local table = shared[seen]
+    if table then fill(table) end
+    return table
 end
 
 -- The functions that write into a table, or look into it past its metatable. Those that go on to
@@ -86,11 +122,11 @@ function globals.rawset(...)
 end
 
 function globals.rawget(table, ...)
-    return rawget(shared[table] or table, ...)
+    return rawget(behind(table) or table, ...)
 end
 
 function globals.next(table, ...)
-    return next(shared[table] or table, ...)
+    return next(behind(table) or table, ...)
 end
 
 function globals.pairs(...)
@@ -99,19 +135,21 @@ function globals.pairs(...)
 end
 
 -- `remove` and `sort` see a table without elements, and change nothing.
-local insert = globals.table.insert
+function after_filling.table(members)
+    local insert = members.insert
 
-function globals.table.insert(...)
-    local table, at = ...
-    local count = select("#", ...)
-    if shared[table] and (count == 2 or count == 3 and tonumber(at)) then error(READONLY, 0) end
-    return insert(...)
-end
+    function members.insert(...)
+        local table, at = ...
+        local count = select("#", ...)
+        if shared[table] and (count == 2 or count == 3 and tonumber(at)) then error(READONLY, 0) end
+        return insert(...)
+    end
 
-for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
-    local function_ = globals.table[name]
-    globals.table[name] = function(table, ...)
-        return function_(shared[table] or table, ...)
+    for _, name in ipairs { "foreach", "foreachi", "getn", "maxn" } do
+        local function_ = members[name]
+        members[name] = function(table, ...)
+            return function_(behind(table) or table, ...)
+        end
     end
 end
 
@@ -171,7 +209,7 @@ local function resumed(...)
     return unless_fatal(...)
 end
 
-function globals.coroutine.resume(...)
+local function counted_resume(...)
     if type((...)) ~= "thread" then return resume(...) end
     if not enter() then return false, "C stack overflow" end
     return resumed(resume(...))
@@ -182,10 +220,14 @@ local function unwrapped(ok, ...)
     error((...), 2)
 end
 
-function globals.coroutine.wrap(...)
-    if type((...)) ~= "function" then return wrap(...) end
-    local thread = create(...)
-    return function(...) return unwrapped(globals.coroutine.resume(thread, ...)) end
+function after_filling.coroutine(members)
+    members.resume = counted_resume
+
+    function members.wrap(...)
+        if type((...)) ~= "function" then return wrap(...) end
+        local thread = create(...)
+        return function(...) return unwrapped(counted_resume(thread, ...)) end
+    end
 end
 
 -- A script that catches an error gets its text, as in Redis, whatever table was raised. Of one that

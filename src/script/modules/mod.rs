@@ -19,20 +19,31 @@ use mlua::{Lua, Table};
 
 use super::native::Native;
 
-/// The libraries by their names, and as `_G` what is in none; what is in one that Lua has as well takes the
-/// place of Lua's own.
-pub fn tables(native: &Native<'_>) -> mlua::Result<Table> {
-    let tables = native.lua.create_table()?;
-    tables.raw_set("_G", base::table(native)?)?;
-    tables.raw_set("bit", bit::table(native)?)?;
-    tables.raw_set("cjson", cjson::table(native)?)?;
-    tables.raw_set("cmsgpack", cmsgpack::table(native)?)?;
-    tables.raw_set("math", math::table(native)?)?;
-    tables.raw_set("redis", redis::table(native)?)?;
-    tables.raw_set("string", string::table(native)?)?;
-    tables.raw_set("struct", structs::table(native)?)?;
-    tables.raw_set("table", table::table(native)?)?;
-    Ok(tables)
+/// What makes each library, by its name, and as `_G` what makes what is in none.
+/// What is in one that Lua has as well takes the place of Lua's own.
+pub fn makers(native: &Native<'_>) -> mlua::Result<Table> {
+    type Make = fn(&Native<'_>) -> mlua::Result<Table>;
+    let libraries: [(&str, Make); 9] = [
+        ("_G", base::table),
+        ("bit", bit::table),
+        ("cjson", cjson::table),
+        ("cmsgpack", cmsgpack::table),
+        ("math", math::table),
+        ("redis", redis::table),
+        ("string", string::table),
+        ("struct", structs::table),
+        ("table", table::table),
+    ];
+    let makers = native.lua.create_table()?;
+    for (name, make) in libraries {
+        let raising = native.raising.clone();
+        let make = native.lua.create_function(move |lua, ()| {
+            let raising = raising.clone();
+            make(&Native { lua, raising })
+        })?;
+        makers.raw_set(name, make)?;
+    }
+    Ok(makers)
 }
 
 /// Forgets what the script before has set.

@@ -27,7 +27,10 @@ struct Shared(SharedSettings);
 
 /// The library's table, for all scripts of this interpreter.
 pub fn table(native: &Native<'_>) -> mlua::Result<Table> {
-    let settings = SharedSettings::default();
+    // It may have been made before, by a script that was ended meanwhile.
+    let known = native.lua.app_data_ref::<Shared>();
+    let known = known.map(|shared| shared.0.clone());
+    let settings = known.unwrap_or_default();
     native.lua.set_app_data(Shared(settings.clone()));
     module(native, &settings)
 }
