@@ -56,14 +56,19 @@ local unfilled, after_filling = {}, {}
 local function fill(table)
     local name = unfilled[table]
     if not name then return end
+    -- What is raised meanwhile, where memory runs out, must leave none of LuaJIT's own behind.
+    local members = {}
     -- No method of the string: that would ask for a library.
     for member in gmatch(LIBRARIES[name] or "", "%S+") do
-        table[member] = _G[name][member]
+        members[member] = _G[name][member]
     end
     for member, value in next, modules[name] and modules[name]() or {} do
+        members[member] = value
+    end
+    if after_filling[name] then after_filling[name](members) end
+    for member, value in next, members do
         table[member] = value
     end
-    if after_filling[name] then after_filling[name](table) end
     unfilled[table] = nil
     setmetatable(table, nil)
 end
