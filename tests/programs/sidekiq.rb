@@ -1,3 +1,7 @@
+# Program: Sidekiq
+# Needs: apt ruby-sidekiq=6.4
+# Exercises: workers of two queues, scheduled jobs, retries
+#
 # What Sidekiq does: a worker process that runs jobs of two queues, one that is
 # scheduled, and retries. The script that hands over what is due is Sidekiq's.
 # Every result is asserted; what is printed is how many there were.

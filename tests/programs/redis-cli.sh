@@ -1,4 +1,7 @@
-#!/usr/bin/env bash
+# Program: redis-cli
+# Needs: apt redis-tools=7.0
+# Exercises: strings, publish/subscribe, queues, expiry, transactions, errors
+#
 # Publish/subscribe, a queue, expiry and a transaction with redis-cli.
 set -euo pipefail
 r() { redis-cli -p "$PORT" "$@"; }

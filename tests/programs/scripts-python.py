@@ -1,8 +1,13 @@
+# Program: scripts of Python
+# Needs: pip redis==6.2.0 limits==5.8.0 rq==3.0.0
+# Exercises: locks, rate limits, queues
+#
 """What libraries of Python do with scripts: the Lock of redis-py, the limits
 of limits, and the queues of rq. Every result is asserted; what is printed is
 how many there were."""
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -230,6 +235,9 @@ def main():
 
 if __name__ == "__main__":
     # A worker takes functions by the name of their module.
-    import scripts_py
+    with open("scripts_python.py", "w") as module:
+        module.write(open(__file__).read())
+    sys.path.insert(0, os.getcwd())
+    import scripts_python
 
-    scripts_py.main()
+    scripts_python.main()

@@ -1,3 +1,7 @@
+# Program: redis-py
+# Needs: pip redis==6.2.0
+# Exercises: RESP2 and RESP3: strings, scans, publish/subscribe, queues, transactions, errors
+#
 """Publish/subscribe, a queue, expiry, a lock and a transaction with redis-py."""
 import os
 import threading

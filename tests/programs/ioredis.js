@@ -1,3 +1,7 @@
+// Program: ioredis
+// Needs: npm ioredis@5.8.2
+// Exercises: strings, publish/subscribe, queues, transactions
+//
 // Publish/subscribe, a queue, expiry and a transaction with ioredis.
 const Redis = require("ioredis");
 const port = Number(process.env.PORT);

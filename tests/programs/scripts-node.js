@@ -1,3 +1,7 @@
+// Program: scripts of Node
+// Needs: npm ioredis@5 redlock@4.2.0 bullmq@6.7.0 rate-limiter-flexible@11.4.0
+// Exercises: locks, rate limits, queues
+//
 // What libraries of Node do with scripts: redlock, rate-limiter-flexible and
 // BullMQ. Every result is asserted; what is printed is how many there were.
 const assert = require("assert");

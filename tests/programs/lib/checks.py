@@ -1,0 +1,34 @@
+"""What a program asserts. `done`, at the end, prints how many there were."""
+import time
+
+asserted = 0
+
+
+def same(got, expected):
+    global asserted
+    assert got == expected, f"{got!r} where {expected!r} was expected"
+    asserted += 1
+
+
+def raises(kind, call):
+    """What `call` raised, which must be a `kind`."""
+    global asserted
+    try:
+        got = call()
+    except kind as error:
+        asserted += 1
+        return error
+    raise AssertionError(f"{got!r} where {kind.__name__} was expected")
+
+
+def until(what, holds, seconds=20):
+    """Asks again until it holds; what it answered then."""
+    deadline = time.monotonic() + seconds
+    while not (answer := holds()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.005)
+    return answer
+
+
+def done():
+    print(f"{asserted} results as expected")
