@@ -367,8 +367,8 @@ fn what_takes_memory_is_an_error_within_the_limit() {
         "return {unpack({}, 0, 2147483647)}",
         "return #string.format('%99999999d', 1)",
         "local s = ('x'):rep(1e6) return #s:gsub('x', s)",
-        "local t = {('x'):rep(100)} for i = 1, 15 do t = {t, t, t, t} end return #cmsgpack.pack(t)",
-        "local t = {('x'):rep(100)} for i = 1, 15 do t = {t, t, t, t} end return #cjson.encode(t)",
+        "local t = {('x'):rep(1e4)} for i = 1, 15 do t = {t, t, t, t} end return #cmsgpack.pack(t)",
+        "local t = {('x'):rep(1e4)} for i = 1, 15 do t = {t, t, t, t} end return #cjson.encode(t)",
     ] {
         let broker = serve(&["--script-memory-limit", "64mb"]);
         let mut client = broker.connect();

@@ -1,0 +1,269 @@
+//! The tasks of a worker's connections, which run between two runs of its
+//! runtime.
+//!
+//! A script may run for ever, and others are to be told so meanwhile, by the
+//! same worker. A runtime cannot go on while it polls a task. So it polls none
+//! of these: it tells which sockets are ready, the worker polls their tasks
+//! beside it, and what takes long there has the runtime run for a moment now and
+//! then. A connection that left its task for a script took 5,000 instructions
+//! for the way there and back, half as many as the script.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+use async_task::Runnable;
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::runtime::Runtime;
+
+/// Tasks that run before the sockets are looked at again.
+const BEFORE_SOCKETS: usize = 61;
+
+/// The tasks of one worker, to all threads.
+#[derive(Default)]
+pub struct Tasks {
+    elsewhere: Mutex<Elsewhere>,
+    /// Other threads have woken some.
+    any_woken: AtomicBool,
+    /// All there are.
+    all: Mutex<Slab<Waker>>,
+    /// They are to end.
+    over: AtomicBool,
+}
+
+/// What other threads have to do with it.
+#[derive(Default)]
+struct Elsewhere {
+    /// The tasks that they have woken.
+    woken: Vec<Runnable>,
+    /// Wakes the worker.
+    worker: Option<Waker>,
+}
+
+/// What only the worker's thread has.
+struct Here {
+    tasks: Arc<Tasks>,
+    runtime: Runtime,
+    /// The tasks that are to run.
+    ready: RefCell<VecDeque<Runnable>>,
+    /// Those that are to be woken when the sockets have been looked at.
+    after_sockets: RefCell<Vec<Waker>>,
+    /// Wakes the worker, which may sleep in the runtime.
+    worker: RefCell<Option<Waker>>,
+    may_sleep: Cell<bool>,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Rc<Here>>> = const { RefCell::new(None) };
+}
+
+/// One of the tasks.
+struct Member<F> {
+    future: F,
+    tasks: Arc<Tasks>,
+    key: usize,
+}
+
+impl<F: Future<Output = ()> + Unpin> Future for Member<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.future).poll(cx)
+    }
+}
+
+impl<F> Drop for Member<F> {
+    fn drop(&mut self) {
+        let forgotten = self.tasks.all.lock().try_remove(self.key);
+        drop(forgotten);
+    }
+}
+
+impl Tasks {
+    /// Adds a task, which the worker runs.
+    pub fn spawn(self: &Arc<Self>, future: impl Future<Output = ()> + Unpin + Send + 'static) {
+        let mut all = self.all.lock();
+        let entry = all.vacant_entry();
+        let member = Member {
+            future,
+            tasks: self.clone(),
+            key: entry.key(),
+        };
+        let tasks = self.clone();
+        let (runnable, task) = async_task::spawn(member, move |runnable| tasks.wake(runnable));
+        task.detach();
+        entry.insert(runnable.waker());
+        drop(all);
+        runnable.schedule();
+    }
+
+    /// Has a task run.
+    fn wake(&self, runnable: Runnable) {
+        let elsewhere = HERE.with_borrow(|here| match here {
+            Some(here) if std::ptr::eq(&*here.tasks, self) => {
+                here.ready.borrow_mut().push_back(runnable);
+                here.wake_worker();
+                None
+            }
+            _ => Some(runnable),
+        });
+        let Some(runnable) = elsewhere else {
+            return;
+        };
+        let mut elsewhere = self.elsewhere.lock();
+        if self.over.load(Relaxed) {
+            drop(elsewhere);
+            // What it held ends here.
+            return drop(runnable);
+        }
+        elsewhere.woken.push(runnable);
+        self.any_woken.store(true, Relaxed);
+        let worker = elsewhere.worker.clone();
+        drop(elsewhere);
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// Has the worker's thread end, and its tasks with it.
+    pub fn end(&self) {
+        let mut elsewhere = self.elsewhere.lock();
+        self.over.store(true, Relaxed);
+        let worker = elsewhere.worker.take();
+        drop(elsewhere);
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// Runs tasks on this thread until they are to end.
+    pub fn run(self: Arc<Self>, runtime: Runtime) {
+        let here = Rc::new(Here {
+            tasks: self.clone(),
+            runtime,
+            ready: RefCell::default(),
+            after_sockets: RefCell::default(),
+            worker: RefCell::default(),
+            may_sleep: Cell::new(false),
+        });
+        HERE.set(Some(here.clone()));
+        // What tasks make, timers for instance, is the runtime's.
+        let context = here.runtime.enter();
+        while here.sleep(pin!(std::future::pending())) {
+            here.run_ready();
+        }
+        // A task that has been woken and is not run is dropped.
+        let all = std::mem::take(&mut *self.all.lock());
+        all.into_iter().for_each(|(_, waker)| waker.wake());
+        while let Some(runnable) = here.next() {
+            drop(runnable);
+        }
+        drop(context);
+        HERE.set(None);
+        let woken = std::mem::take(&mut self.elsewhere.lock().woken);
+        drop(woken);
+    }
+}
+
+impl Here {
+    /// Has the worker look at its tasks if it may be sleeping.
+    fn wake_worker(&self) {
+        if self.may_sleep.get()
+            && let Some(worker) = &*self.worker.borrow()
+        {
+            worker.wake_by_ref();
+        }
+    }
+
+    /// Looks at the sockets and sleeps until there are tasks to run, which is
+    /// true, or they are to end, or `until` has come.
+    fn sleep(&self, mut until: Pin<&mut impl Future<Output = ()>>) -> bool {
+        let mut has_looked = false;
+        self.may_sleep.set(true);
+        let woken = self.runtime.block_on(poll_fn(|cx| {
+            if self.tasks.over.load(Relaxed) {
+                return Poll::Ready(false);
+            }
+            let is_idle = !self.tasks.any_woken.load(Relaxed)
+                && self.ready.borrow().is_empty()
+                && self.after_sockets.borrow().is_empty();
+            if has_looked && !is_idle {
+                return Poll::Ready(true);
+            }
+            if !has_looked {
+                has_looked = true;
+                self.note_worker(cx.waker());
+                if !is_idle {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            until.as_mut().poll(cx).map(|()| false)
+        }));
+        self.may_sleep.set(false);
+        for waker in self.after_sockets.take() {
+            waker.wake();
+        }
+        woken
+    }
+
+    /// The runtime wakes what it runs by the same waker each time.
+    fn note_worker(&self, waker: &Waker) {
+        let mut worker = self.worker.borrow_mut();
+        if worker.is_none() {
+            *worker = Some(waker.clone());
+            self.tasks.elsewhere.lock().worker = Some(waker.clone());
+        }
+    }
+
+    /// The next task that is to run.
+    fn next(&self) -> Option<Runnable> {
+        if self.tasks.any_woken.load(Relaxed) {
+            let mut elsewhere = self.tasks.elsewhere.lock();
+            self.tasks.any_woken.store(false, Relaxed);
+            self.ready.borrow_mut().extend(elsewhere.woken.drain(..));
+        }
+        self.ready.borrow_mut().pop_front()
+    }
+
+    /// Runs tasks, until the sockets are to be looked at again.
+    fn run_ready(&self) {
+        for _ in 0..BEFORE_SOCKETS {
+            let Some(runnable) = self.next() else {
+                return;
+            };
+            // The panic is on record, and ends this task alone.
+            let _ = catch_unwind(AssertUnwindSafe(|| runnable.run()));
+        }
+    }
+}
+
+/// Runs the other tasks of this thread's worker, until `until` has come.
+pub fn run_others(until: impl Future<Output = ()>) {
+    let here = HERE.with_borrow(Clone::clone);
+    if let Some(here) = here {
+        let mut until = pin!(until);
+        while here.sleep(until.as_mut()) {
+            here.run_ready();
+        }
+    }
+}
+
+/// Has the task polled again when the others have had their turn, those
+/// included whose sockets have not been looked at yet.
+pub fn after_all_others(cx: &Context<'_>) {
+    let is_here = HERE.with_borrow(|here| {
+        let here = here.as_ref()?;
+        here.after_sockets.borrow_mut().push(cx.waker().clone());
+        Some(())
+    });
+    if is_here.is_none() {
+        cx.waker().wake_by_ref();
+    }
+}
