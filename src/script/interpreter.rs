@@ -233,6 +233,7 @@ impl Interpreter {
         let kept = lua.create_table()?;
         kept.raw_set(EXPLAIN, made.raw_get::<Function>("explain")?)?;
         kept.raw_set(CALLBACKS, &callbacks)?;
+        kept.raw_set(RUN_SCRIPT, made.raw_get::<Function>("run_script")?)?;
         kept.raw_set(GLOBALS, made.raw_get::<Table>("of_scripts")?)?;
         let names = ["KEYS", "ARGV"].into_iter().chain(FIELDS);
         for (element, name) in (NAMES[0]..).zip(names) {
@@ -474,9 +475,10 @@ const HANDLER: Index = 2;
 /// Elements of that table, before the names of fields.
 const EXPLAIN: c_int = 1;
 const CALLBACKS: c_int = 2;
-const GLOBALS: c_int = 3;
-const NAMES: [c_int; 2] = [4, 5];
-const FIRST_FIELD: c_int = 6;
+const RUN_SCRIPT: c_int = 3;
+const GLOBALS: c_int = 4;
+const NAMES: [c_int; 2] = [5, 6];
+const FIRST_FIELD: c_int = 7;
 
 /// Whether so little is in these words that they may be kept.
 fn are_few(keys: Argv<'_>, args: Argv<'_>) -> bool {
@@ -492,25 +494,18 @@ fn prepare(stack: &mut Stack<'_>, program: Program, keys: Argv<'_>, args: Argv<'
     stack.get_element(KEPT, EXPLAIN);
     stack.get_element(KEPT, CALLBACKS);
     let callbacks = stack.top();
+    if let Program::Script(_) = program {
+        stack.get_element(KEPT, RUN_SCRIPT);
+    }
     stack.push_number(number.number());
     stack.get(callbacks);
+    if !matches!(program, Program::Library(_)) {
+        push_words(stack, keys);
+        push_words(stack, args);
+    }
     match program {
-        Program::Script(_) => {
-            stack.get_element(KEPT, GLOBALS);
-            let globals = stack.top();
-            for (name, words) in NAMES.into_iter().zip([keys, args]) {
-                stack.get_element(KEPT, name);
-                push_words(stack, words);
-                stack.set(globals);
-            }
-            stack.pop(1);
-            0
-        }
-        Program::Function(_) => {
-            push_words(stack, keys);
-            push_words(stack, args);
-            2
-        }
+        Program::Script(_) => 3,
+        Program::Function(_) => 2,
         Program::Library(_) => 0,
     }
 }

@@ -328,6 +328,12 @@ local of_strings = getmetatable("")
 of_strings.__index = shared[globals.string]
 metatables.string = share { __index = globals.string }
 
+-- The call is in return position: to errors, and to whoever counts levels, this is not there.
+local function run_script(script, keys, arguments)
+    globals.KEYS, globals.ARGV = keys, arguments
+    return script()
+end
+
 -- Where an error was raised: in the innermost function that is a script's.
 local where, text_of = host.where, host.text_of
 local note_counted = host.note_counted
@@ -356,4 +362,5 @@ return {
     seen_by_functions = functions,
     seen_while_loading = loading,
     explain = explain,
+    run_script = run_script,
 }

@@ -20,32 +20,24 @@ impl Sha {
     /// The one that these 40 hexadecimal digits tell, in any case.
     pub fn parse(digits: &[u8]) -> Option<Sha> {
         let digits: &[u8; 40] = digits.try_into().ok()?;
-        let mut sha = [0; 20];
-        let mut all = 0;
-        for (byte, digits) in sha.iter_mut().zip(digits.chunks_exact(2)) {
-            let [high, low] = [digits[0], digits[1]].map(|digit| VALUES[usize::from(digit)]);
-            all |= high | low;
-            *byte = high << 4 | low & 15;
+        // Without branches and tables this is done for many digits at once: one by one took 290
+        // instructions of the 9,600 of a script.
+        let mut values = [0_u8; 40];
+        let mut is_wrong = false;
+        for (value, digit) in values.iter_mut().zip(digits) {
+            let decimal = digit.wrapping_sub(b'0');
+            let letter = (digit | 0x20).wrapping_sub(b'a');
+            *value = if decimal < 10 {
+                decimal
+            } else {
+                letter.wrapping_add(10)
+            };
+            is_wrong |= (decimal >= 10) & (letter >= 6);
         }
-        if all > 15 {
-            return None;
-        }
-        Some(Sha(sha))
+        let sha = std::array::from_fn(|i| values[2 * i] << 4 | values[2 * i + 1]);
+        (!is_wrong).then_some(Sha(sha))
     }
 }
-
-/// What each hexadecimal digit stands for; what is none is more than 15.
-const VALUES: [u8; 256] = {
-    let mut values = [0xff; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = b"0123456789abcdef"[value];
-        values[digit as usize] = value as u8;
-        values[digit.to_ascii_uppercase() as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
 
 /// Forty hexadecimal digits.
 impl fmt::Display for Sha {
