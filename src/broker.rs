@@ -129,8 +129,7 @@ impl Builder {
         let system = |error: std::io::Error| {
             StartError(format!("the system refuses what a worker needs: {error}"))
         };
-        let workers =
-            Workers::start(count, engine.server.clock, &engine.server.shutdown).map_err(system)?;
+        let workers = Workers::start(count, &engine.server.shutdown).map_err(system)?;
         let broker = Broker {
             engine,
             workers: Some(workers),
@@ -239,7 +238,7 @@ impl Broker {
         timekeeper.spawn(async move { house::keep(&engine.server).await });
         if let Some(allocator) = &self.engine.server.allocator {
             let (clock, purge) = (self.engine.server.clock, allocator.purge);
-            timekeeper.spawn(house::give_back(clock, purge, workers.all().to_vec()));
+            timekeeper.spawn(house::give_back(clock, purge, workers.handles()));
         }
         Ok(())
     }

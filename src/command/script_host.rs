@@ -74,7 +74,7 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
         called: &'c Called<'c>,
     ) -> ScriptHost<'c, 'a> {
         let flags = called.flags.unwrap_or_default();
-        let since = context.server.clock.uptime();
+        let since = context.turn.clock_read();
         context.script_time = None;
         context.server.running_script.begin();
         ScriptHost {

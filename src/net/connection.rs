@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
@@ -17,6 +17,7 @@ use bytes::{Buf, BytesMut};
 use parking_lot::MutexGuard;
 
 use super::stream::Stream;
+use super::tasks;
 use crate::clock::Timer;
 use crate::command::TABLE;
 use crate::dispatch::batch::{Requests, Stopped};
@@ -33,6 +34,8 @@ use crate::session::{ClientFlags, Ending, Session};
 const READ_MAX: usize = 64 * 1024;
 /// Requests that run under one lock.
 const BATCH_MAX: usize = 256;
+/// While a script runs for long, others are served for so long at a time.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
 /// After so many bytes of replies a turn ends: they leave before more are made,
@@ -71,8 +74,8 @@ struct Scratch<'a> {
 }
 
 thread_local! {
-    // None before the first poll, and while a connection runs aside: others may be polled then,
-    // which make their own.
+    // None before the first poll, and while one goes on: others that are polled meanwhile, while a
+    // script runs for long, make their own.
     static SHARED: RefCell<Option<Box<Shared>>> = const { RefCell::new(None) };
 }
 
@@ -112,8 +115,6 @@ pub struct Connection {
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
     ended: bool,
-    /// What it runs next is to run beside its task: a script.
-    to_aside: bool,
     /// Its requests have handed something to other clients, which is to leave
     /// before its replies do. Who sees the reply to PUBLISH or LPUSH so knows
     /// that the message is on its way, and who waited for it gets it a write
@@ -157,7 +158,6 @@ impl Connection {
             timer: None,
             waker: None,
             ended: false,
-            to_aside: false,
             others_first: false,
         }
     }
@@ -169,50 +169,22 @@ impl Drop for Connection {
     }
 }
 
-/// What has come of polling a connection.
-pub enum Polled {
-    /// It goes on when it is woken.
-    Pending,
-    /// It has closed.
-    Closed,
-    /// It goes on when what is next has run aside.
-    Aside,
+/// Ready when the connection has closed.
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.register(cx);
+        let mut shared = SHARED.take().unwrap_or_else(Shared::new);
+        let poll = this.advance(cx, &mut shared.lend());
+        SHARED.set(Some(shared));
+        // An error of the socket says that nobody is there any more.
+        poll.map(drop)
+    }
 }
 
 impl Connection {
-    /// Goes on, as the future that it is to its task.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
-        self.register(cx);
-        let poll = SHARED.with_borrow_mut(|shared| {
-            let mut scratch = shared.get_or_insert_with(Shared::new).lend();
-            self.advance(cx, &mut scratch)
-        });
-        match poll {
-            // An error of the socket says that nobody is there any more.
-            Poll::Ready(_) => Polled::Closed,
-            Poll::Pending if self.to_aside => Polled::Aside,
-            Poll::Pending => Polled::Pending,
-        }
-    }
-
-    /// Runs what is next beside the connection's task. `meanwhile` serves
-    /// others for a moment.
-    pub fn run_aside(&mut self, meanwhile: &dyn Fn()) {
-        self.to_aside = false;
-        if self.killed() {
-            return;
-        }
-        let mut shared = SHARED.take().unwrap_or_else(Shared::new);
-        let mut scratch = shared.lend();
-        let mut outbox = self.session.client.outbox.lock();
-        outbox.take(&mut scratch.output, OUTBOX_KEEP);
-        drop(outbox);
-        self.run_input(&mut scratch, Some(meanwhile));
-        self.put_back(&mut scratch.output);
-        drop(scratch);
-        SHARED.set(Some(shared));
-    }
-
     /// Goes on until there is nothing to do or the connection is to close.
     fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -245,7 +217,7 @@ impl Connection {
                 outbox.take(&mut scratch.output, OUTBOX_KEEP);
             }
             let more = if self.phase == Phase::Running && self.runnable {
-                self.run_input(scratch, None);
+                self.run_input(scratch);
                 self.runnable
             } else {
                 match self.read(cx, scratch) {
@@ -256,10 +228,6 @@ impl Connection {
                     }
                 }
             };
-            if self.to_aside {
-                self.put_back(&mut scratch.output);
-                return Poll::Pending;
-            }
             let others_first = std::mem::take(&mut self.others_first);
             if (more || others_first) && !self.killed() {
                 // The others get their turn first.
@@ -366,7 +334,7 @@ impl Connection {
             client.note_activity(self.engine.server.clock.uptime());
             self.check_input();
         } else {
-            let used = self.run_buffer(&read[..end], requests, output, None);
+            let used = self.run_buffer(&read[..end], requests, output);
             if kept > 0 || used < end {
                 self.input.clear();
                 self.input.extend_from_slice(&read[used..end]);
@@ -377,12 +345,12 @@ impl Connection {
     }
 
     /// Runs what waits in our own buffer, one turn's worth of it.
-    fn run_input(&mut self, scratch: &mut Scratch<'_>, meanwhile: Option<&dyn Fn()>) {
+    fn run_input(&mut self, scratch: &mut Scratch<'_>) {
         let mut input = std::mem::take(&mut self.input);
         let Scratch {
             requests, output, ..
         } = scratch;
-        let used = self.run_buffer(&input, requests, output, meanwhile);
+        let used = self.run_buffer(&input, requests, output);
         input.advance(used);
         self.input = input;
         self.check_input();
@@ -433,13 +401,7 @@ impl Connection {
 
     /// Runs the requests in `buffer`, until it is used up, about a read's
     /// worth has run, or the client blocks; answers how much is done with.
-    fn run_buffer(
-        &mut self,
-        buffer: &[u8],
-        requests: &mut Requests,
-        output: &mut Output,
-        meanwhile: Option<&dyn Fn()>,
-    ) -> usize {
+    fn run_buffer(&mut self, buffer: &[u8], requests: &mut Requests, output: &mut Output) -> usize {
         let mut used = 0;
         self.runnable = false;
         while used < buffer.len() {
@@ -456,7 +418,7 @@ impl Connection {
             // AUTH changes what may follow it.
             let max = if authenticated { BATCH_MAX } else { 1 };
             let (decoded, error) = self.decoder.decode(rest, limits, max, &mut requests.batch);
-            if let Some(stopped) = self.run(rest, requests, output, meanwhile) {
+            if let Some(stopped) = self.run(rest, requests, output) {
                 self.decoder = Decoder::default();
                 self.runnable = true;
                 return used + stopped;
@@ -481,15 +443,15 @@ impl Connection {
         buffer: &[u8],
         requests: &mut Requests,
         output: &mut Output,
-        meanwhile: Option<&dyn Fn()>,
     ) -> Option<usize> {
+        let clock = self.engine.server.clock;
         let progress = requests.run(
             &self.engine,
             &TABLE,
             &mut self.session,
             (0, buffer),
             (output, OUTPUT_MAX),
-            meanwhile,
+            tasks::is_beside().then_some(&|| tasks::run_others(clock.sleep(MOMENT))),
         );
         self.others_first |= progress.reached_others;
         match progress.stopped? {
@@ -499,7 +461,10 @@ impl Connection {
                 self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
             }
             Stopped::Held => self.phase = Phase::Held,
-            Stopped::Aside => self.to_aside = true,
+            Stopped::Aside => {
+                tasks::go_beside();
+                self.others_first = true;
+            }
             Stopped::OutputFull => {}
         }
         Some(progress.end)
@@ -512,7 +477,7 @@ impl Connection {
         while !output.is_empty() {
             if sent >= WRITE_MAX {
                 drop(self.set_aside(output));
-                after_all_others(cx);
+                tasks::after_all_others(cx);
                 return Ok(Written::Enough);
             }
             let written = match output.only() {
@@ -577,13 +542,6 @@ impl Connection {
     }
 }
 
-/// Has the task polled again when the others have had their turn, those
-/// included whose sockets the runtime has not looked at yet: it runs a task
-/// that is merely woken dozens of times before it does.
-fn after_all_others(cx: &mut Context<'_>) {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -592,7 +550,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-    use super::super::aside::Task;
     use super::*;
     use crate::db::Db;
     use crate::engine::Wait;
@@ -606,7 +563,7 @@ mod tests {
     fn connect(engine: &Arc<Engine>) -> UnixStream {
         let (near, far) = UnixStream::pair().unwrap();
         let session = engine.server.connect(-1, Peer::Unix("".into()));
-        tokio::spawn(Task::new(engine.clone(), Stream::Unix(near), session));
+        tokio::spawn(Connection::new(engine.clone(), Stream::Unix(near), session));
         far
     }
 
@@ -739,8 +696,8 @@ mod tests {
         let value = Bytes::from(vec![0; SHARE_MIN]);
         (0..1000).for_each(|_| session.client.outbox.lock().output.share(&value));
         let mut connection = Connection::new(engine.clone(), stream, session);
-        let poll = poll_fn(|cx| Poll::Ready(connection.poll(cx)));
-        assert!(matches!(poll.await, Polled::Pending));
+        let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx)));
+        assert!(poll.await.is_pending());
         // The socket would take more than the one write that reaches the bound.
         let sent = engine.server.metrics.output_bytes.load(Relaxed) as usize;
         assert!(sent < WRITE_MAX + SLICES_MAX * SHARE_MIN, "{sent}");

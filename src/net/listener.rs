@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::aside::Task;
+use super::connection::Connection;
 use super::stream::Stream;
 use super::worker::RoundRobin;
 use crate::config::{Config, describe};
@@ -271,20 +271,19 @@ fn admit(server: &Server, stream: &Stream, peer: &Peer) -> Result<(), &'static [
 fn spawn(engine: &Arc<Engine>, workers: &RoundRobin, stream: Stream, peer: Peer) {
     let mut session = engine.server.connect(stream.fd(), peer);
     let engine = engine.clone();
-    let Some(worker) = workers.next() else {
-        tokio::spawn(Task::new(engine, stream, session));
-        return;
+    let (worker, is_this) = workers.next();
+    let stream = match is_this {
+        true => Ok(stream),
+        // The socket leaves this worker's event queue and joins the other's.
+        false => stream.detach().and_then(|stream| {
+            let _context = worker.enter();
+            stream.attach()
+        }),
     };
-    // The socket leaves this worker's event queue and joins the other's.
-    let Ok(stream) = stream.detach() else {
-        return engine.disconnect(&mut session);
-    };
-    worker.spawn(async move {
-        match stream.attach() {
-            Ok(stream) => Task::new(engine, stream, session).await,
-            Err(_) => engine.disconnect(&mut session),
-        }
-    });
+    match stream {
+        Ok(stream) => worker.spawn(Connection::new(engine, stream, session)),
+        Err(_) => engine.disconnect(&mut session),
+    }
 }
 
 /// A connection that failed before it was accepted is forgotten; anything

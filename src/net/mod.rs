@@ -1,9 +1,9 @@
 //! Sockets, and nothing else.
 
-mod aside;
 pub mod connection;
 pub mod listener;
 mod stream;
+mod tasks;
 mod worker;
 
 pub use worker::Workers;

@@ -1,12 +1,12 @@
-//! The tasks of a worker's connections, which run between two runs of its
-//! runtime.
+//! The tasks of a worker's connections, which the worker polls itself.
 //!
 //! A script may run for ever, and others are to be told so meanwhile, by the
-//! same worker. A runtime cannot go on while it polls a task. So it polls none
-//! of these: it tells which sockets are ready, the worker polls their tasks
-//! beside it, and what takes long there has the runtime run for a moment now and
-//! then. A connection that left its task for a script took 5,000 instructions
-//! for the way there and back, half as many as the script.
+//! same worker. A runtime cannot go on while something within it is polled. So
+//! what may take long is polled between two runs of the runtime, and has it run
+//! for a moment now and then. Where no scripts run, tasks are polled within the
+//! runtime: to leave it and come back takes 900 instructions, a fifth of a
+//! single GET. Where they run, tasks are polled beside it for a while: to be
+//! found out within it, and polled again, takes five times as much.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,9 +22,13 @@ use async_task::Runnable;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::runtime::Runtime;
+use tokio::task::coop::unconstrained;
 
 /// Tasks that run before the sockets are looked at again.
 const BEFORE_SOCKETS: usize = 61;
+/// Once something took long, the tasks of so many looks at the sockets run
+/// beside the runtime.
+const LOOKS_BESIDE: u32 = 100;
 
 /// The tasks of one worker, to all threads.
 #[derive(Default)]
@@ -58,6 +62,10 @@ struct Here {
     /// Wakes the worker, which may sleep in the runtime.
     worker: RefCell<Option<Waker>>,
     may_sleep: Cell<bool>,
+    /// The tasks of so many looks at the sockets are to run beside the runtime.
+    looks_beside: Cell<u32>,
+    /// They run there now.
+    is_beside: Cell<bool>,
 }
 
 thread_local! {
@@ -152,12 +160,15 @@ impl Tasks {
             after_sockets: RefCell::default(),
             worker: RefCell::default(),
             may_sleep: Cell::new(false),
+            looks_beside: Cell::new(0),
+            is_beside: Cell::new(false),
         });
         HERE.set(Some(here.clone()));
         // What tasks make, timers for instance, is the runtime's.
         let context = here.runtime.enter();
-        while here.sleep(pin!(std::future::pending())) {
-            here.run_ready();
+        while here.run(pin!(std::future::pending())) {
+            let left = here.looks_beside.get() - 1;
+            here.looks_beside.set(left);
         }
         // A task that has been woken and is not run is dropped.
         let all = std::mem::take(&mut *self.all.lock());
@@ -182,35 +193,50 @@ impl Here {
         }
     }
 
-    /// Looks at the sockets and sleeps until there are tasks to run, which is
-    /// true, or they are to end, or `until` has come.
-    fn sleep(&self, mut until: Pin<&mut impl Future<Output = ()>>) -> bool {
+    /// Looks at the sockets and runs tasks, again and again within the runtime,
+    /// once beside it; answers whether there is more to do: `until` has not
+    /// come, and the tasks are not to end.
+    fn run(&self, mut until: Pin<&mut impl Future<Output = ()>>) -> bool {
         let mut has_looked = false;
         self.may_sleep.set(true);
-        let woken = self.runtime.block_on(poll_fn(|cx| {
+        let goes_on = self.runtime.block_on(unconstrained(poll_fn(|cx| {
             if self.tasks.over.load(Relaxed) {
                 return Poll::Ready(false);
             }
-            let is_idle = !self.tasks.any_woken.load(Relaxed)
-                && self.ready.borrow().is_empty()
-                && self.after_sockets.borrow().is_empty();
-            if has_looked && !is_idle {
-                return Poll::Ready(true);
-            }
-            if !has_looked {
+            if has_looked {
+                let after_sockets = self.after_sockets.take();
+                after_sockets.into_iter().for_each(Waker::wake);
+                if self.looks_beside.get() == 0 {
+                    self.may_sleep.set(false);
+                    self.run_ready();
+                    self.may_sleep.set(true);
+                }
+                if self.looks_beside.get() > 0 && !self.is_idle() {
+                    return Poll::Ready(true);
+                }
+            } else {
                 has_looked = true;
                 self.note_worker(cx.waker());
-                if !is_idle {
-                    cx.waker().wake_by_ref();
-                }
+            }
+            if !self.is_idle() {
+                cx.waker().wake_by_ref();
             }
             until.as_mut().poll(cx).map(|()| false)
-        }));
+        })));
         self.may_sleep.set(false);
-        for waker in self.after_sockets.take() {
-            waker.wake();
+        if goes_on {
+            let was_beside = self.is_beside.replace(true);
+            self.run_ready();
+            self.is_beside.set(was_beside);
         }
-        woken
+        goes_on
+    }
+
+    /// Whether no task is to run.
+    fn is_idle(&self) -> bool {
+        self.ready.borrow().is_empty()
+            && self.after_sockets.borrow().is_empty()
+            && !self.tasks.any_woken.load(Relaxed)
     }
 
     /// The runtime wakes what it runs by the same waker each time.
@@ -232,9 +258,13 @@ impl Here {
         self.ready.borrow_mut().pop_front()
     }
 
-    /// Runs tasks, until the sockets are to be looked at again.
+    /// Runs tasks, until the sockets are to be looked at again, or they are to
+    /// run beside the runtime.
     fn run_ready(&self) {
         for _ in 0..BEFORE_SOCKETS {
+            if self.looks_beside.get() > 0 && !self.is_beside.get() {
+                return;
+            }
             let Some(runnable) = self.next() else {
                 return;
             };
@@ -244,14 +274,28 @@ impl Here {
     }
 }
 
+/// Whether what takes long may run: others can be served meanwhile, by
+/// [`run_others`]. Otherwise a task is to [`go_beside`].
+pub fn is_beside() -> bool {
+    HERE.with_borrow(|here| here.as_ref().is_none_or(|here| here.is_beside.get()))
+}
+
+/// Has tasks run where what takes long may: the one that runs is to be polled
+/// again.
+pub fn go_beside() {
+    HERE.with_borrow(|here| {
+        if let Some(here) = here {
+            here.looks_beside.set(LOOKS_BESIDE);
+        }
+    });
+}
+
 /// Runs the other tasks of this thread's worker, until `until` has come.
 pub fn run_others(until: impl Future<Output = ()>) {
     let here = HERE.with_borrow(Clone::clone);
     if let Some(here) = here {
         let mut until = pin!(until);
-        while here.sleep(until.as_mut()) {
-            here.run_ready();
-        }
+        while here.run(until.as_mut()) {}
     }
 }
 

@@ -7,32 +7,48 @@
 //! of CPU with housekeeping on the worker, and 25 without.
 
 use std::io;
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::aside;
-use crate::clock::Clock;
-
-/// While a script runs for long, others are served for so long at a time.
-const MOMENT: Duration = Duration::from_millis(1);
+use super::connection::Connection;
+use super::tasks::Tasks;
 
 /// The running workers. Dropping them without [`join`](Self::join) leaves
 /// them running until the token is cancelled.
 pub struct Workers {
-    handles: Vec<Handle>,
+    workers: Vec<Worker>,
     timekeeper: Handle,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// One of them.
+#[derive(Clone)]
+pub struct Worker {
+    /// Its runtime.
+    handle: Handle,
+    tasks: Arc<Tasks>,
+}
+
 /// Hands out workers in turn.
 pub struct RoundRobin {
-    handles: Vec<Handle>,
+    workers: Vec<Worker>,
     next: AtomicUsize,
+}
+
+impl Worker {
+    /// Has it run a connection.
+    pub fn spawn(&self, connection: Connection) {
+        self.tasks.spawn(connection);
+    }
+
+    /// What is made now is registered with its runtime.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
 }
 
 impl Workers {
@@ -42,11 +58,11 @@ impl Workers {
     ///
     /// The system refuses a thread or an event queue. `shutdown` is cancelled
     /// then.
-    pub fn start(count: usize, clock: Clock, shutdown: &CancellationToken) -> io::Result<Workers> {
+    pub fn start(count: usize, shutdown: &CancellationToken) -> io::Result<Workers> {
         let mut threads = Vec::new();
-        match start(count, clock, shutdown, &mut threads) {
-            Ok((handles, timekeeper)) => Ok(Workers {
-                handles,
+        match start(count, shutdown, &mut threads) {
+            Ok((workers, timekeeper)) => Ok(Workers {
+                workers,
                 timekeeper,
                 threads,
             }),
@@ -60,13 +76,14 @@ impl Workers {
     }
 
     /// The first worker, which also accepts connections.
-    pub fn first(&self) -> &Handle {
-        &self.handles[0]
+    pub fn first(&self) -> &Worker {
+        &self.workers[0]
     }
 
-    /// All of them.
-    pub fn all(&self) -> &[Handle] {
-        &self.handles
+    /// The runtimes of all of them.
+    pub fn handles(&self) -> Vec<Handle> {
+        let handles = self.workers.iter().map(|worker| worker.handle.clone());
+        handles.collect()
     }
 
     /// Where to spawn what waits for time, and for nothing else.
@@ -77,7 +94,7 @@ impl Workers {
     /// All workers in turn.
     pub fn round_robin(&self) -> RoundRobin {
         RoundRobin {
-            handles: self.handles.clone(),
+            workers: self.workers.clone(),
             next: AtomicUsize::new(0),
         }
     }
@@ -89,28 +106,34 @@ impl Workers {
 }
 
 impl RoundRobin {
-    /// The next worker; `None` if there is only the one that asks.
-    pub fn next(&self) -> Option<&Handle> {
-        let count = self.handles.len();
-        let index = self.next.fetch_add(1, Relaxed) % count;
-        (index > 0).then(|| &self.handles[index])
+    /// The next worker, and whether that is the first one.
+    pub fn next(&self) -> (&Worker, bool) {
+        let index = self.next.fetch_add(1, Relaxed) % self.workers.len();
+        (&self.workers[index], index == 0)
     }
 }
 
 /// Starts all threads; what has been started before an error is in `threads`.
 fn start(
     count: usize,
-    clock: Clock,
     shutdown: &CancellationToken,
     threads: &mut Vec<JoinHandle<()>>,
-) -> io::Result<(Vec<Handle>, Handle)> {
+) -> io::Result<(Vec<Worker>, Handle)> {
     let mut start = |name: String, runtime: io::Result<Runtime>| {
         let runtime = runtime?;
-        let handle = runtime.handle().clone();
-        let shutdown = shutdown.clone();
+        let tasks = Arc::new(Tasks::default());
+        let worker = Worker {
+            handle: runtime.handle().clone(),
+            tasks: tasks.clone(),
+        };
+        let (shutdown, ending) = (shutdown.clone(), tasks.clone());
+        runtime.spawn(async move {
+            shutdown.cancelled().await;
+            ending.end();
+        });
         let thread = std::thread::Builder::new().name(name);
-        threads.push(thread.spawn(move || run(runtime, clock, &shutdown))?);
-        io::Result::Ok(handle)
+        threads.push(thread.spawn(move || tasks.run(runtime))?);
+        io::Result::Ok(worker)
     };
     let mut workers = Vec::new();
     for index in 0..count {
@@ -120,24 +143,8 @@ fn start(
     let mut runtime = Builder::new_current_thread();
     // The name is that of the thread beside it, for what would hold it up.
     let runtime = runtime.enable_time().thread_name("respd-beside").build();
-    Ok((workers, start("respd-time".into(), runtime)?))
-}
-
-/// Runs tasks until the end, and what they have run beside them; what still
-/// runs then is dropped with the runtime, connections included.
-fn run(runtime: Runtime, clock: Clock, shutdown: &CancellationToken) {
-    let mut over = pin!(shutdown.cancelled());
-    while runtime.block_on(aside::wait(over.as_mut())) {
-        // What is made beside the runtime, timers for instance, is still its.
-        let _guard = runtime.enter();
-        aside::run(&|| {
-            runtime.block_on(async {
-                aside::wake_done();
-                clock.sleep(MOMENT).await;
-            });
-        });
-    }
-    aside::forget();
+    let timekeeper = start("respd-time".into(), runtime)?;
+    Ok((workers, timekeeper.handle))
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {
