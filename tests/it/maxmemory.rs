@@ -82,9 +82,11 @@ fn under_every_policy_a_broker_stays_within_its_memory() {
         );
         let used = field(&mut client, "memory", "used_memory");
         assert!(used > MAX / 2, "{policy}: {used} is far from the limit");
-        // With what is free between keys, and the code that has run.
-        let grown = resident().saturating_sub(before);
-        assert!(grown < 3 * MAX + (12 << 20), "{policy}: {grown}");
+        // With what is free between keys, and the code that has run. What a burst took on top is
+        // given back within a second.
+        until(&format!("{policy}: memory is given back"), || {
+            resident().saturating_sub(before) < 3 * MAX + (12 << 20)
+        });
     }
 }
 
