@@ -143,6 +143,7 @@ texts! {
     PAYLOAD = "ERR DUMP payload version or checksum are wrong";
     DATA_FORMAT = "ERR Bad data format";
     NOT_REPLICATING = "ERR This server follows no master and has no replicas.";
+    NO_CLUSTER = "ERR This instance has cluster support disabled";
     NO_REPLICAS = "ERR FAILOVER requires connected replicas.";
     NO_FAILOVER = "ERR No failover in progress.";
     FAILOVER_TIMEOUT = "ERR FAILOVER timeout must be greater than 0";
@@ -189,6 +190,7 @@ texts! {
     NOTHING_TO_SAVE_TO = "ERR This server keeps its data in memory only and cannot save it. SHUTDOWN NOSAVE stops it.";
     SLOWLOG_COUNT = "ERR count should be greater than or equal to -1";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    MODULE_NOT_ALLOWED = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     INVALID_COMMAND = "ERR Invalid command specified";
     NO_KEY_ARGUMENTS = "ERR The command has no key arguments";
     INVALID_ARGUMENT_COUNT = "ERR Invalid number of arguments specified for command";

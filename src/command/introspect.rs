@@ -237,7 +237,7 @@ impl<'a> Filter<'a> {
             return Ok(Filter::Module);
         }
         if args.keyword("aclcat") {
-            return Ok(Filter::Category(category_named(args.next()?)));
+            return Ok(Filter::Category(Acl::named(args.next()?)));
         }
         if args.keyword("pattern") {
             return Ok(Filter::Pattern(args.next()?));
@@ -253,14 +253,6 @@ impl<'a> Filter<'a> {
             Filter::Pattern(pattern) => glob::matches(pattern, command.full_name.as_bytes(), true),
         }
     }
-}
-
-/// The category of this name in any case, or none.
-fn category_named(name: &[u8]) -> Acl {
-    Acl::all()
-        .iter_names()
-        .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
-        .map_or(Acl::empty(), |(_, category)| category)
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 //!
 //! How to add a command stands in `table/row.rs`.
 
+mod acl;
 mod bitfield;
 mod bitmap;
 mod blocking_list;
 mod blocking_zset;
 mod client;
 mod client_tracking;
+mod cluster;
 mod config;
 mod connection;
 mod debug;
@@ -29,6 +31,7 @@ mod latency;
 mod lcs;
 mod list;
 mod memory;
+mod module;
 mod pop_first;
 mod pubsub;
 mod replication;
@@ -102,6 +105,9 @@ const FAMILIES: &[&[Row]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
+    module::COMMANDS,
+    acl::COMMANDS,
+    cluster::COMMANDS,
 ];
 
 /// All commands that there are, built from the families at first use.

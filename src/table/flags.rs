@@ -78,6 +78,16 @@ bitflags! {
     }
 }
 
+impl Acl {
+    /// The category of this name in any case, or none.
+    pub fn named(name: &[u8]) -> Acl {
+        Acl::all()
+            .iter_names()
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+            .map_or(Acl::empty(), |(_, category)| category)
+    }
+}
+
 /// The families of the documentation; COMMAND DOCS calls them groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
@@ -111,6 +121,8 @@ pub enum Group {
     Scripting,
     /// `server`
     Server,
+    /// `cluster`
+    Cluster,
 }
 
 impl Group {
@@ -132,6 +144,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Scripting => "scripting",
             Group::Server => "server",
+            Group::Cluster => "cluster",
         }
     }
 
@@ -151,7 +164,7 @@ impl Group {
             Group::Transactions => Acl::TRANSACTION,
             Group::Connection => Acl::CONNECTION,
             Group::Scripting => Acl::SCRIPTING,
-            Group::Pubsub | Group::Server => Acl::empty(),
+            Group::Pubsub | Group::Server | Group::Cluster => Acl::empty(),
         }
     }
 }

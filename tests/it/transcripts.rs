@@ -38,12 +38,14 @@ macro_rules! transcripts {
 }
 
 transcripts! {
+    acl
     auth
     bitmap
     blocking
     blocking_zset
     changes
     client
+    cluster
     command
     config
     connection
@@ -71,6 +73,7 @@ transcripts! {
     lcs
     lists
     maxmemory
+    modules
     notifications
     pause
     protocol
