@@ -65,6 +65,15 @@ transcripts! {
     expire
     functions
     geo
+    handshake_go_redis
+    handshake_jedis
+    handshake_lettuce
+    handshake_phpredis
+    handshake_predis
+    handshake_redisson
+    handshake_rueidis
+    handshake_spring
+    handshake_stackexchange
     hash
     hash_expire
     hyperloglog
