@@ -8,6 +8,7 @@
 require "sidekiq"
 require "sidekiq/api"
 require "timeout"
+require_relative "lib/checks"
 
 # The library below Sidekiq has much to say about what it calls.
 Redis.silence_deprecations = true
@@ -55,20 +56,6 @@ end
 
 # The worker process reads this file for its jobs alone.
 return if Sidekiq.server?
-
-$asserted = 0
-def same(got, expected)
-  raise "#{got.inspect} where #{expected.inspect} was expected, at #{caller(1, 1)}" unless got == expected
-  $asserted += 1
-end
-
-def until_true(what)
-  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 20
-  until yield
-    raise "waited in vain: #{what}" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
-    sleep 0.01
-  end
-end
 
 def value(key)
   Sidekiq.redis { |redis| redis.get(key).to_i }
@@ -125,4 +112,4 @@ same(Sidekiq::ProcessSet.new(false).size, 0)
 stats = Sidekiq::Stats.new
 same([stats.failed, stats.enqueued], [3, 0])
 same(stats.processed >= 109, true)
-puts "#{$asserted} results as expected"
+done
