@@ -83,7 +83,7 @@ def by_itself(self):
 def hold(self, key):
     """Runs until it is told to go on."""
     self.update_state(state="HOLDING", meta={"key": key})
-    return redis.Redis.from_url(f"{url}/2").blpop(key, 30) is not None
+    return redis.Redis.from_url(f"{url}/2", socket_timeout=60).blpop(key, 30) is not None
 
 
 @app.task
@@ -113,7 +113,7 @@ def everywhere(self):
 def survive(self):
     """Stays until its worker is killed, the first time."""
     if data.incr("survive") == 1:
-        redis.Redis.from_url(f"{url}/2").blpop("never", 30)
+        redis.Redis.from_url(f"{url}/2", socket_timeout=60).blpop("never", 30)
     return self.request.delivery_info["redelivered"]
 
 

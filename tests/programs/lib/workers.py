@@ -25,7 +25,7 @@ def tree(pid):
 
 class Worker:
     """A Python module that runs as a process, until it is stopped or killed.
-    What it says is shown if the program fails meanwhile."""
+    The end of what it says is shown if the program fails meanwhile."""
 
     def __init__(self, *command, **environment):
         self.log = open(f"worker-{command[0]}-{id(self)}.log", "w+")
@@ -42,7 +42,7 @@ class Worker:
             self.kill()
         if kind:
             self.log.seek(0)
-            sys.stderr.write(self.log.read())
+            sys.stderr.write(self.log.read()[-3000:])
         self.log.close()
 
     def stop(self, how=signal.SIGTERM):
