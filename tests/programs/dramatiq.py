@@ -203,6 +203,7 @@ def killed():
         held = hold.send("held")
         until("it runs", lambda: r.get("held:began") == "1")
         abrupt.kill()
+    until("the server knows", lambda: r.info("clients")["blocked_clients"] == 0)
     gone = [key for key in r.scan_iter("dramatiq:__acks__.*.held")]
     same(len(gone), 1)
     # As if it had not been heard of for a minute.
