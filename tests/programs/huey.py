@@ -21,7 +21,7 @@ from workers import Worker, module
 
 url = f"{os.environ['REDIS_URL']}/7?socket_timeout=60"
 r = redis.Redis.from_url(url, decode_responses=True)
-plain = RedisHuey("plain", url=url, notify_result=True, read_timeout=0.2)
+plain = RedisHuey("plain", url=url, notify_result=True, store_intermediate_errors=False, read_timeout=0.2)
 ranked = PriorityRedisExpireHuey("ranked", url=url, expire_time=100)
 
 
