@@ -20,10 +20,11 @@ url = f"{os.environ['REDIS_URL']}/0"
 name = os.environ.get("CONSUMER", "client")
 r = redis.Redis.from_url(url, decode_responses=True)
 raw = redis.Redis.from_url(url)
-broker = RedisBroker(url)
+broker_url = f"{url}?client_name={name}"
+broker = RedisBroker(broker_url)
 app = FastStream(broker)
 # What runs in another process: one consumer of a group, with nothing else.
-groups = RedisBroker(url)
+groups = RedisBroker(broker_url)
 member = FastStream(groups)
 
 
@@ -150,7 +151,8 @@ async def streams():
         await broker.publish(text, stream="events")
     expect("events", "one", "two", "three")
     until("the last is derived", lambda: "THREE" in str(raw.xrevrange("derived", count=1)))
-    same((r.xlen("events"), r.xlen("derived")), (3, 2))
+    # The limit that it sends is an approximate one.
+    same((r.xlen("events"), r.xlen("derived")), (3, 3))
     for n in range(7):
         await broker.publish(n, stream="many", maxlen=100)
     expect("many", *map(str, range(7)))
@@ -163,9 +165,9 @@ async def streams():
 
 
 async def broken():
-    """The server closes each connection but ours."""
-    for kind in ("pubsub", "normal"):
-        same(r.client_kill_filter(_type=kind, skipme=True) > 0, True)
+    """The server closes all connections of the application."""
+    theirs = [client["id"] for client in r.client_list() if client["name"] == "app"]
+    same([r.client_kill_filter(_id=client) for client in theirs], [1] * len(theirs))
     until("they are back", lambda: r.pubsub_numsub("orders")[0][1] == 1 and r.pubsub_numpat() == 1)
     await broker.publish(Order(id=3), "orders")
     until("the order was seen", lambda: r.lindex("seen:orders", -1) == "3 none nowhere")
@@ -179,7 +181,7 @@ async def members():
     """Two consumers of a group: each message once. One that fails stays
     pending, as does what a consumer was at that is killed; a third claims them."""
     with application("member", CONSUMER="a") as a, application("member", CONSUMER="b") as b:
-        until("both are there", lambda: r.exists("work") and {c["name"] for c in r.xinfo_consumers("work", "workers")} == {"a", "b"})
+        until("both are there", lambda: {client["name"] for client in r.client_list() if client["cmd"] == "xreadgroup"} == {"a", "b"})
         await asyncio.gather(*(broker.publish(n, stream="work") for n in range(1, 21)))
         until("all were seen", lambda: r.llen("seen:work") == 20)
         same(sorted(map(int, r.lrange("seen:work", 0, -1))), list(range(1, 21)))
@@ -198,7 +200,7 @@ async def members():
 
 async def client():
     await broker.connect()
-    with application("app") as one:
+    with application("app", CONSUMER="app") as one:
         until("it listens", lambda: [n for _, n in r.pubsub_numsub("orders", "confirmed", "double")] == [1, 1, 1] and r.pubsub_numpat() == 1)
         await channels()
         await lists()
