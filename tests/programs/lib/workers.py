@@ -1,4 +1,5 @@
 """Programs that hand work over to processes of their own."""
+import contextlib
 import glob
 import importlib
 import os
@@ -17,10 +18,20 @@ def module(name):
     return importlib.import_module(name)
 
 
-def tree(pid):
-    """The process and those below it."""
-    children = "".join(open(path).read() + " " for path in glob.glob(f"/proc/{pid}/task/*/children"))
-    return [pid, *(below for child in children.split() for below in tree(int(child)))]
+def children(pid):
+    """Of all threads of a process, if it is still there."""
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(OSError), open(path) as pids:
+            yield from map(int, pids.read().split())
+
+
+def kill(pid):
+    """The process, and those below it."""
+    below = list(children(pid))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for child in below:
+        kill(child)
 
 
 class Worker:
@@ -52,6 +63,5 @@ class Worker:
 
     def kill(self):
         """Without a chance to finish anything, nor for those below it."""
-        for pid in tree(self.process.pid):
-            os.kill(pid, signal.SIGKILL)
+        kill(self.process.pid)
         self.process.wait()
