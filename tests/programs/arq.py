@@ -6,6 +6,7 @@
 import asyncio
 import os
 import signal
+import sys
 from datetime import timedelta
 
 from arq import Retry, create_pool, cron, func
@@ -14,6 +15,9 @@ from arq.jobs import Job, JobStatus, ResultNotFound
 
 from checks import done, raises, same, until
 from workers import Worker, module
+
+if __name__ == "__main__":
+    sys.exit(module("tasks").main())
 
 settings = RedisSettings.from_dsn(f"{os.environ['REDIS_URL']}/8")
 
@@ -206,7 +210,3 @@ def main():
     both(pool)
     answer(pool.aclose())
     done()
-
-
-if __name__ == "__main__":
-    module("tasks").main()

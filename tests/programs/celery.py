@@ -1,12 +1,14 @@
 # Program: Celery
 # Needs: pip celery[redis]==5.7.0 redis==8.1.0
 # Exercises: prefork and solo workers, chains, groups, chords, retries with back-off, ETA, revoke, result expiry, priorities, inspect, events, broadcast, beat, late acknowledgement, a killed worker, a restarted server
+# Limit: 120
 #
 """Celery with workers in processes of their own. One application has a prefork
 worker and a server that stays; the other, `fragile`, has a worker that is
 killed and a server that is restarted."""
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -21,6 +23,9 @@ from kombu.common import Broadcast
 import servers
 from checks import done, raises, same, until
 from workers import Worker, module
+
+if __name__ == "__main__":
+    sys.exit(module("tasks").main())
 
 url = os.environ["REDIS_URL"]
 data = redis.Redis.from_url(f"{url}/2", decode_responses=True)
@@ -277,7 +282,7 @@ def both(state):
 
 def survival(server):
     """A worker that is killed: what it had not acknowledged comes again."""
-    with worker("first", "-P", "solo", of="fragile") as first:
+    with worker("first", "-P", "solo", "--without-mingle", of="fragile") as first:
         result = survive.delay()
         until("the task runs", lambda: data.get("survive") == "1")
         first.kill()
@@ -285,7 +290,7 @@ def survival(server):
     same((store.hlen("fragile:unacked"), store.zcard("fragile:unacked_index")), (1, 1))
     for n in (9, 0, 3, 6, 5, 0, 9, 4):
         ranked.apply_async((n,), priority=n, queue="ranks")
-    with worker("second", "-P", "solo", "-B", "-s", "beat", "-Q", "celery,ranks", of="fragile") as second:
+    with worker("second", "-P", "solo", "--without-mingle", "-B", "-s", "beat", "-Q", "celery,ranks", of="fragile") as second:
         same(result.get(20), True)
         until("all have run", lambda: data.llen("ranks") == 8)
         # As many lists as there are steps; within one, first come, first served.
@@ -318,7 +323,3 @@ def main():
             same(two.process.wait(20), 0)
         survival(server)
     done()
-
-
-if __name__ == "__main__":
-    module("tasks").main()

@@ -4,6 +4,7 @@
 #
 """dramatiq with worker processes, on a server that is restarted at the end."""
 import os
+import sys
 import threading
 import time
 
@@ -20,6 +21,12 @@ from dramatiq.results.errors import ResultFailure, ResultMissing
 import servers
 from checks import done, raises, same, until
 from workers import Worker, module
+
+if __name__ == "__main__":
+    with servers.another() as server:
+        os.environ["REDIS_URL"] = server.url
+        module("tasks").main(server)
+    sys.exit()
 
 url = f"{os.environ['REDIS_URL']}/6?socket_timeout=60"
 r = redis.Redis.from_url(url, decode_responses=True)
@@ -248,9 +255,3 @@ def main(server):
     killed()
     both(server)
     done()
-
-
-if __name__ == "__main__":
-    with servers.another() as server:
-        os.environ["REDIS_URL"] = server.url
-        module("tasks").main(server)

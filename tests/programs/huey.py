@@ -7,6 +7,7 @@ restarted at the end. `plain` keeps a list and a hash, `ranked` a sorted set
 and a key for each result."""
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -18,6 +19,12 @@ from huey.signals import SIGNAL_COMPLETE, SIGNAL_INTERRUPTED
 import servers
 from checks import done, raises, same, until
 from workers import Worker, module
+
+if __name__ == "__main__":
+    with servers.another() as server:
+        os.environ["REDIS_URL"] = server.url
+        module("tasks").main(server)
+    sys.exit()
 
 url = f"{os.environ['REDIS_URL']}/7?socket_timeout=60"
 r = redis.Redis.from_url(url, decode_responses=True)
@@ -227,9 +234,3 @@ def main(server):
     stopped()
     both(server)
     done()
-
-
-if __name__ == "__main__":
-    with servers.another() as server:
-        os.environ["REDIS_URL"] = server.url
-        module("tasks").main(server)

@@ -1,10 +1,12 @@
 # Program: rq
 # Needs: pip rq==3.0.0 redis==8.1.0
 # Exercises: workers and their scheduler, dependent jobs, failures and retries, scheduled, repeated and unique jobs, groups, rate limits, cron, stopped jobs, killed workers, suspension, two workers at once
+# Limit: 120
 #
 """rq with workers that fork for each job, as `rq worker` starts them."""
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -22,6 +24,9 @@ from rq.group import Group
 
 from checks import done, raises, same, until
 from workers import Worker, module
+
+if __name__ == "__main__":
+    sys.exit(module("tasks").main())
 
 url = f"{os.environ['REDIS_URL']}/4"
 r = redis.Redis.from_url(url, socket_timeout=60)
@@ -122,6 +127,10 @@ def results(queue, many, first, after, never, bad, despite, retried, hopeless, o
     same((r.exists(bad.key), len(queue.failed_job_registry)), (0, 0))
 
 
+def rival(queue):
+    return rq.scheduler.RQScheduler([queue], r, logging_level="CRITICAL")
+
+
 def scheduled(queue):
     due = datetime.now(timezone.utc) + timedelta(seconds=1)
     soon = queue.enqueue_at(due, time.time)
@@ -135,8 +144,7 @@ def scheduled(queue):
     same([result.return_value for result in again.results()], [3, 2, 1])
     until("it was retried", lambda: backed.get_status() == "finished")
     # Another scheduler has to wait until the lock is given up.
-    other = rq.scheduler.RQScheduler([queue], r, logging_level="CRITICAL")
-    same(other.acquire_locks(), set())
+    same(rival(queue).acquire_locks(), set())
     later.delete()
     same(len(queue.scheduled_job_registry), 0)
 
@@ -182,6 +190,11 @@ def commands(queue, one):
     rq.command.send_shutdown_command(r, "one")
     same(one.process.wait(20), 0)
     same(rq.Worker.all(connection=r), [])
+    same(rival(queue).acquire_locks(), {"work"})
+    # What nobody has taken is dropped.
+    last = queue.enqueue(add, 1, 1)
+    queue.empty()
+    same((queue.count, r.exists(last.key)), (0, 0))
 
 
 def killed(queue):
@@ -250,7 +263,3 @@ def main():
     cron()
     both(queue)
     done()
-
-
-if __name__ == "__main__":
-    module("tasks").main()

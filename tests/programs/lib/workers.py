@@ -11,7 +11,8 @@ import sys
 def module(name):
     """The program's file as a module of that name, for itself and for workers,
     which import what they are to call. By the file's own name, such as rq.py,
-    they would get the library."""
+    they would get the library. It is asked for before anything is defined, or
+    all would be there twice."""
     os.symlink(os.environ["FILE"], f"{name}.py")
     os.environ["PYTHONPATH"] += os.pathsep + os.getcwd()
     sys.path.append(os.getcwd())
