@@ -1,4 +1,5 @@
 """What a program asserts. `done`, at the end, prints how many there were."""
+import asyncio
 import time
 
 asserted = 0
@@ -27,6 +28,26 @@ def until(what, holds, seconds=20):
     while not (answer := holds()):
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.005)
+    return answer
+
+
+async def raises_async(kind, call):
+    """As `raises`, of what is awaited."""
+    global asserted
+    try:
+        got = await call()
+    except kind as error:
+        asserted += 1
+        return error
+    raise AssertionError(f"{got!r} where {kind.__name__} was expected")
+
+
+async def until_async(what, holds, seconds=20):
+    """As `until`, of what is awaited, while other tasks go on."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await holds()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        await asyncio.sleep(0.005)
     return answer
 
 
