@@ -1,6 +1,7 @@
 // What a program asserts. `run` runs it, and prints how many results there were.
 const assert = require("assert");
-const { spawn } = require("child_process");
+const { fork, spawn } = require("child_process");
+const { once } = require("events");
 const net = require("net");
 
 let asserted = 0;
@@ -26,19 +27,36 @@ const until = async (what, holds, seconds = 20) => {
   return answer;
 };
 
+// Until so many clients of the server wait in blocking commands.
+const blocked = (redis, clients) => until(`${clients} clients wait`, async () => (await redis.info("clients")).includes(`blocked_clients:${clients}\r`));
+
+// Runs a file in a process of its own, and kills that when it has told its
+// parent something: it has no time to clean up.
+const killed = async (file, ...words) => {
+  const child = fork(file, words);
+  const [told] = await once(child, "message");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  return told;
+};
+
 // One more server of the kind that the program runs on, with flags of its own.
 // It can be stopped, and started again on the port that it had.
 class Server {
   static async start(...flags) {
     const server = new Server();
     const probe = net.createServer().listen(0, "127.0.0.1");
-    await new Promise((listens) => probe.once("listening", listens));
+    await once(probe, "listening");
     server.port = probe.address().port;
     await new Promise((closed) => probe.close(closed));
     const [, command, given] = JSON.parse(process.env.SERVER);
     server.command = [...command, "--port", String(server.port), ...given, ...flags];
     await server.start();
     return server;
+  }
+
+  get url() {
+    return `redis://127.0.0.1:${this.port}`;
   }
 
   async start() {
@@ -52,7 +70,7 @@ class Server {
   }
 
   async stop() {
-    const ended = new Promise((ended) => this.process.once("exit", ended));
+    const ended = once(this.process, "exit");
     this.process.kill();
     await ended;
   }
@@ -71,4 +89,4 @@ const run = (program) => {
   );
 };
 
-module.exports = { Server, rejects, run, same, until };
+module.exports = { Server, blocked, killed, rejects, run, same, until };
