@@ -2,10 +2,9 @@
 // Needs: npm ioredis@6.0.0
 // Exercises: RESP2 and RESP3, auto-pipelining, pipelines, transactions, subscribers, blocking connections, streams with groups, `defineCommand`, scan streams, `keyPrefix`, `monitor`, `reconnectOnError`, the offline queue over a restart
 const Redis = require("ioredis");
-const { Server, blocked, rejects, run, same, until } = require("checks");
+const { Server, blocked, numbers, rejects, run, same, until } = require("checks");
 
 const port = Number(process.env.PORT);
-const numbers = (count) => Array.from({ length: count }, (_, n) => n);
 const read = async (stream) => (await stream.toArray()).flat();
 
 async function values(connect) {

@@ -5,10 +5,9 @@ const {
   AbortError, BasicPooledClientSideCache, ClientOfflineError, DisconnectsClientError, MultiErrorReply, RESP_TYPES, WatchError,
   createClient, createClientPool, defineScript,
 } = require("redis");
-const { Server, blocked, rejects, run, same, until } = require("checks");
+const { Server, blocked, numbers, rejects, run, same, until } = require("checks");
 
 const socket = { port: Number(process.env.PORT), reconnectStrategy: 10 };
-const numbers = (count) => Array.from({ length: count }, (_, n) => n);
 const plain = (object) => ({ ...object });
 const read = async (pages) => {
   const all = [];

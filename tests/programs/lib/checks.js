@@ -4,6 +4,8 @@ const { fork, spawn } = require("child_process");
 const { once } = require("events");
 const net = require("net");
 
+const numbers = (count) => Array.from({ length: count }, (_, n) => n);
+
 let asserted = 0;
 
 const same = (got, expected) => {
@@ -89,4 +91,4 @@ const run = (program) => {
   );
 };
 
-module.exports = { Server, blocked, killed, rejects, run, same, until };
+module.exports = { Server, blocked, killed, numbers, rejects, run, same, until };
