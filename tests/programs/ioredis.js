@@ -169,19 +169,19 @@ async function scripts(connect) {
   const redis = connect({ scripts: { limit: { numberOfKeys: 1, lua: limit } } });
   redis.defineCommand("several", { lua: "return {KEYS, ARGV}" });
   redis.defineCommand("fails", { numberOfKeys: 0, lua: 'return redis.error_reply("MINE no")' });
-  same([await redis.limit("tries", 10_000), await redis.limit("tries", 10_000)], [1, 2]);
+  same([await redis.limit("tries", 100_000), await redis.limit("tries", 100_000)], [1, 2]);
   same((await redis.pttl("tries")) > 0, true);
   same(await redis.several(2, "a", "b", "c"), [["a", "b"], ["c"]]);
   same(await redis.severalBuffer(1, "a", Buffer.from([255])), [[Buffer.from("a")], [Buffer.from([255])]]);
   await rejects(redis.fails(), { message: "MINE no" });
   // Forgotten by the server, and sent again.
   await redis.script("FLUSH");
-  same(await redis.limit("tries", 10_000), 3);
+  same(await redis.limit("tries", 100_000), 3);
   await redis.script("FLUSH");
-  same(await redis.pipeline().set("x", 1).limit("tries", 1000).limit("other", 1000).exec(), [[null, "OK"], [null, 4], [null, 1]]);
+  same(await redis.pipeline().set("x", 1).limit("tries", 100_000).limit("other", 100_000).exec(), [[null, "OK"], [null, 4], [null, 1]]);
   same(await redis.several(0, "z"), [[], ["z"]]);
-  same(await redis.multi().limit("tries", 1000).several(0, "z").exec(), [[null, 5], [null, [[], ["z"]]]]);
-  same(await Promise.all(numbers(100).map(() => redis.limit("many", 1000))), numbers(100).map((n) => n + 1));
+  same(await redis.multi().limit("tries", 100_000).several(0, "z").exec(), [[null, 5], [null, [[], ["z"]]]]);
+  same(await Promise.all(numbers(100).map(() => redis.limit("many", 100_000))), numbers(100).map((n) => n + 1));
 }
 
 async function scans(connect) {
@@ -299,7 +299,7 @@ async function restart(connect, protocol) {
   await blocked(redis, 1);
   same([await redis.select(0), await redis.rpush("jobs", "job"), await job], ["OK", 1, ["jobs", "job"]]);
   await until("all are back", () => clients.every((client) => client.status === "ready"));
-  same(new Set(errors), new Set(["ECONNREFUSED"]));
+  same(errors.includes("ECONNREFUSED"), true);
 
   // Closed by the server, one by one.
   same(await redis.client("KILL", "ID", await worker.client("ID")), 1);

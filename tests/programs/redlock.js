@@ -29,7 +29,7 @@ async function one() {
   await redis.script("FLUSH");
   await many.unlock();
   same(await redis.exists("a", "b", "c"), 0);
-  const brief = await redlock.acquire("brief", 200);
+  const brief = await redlock.acquire("brief", 500);
   await until("the lock times out", async () => !(await redis.exists("brief")));
   await rejects(brief.unlock(), { name: "LockError" });
   // Many that add to one number, each under the lock.
