@@ -11,6 +11,8 @@ import redis
 import servers
 from checks import done, raises, same, until
 from listings import Process, listing, run
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 # Else it would come before what .env says.
 del os.environ["REDIS_URL"]
@@ -25,7 +27,8 @@ listing("settings.py", """
 
 
     def connect():
-        return redis.from_url(os.getenv("REDIS_URL"), decode_responses=True)
+        # Else the client gives up after five seconds in which nothing comes.
+        return redis.from_url(os.getenv("REDIS_URL"), decode_responses=True, socket_timeout=30)
 
 
     def connect_with_parts():
@@ -193,7 +196,7 @@ def in_a_thread(r):
 
 
 def event_driven(r):
-    with Process("subscriber.py", "nothing"), Process("watcher.py", "events:*") as mail:
+    with Process("watcher.py", "events:*") as mail:
         mail.until_shows("ready")
         until("the pattern is known", lambda: r.pubsub_numpat() == 1)
         same(run("orders.py", "1", "21"), "done\n")
@@ -216,7 +219,9 @@ def event_driven(r):
 
 
 def wrong_passwords(server):
-    connect = lambda **how: redis.Redis(host="localhost", port=server.port, **how)
+    # The client takes it for a failure of the network, and would try again for seconds.
+    once = Retry(NoBackoff(), 0)
+    connect = lambda **how: redis.Redis(host="localhost", port=server.port, retry=once, **how)
     same(str(raises(redis.AuthenticationError, connect(protocol=2).ping)), "Authentication required.")
     same("HELLO must be called with the client already authenticated" in str(raises(redis.AuthenticationError, connect().ping)), True)
     raises(redis.AuthenticationError, connect(password="wrong").ping)

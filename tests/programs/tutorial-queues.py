@@ -14,7 +14,8 @@ from checks import done, same, until
 from listings import Process, listing, run
 
 URL = os.environ["REDIS_URL"] + "/5"
-r = redis.Redis.from_url(URL, decode_responses=True)
+# Longer than anybody waits for a task, or the client gives up first.
+r = redis.Redis.from_url(URL, decode_responses=True, socket_timeout=30)
 
 listing("producer.py", """
     import json
@@ -22,7 +23,7 @@ listing("producer.py", """
 
     import redis
 
-    r = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+    r = redis.Redis.from_url(sys.argv[1], decode_responses=True, socket_timeout=30)
     for number in range(int(sys.argv[2]), int(sys.argv[3])):
         r.lpush("tasks", json.dumps({"id": number, "kind": "mail"}))
     print("queued", r.llen("tasks") <= int(sys.argv[3]))
@@ -34,7 +35,7 @@ listing("worker.py", """
 
     import redis
 
-    r = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+    r = redis.Redis.from_url(sys.argv[1], decode_responses=True, socket_timeout=30)
     name, queues = sys.argv[2], sys.argv[3:]
     running = True
 
@@ -42,12 +43,12 @@ listing("worker.py", """
     def stop(*_):
         global running
         running = False
-        r.rpush("tasks", json.dumps({"id": "stop"}))
+        r.rpush(f"stop:{name}", json.dumps({"id": "stop"}))
 
 
     signal.signal(signal.SIGTERM, stop)
     while running:
-        item = r.blpop(queues, timeout=15)
+        item = r.blpop([*queues, f"stop:{name}"], timeout=15)
         if item is None:
             continue
         queue, text = item
@@ -69,7 +70,7 @@ listing("careful.py", """
 
     import redis
 
-    r = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+    r = redis.Redis.from_url(sys.argv[1], decode_responses=True, socket_timeout=30)
     processing = f"processing:{sys.argv[2]}"
     while (text := r.blmove("jobs", processing, 15, "RIGHT", "LEFT")) is not None:
         task = json.loads(text)
@@ -90,7 +91,7 @@ listing("caller.py", """
 
     import redis
 
-    r = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+    r = redis.Redis.from_url(sys.argv[1], decode_responses=True, socket_timeout=30)
     reply_to = f"reply:{uuid.uuid4()}"
     r.lpush("questions", json.dumps({"reply_to": reply_to, "number": int(sys.argv[2])}))
     _, answer = r.blpop(reply_to, timeout=15)

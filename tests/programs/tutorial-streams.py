@@ -29,7 +29,8 @@ listing("consumer.py", """
     import redis
 
     STREAM, GROUP = "readings", "savers"
-    r = redis.Redis.from_url(sys.argv[1], decode_responses=True)
+    # Longer than it waits for entries, or the client gives up first.
+    r = redis.Redis.from_url(sys.argv[1], decode_responses=True, socket_timeout=30)
     name, mode = sys.argv[2], sys.argv[3]
     try:
         r.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
