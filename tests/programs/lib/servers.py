@@ -36,9 +36,12 @@ class Server:
     def url(self):
         return f"redis://127.0.0.1:{self.port}"
 
+    def arguments(self):
+        return ["--port", str(self.port), *self.flags]
+
     def start(self):
         self.process = subprocess.Popen(
-            [*self.command, "--port", str(self.port), *self.flags],
+            [*self.command, *self.arguments()],
             cwd=self.dir.name, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
         )
         deadline = time.monotonic() + 15
@@ -64,6 +67,26 @@ class Server:
             self.process.wait()
 
 
+class Configured(Server):
+    """One that gets a file of settings and nothing else; `settings` has
+    `{port}` where the file says its port."""
+
+    def __init__(self, name, command, settings):
+        super().__init__(name, command)
+        self.settings = settings
+
+    @property
+    def file(self):
+        return os.path.join(self.dir.name, "redis.conf")
+
+    def arguments(self):
+        # What the server has written into it since is kept.
+        if not os.path.exists(self.file):
+            with open(self.file, "w") as conf:
+                conf.write(self.settings.format(port=self.port))
+        return [self.file]
+
+
 def respd(*flags):
     binary = os.environ.get("RESPD", os.path.join(ROOT, "target/release/respd"))
     return Server("respd", [os.path.abspath(binary)], "--enable-debug-command", "yes", *flags)
@@ -78,6 +101,12 @@ def another(*flags):
     """One more of the kind that the program runs on, with `flags`."""
     name, command, given = json.loads(os.environ["SERVER"])
     return Server(name, command, *given, *flags)
+
+
+def configured(settings):
+    """One more of the kind that the program runs on, started as `redis-server redis.conf`."""
+    name, command, _ = json.loads(os.environ["SERVER"])
+    return Configured(name, command, settings)
 
 
 def described(server):

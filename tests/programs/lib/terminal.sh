@@ -1,14 +1,16 @@
 # A person at a terminal, for the programs that are shell: `. "$(dirname "$FILE")/lib/terminal.sh"`.
 
-# redis-cli with its lines from standard input, or as arguments. It shows what it shows at a terminal.
-cli() { redis-cli -p "$PORT" --no-raw "$@"; }
+# redis-cli with its lines from standard input, or as arguments. It shows what it shows at a terminal,
+# but for a TTL of which a second has passed meanwhile: all that are set are minutes or hundreds of seconds.
+cli() { redis-cli -p "$PORT" --no-raw "$@" | awk '/^\(integer\) [0-9]*(59|99)$/ { $2++ } 1'; }
 
 # A reply whose order is nobody's promise, each of its lines on its own.
 sorted() { redis-cli -p "$PORT" "$@" | sort; }
 
 # Asks again until the command succeeds.
 until_true() {
-  for _ in $(seq 2000); do "$@" && return; sleep 0.01; done
+  local deadline=$((SECONDS + 20))
+  while ((SECONDS < deadline)); do "$@" && return; sleep 0.01; done
   echo "waited in vain: $*"
   exit 1
 }
