@@ -259,7 +259,7 @@ def hit_rate():
     same(f"{hits / (hits + misses):.2%}", "68.75%")
     same(stats["total_commands_processed"] >= 15, True)
     r.set("brief", 1, px=10)
-    until("a key expires", lambda: r.info("stats")["expired_keys"] == 1)
+    until("a key expires", lambda: r.info("stats")["expired_keys"] >= 1)
     same((stats["evicted_keys"], stats["rejected_connections"]), (0, 0))
     r.config_resetstat()
     same((r.info("stats")["keyspace_hits"], r.info("stats")["keyspace_misses"]), (0, 0))

@@ -1,6 +1,7 @@
 # Program: Tutorial: Celery
 # Needs: pip celery[redis]==5.7.0 redis==8.1.0
 # Needs: apt redis-tools=7.0
+# Limit: 120
 # Exercises: the first steps: tasks.py, a worker as a process, results, a failure, a task for two queues, what redis-cli shows of them
 #
 """The first pages on Celery, with the files that they let a person write, and

@@ -1,8 +1,11 @@
 # A person at a terminal, for the programs that are shell: `. "$(dirname "$FILE")/lib/terminal.sh"`.
 
 # redis-cli with its lines from standard input, or as arguments. It shows what it shows at a terminal,
-# but for a TTL of which a second has passed meanwhile: all that are set are minutes or hundreds of seconds.
-cli() { redis-cli -p "$PORT" --no-raw "$@" | awk '/^\(integer\) [0-9]*(59|99)$/ { $2++ } 1'; }
+# but for a TTL of which a second has passed: all that are set are minutes or hundreds of seconds.
+cli() { redis-cli -p "$PORT" --no-raw "$@" | untimed | awk '/^\(integer\) [0-9]*(59|99)$/ { $2++ } 1'; }
+
+# Without how long a slow reply took. Not with awk, which may hold back what it has read.
+untimed() { sed -uE '/^\([0-9.]+s\)$/d'; }
 
 # A reply whose order is nobody's promise, each of its lines on its own.
 sorted() { redis-cli -p "$PORT" "$@" | sort; }
@@ -21,7 +24,8 @@ open_terminal() {
   local name=$1 keyboard
   shift
   mkfifo "$name.keys"
-  redis-cli -p "$PORT" --no-raw "$@" <"$name.keys" >"$name" 2>&1 &
+  : >"$name"
+  redis-cli -p "$PORT" --no-raw "$@" <"$name.keys" > >(untimed >>"$name") 2>&1 &
   terminals[$name]=$!
   exec {keyboard}>"$name.keys"
   keyboards[$name]=$keyboard
