@@ -126,7 +126,10 @@ fn reset(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Resul
     set_db(context, 0);
     set_protocol(context, reply, Protocol::Resp2);
     context.session.client.set_names(|names| names.name.clear());
-    context.session.reply_mode = ReplyMode::On;
+    // What SKIP silences, it silences.
+    if context.session.reply_mode == ReplyMode::Off {
+        context.session.reply_mode = ReplyMode::On;
+    }
     context.session.authenticated = !context.server.live.requires_password();
     pubsub::take_messages(context, reply);
     reply.simple("RESET");

@@ -59,7 +59,7 @@ fn debug(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -
         }
         (b"sleep", 1) => sleep(context, args)?,
         (b"set-active-expire", 1) => {
-            let on = leading_integer(args.next()?) != 0;
+            let on = number::leading(args.next()?) != 0;
             context.server.active_expire.store(on, Relaxed);
             context.turn.wake_upkeep();
         }
@@ -389,15 +389,6 @@ fn sleep_on(server: &Server, end: Duration) -> bool {
     left <= NAP || server.shutdown.is_cancelled()
 }
 
-/// As `atoi` of C reads it: what it can make sense of.
-fn leading_integer(word: &[u8]) -> i64 {
-    let digits = |word: &[u8]| word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let sign = usize::from(word.starts_with(b"-"));
-    let end = sign + digits(&word[sign..]);
-    let text = str::from_utf8(&word[..end]).unwrap_or_default();
-    text.parse().unwrap_or(0)
-}
-
 fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let mut db = context.db();
     let handle = peek(&mut db, args.next()?)?;
@@ -479,20 +470,5 @@ mod tests {
             assert_eq!(client.line(line), format!("-{reload}"));
         }
         assert_eq!(client.line("DEBUG LOADAOF"), format!("-{load}"));
-    }
-
-    #[test]
-    fn numbers_are_read_as_in_c() {
-        let cases = [
-            ("1", 1),
-            ("12abc", 12),
-            ("-3", -3),
-            ("abc", 0),
-            ("", 0),
-            ("-", 0),
-        ];
-        for (word, value) in cases {
-            assert_eq!(leading_integer(word.as_bytes()), value, "{word}");
-        }
     }
 }

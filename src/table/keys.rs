@@ -285,7 +285,11 @@ impl KeySpec {
             } => {
                 let count = usize::try_from(begin + i64::from(keynum)).ok();
                 let count = count.and_then(|index| argv.get(index));
-                let count = count.and_then(number::parse_i64);
+                let count = count.and_then(|text| {
+                    // The command itself will refuse it, but its keys are found.
+                    let lax = || Some(number::leading(text)).filter(|count| *count > 0);
+                    number::parse_i64(text).or_else(lax)
+                });
                 let count = count.filter(|count| (0..=len).contains(count));
                 let count = count.ok_or(Error::INVALID_ARGUMENTS)?;
                 let first = begin + i64::from(first);

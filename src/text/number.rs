@@ -1,5 +1,15 @@
 //! Numbers and sizes as clients and configuration files write them.
 
+/// As `atoi` of C reads it: what it can make sense of, else 0.
+pub fn leading(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let sign = usize::from(text.starts_with(b"-"));
+    let digits = text[sign..].iter().take_while(|byte| byte.is_ascii_digit());
+    let end = sign + digits.count();
+    let digits = str::from_utf8(&text[..end]).unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
 /// A 64-bit integer in the one form that Redis accepts: no sign but `-`, no
 /// leading zero, no space.
 pub fn parse_i64(text: &[u8]) -> Option<i64> {
@@ -124,6 +134,21 @@ mod tests {
             (1 << 30, "1gb"),
         ] {
             assert_eq!(format_memory(bytes), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_c() {
+        let cases = [
+            ("1", 1),
+            ("12abc", 12),
+            ("-3", -3),
+            ("abc", 0),
+            ("", 0),
+            ("-", 0),
+        ];
+        for (word, value) in cases {
+            assert_eq!(leading(word.as_bytes()), value, "{word}");
         }
     }
 }
