@@ -311,3 +311,105 @@ pub fn after_all_others(cx: &Context<'_>) {
         cx.waker().wake_by_ref();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::JoinHandle;
+
+    use tokio::runtime::Builder;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn worker() -> (Arc<Tasks>, JoinHandle<()>) {
+        let tasks = Arc::new(Tasks::default());
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let run = tasks.clone();
+        (tasks, std::thread::spawn(move || run.run(runtime)))
+    }
+
+    fn end((tasks, thread): (Arc<Tasks>, JoinHandle<()>)) {
+        tasks.end();
+        thread.join().unwrap();
+        assert!(tasks.all.lock().is_empty(), "a task is left");
+    }
+
+    /// Tells when it is dropped.
+    struct Held(Sender<&'static str>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+
+    #[test]
+    fn tasks_go_on_when_other_threads_wake_them_and_are_dropped_at_the_end() {
+        let worker = worker();
+        let (said, heard) = channel();
+        let notify = Arc::new(Notify::new());
+        let (held, wait) = (Held(said), notify.clone());
+        worker.0.spawn(Box::pin(async move {
+            loop {
+                wait.notified().await;
+                held.0.send("woken").unwrap();
+            }
+        }));
+        for _ in 0..3 {
+            notify.notify_one();
+            assert_eq!(heard.recv(), Ok("woken"));
+        }
+        end(worker);
+        assert_eq!(heard.recv(), Ok("dropped"));
+        assert!(heard.recv().is_err());
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_alone() {
+        let worker = worker();
+        let (said, heard) = channel();
+        let held = Held(said.clone());
+        worker.0.spawn(Box::pin(async move {
+            let _held = held;
+            panic!("a defect that a test has put here");
+        }));
+        assert_eq!(heard.recv(), Ok("dropped"));
+        worker
+            .0
+            .spawn(Box::pin(async move { said.send("run").unwrap() }));
+        assert_eq!(heard.recv(), Ok("run"));
+        end(worker);
+    }
+
+    #[test]
+    fn what_takes_long_runs_beside_the_runtime_and_others_meanwhile() {
+        let worker = worker();
+        let (said, heard) = channel();
+        let other = Arc::new(Notify::new());
+        let (to_other, from_other) = (other.clone(), said.clone());
+        worker.0.spawn(Box::pin(async move {
+            other.notified().await;
+            from_other.send("the other").unwrap();
+        }));
+        let mut polled = 0;
+        worker.0.spawn(Box::pin(poll_fn(move |cx| {
+            polled += 1;
+            if !is_beside() {
+                said.send("within").unwrap();
+                go_beside();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            said.send("beside").unwrap();
+            to_other.notify_one();
+            run_others(tokio::time::sleep(std::time::Duration::from_millis(1)));
+            said.send("done").unwrap();
+            assert_eq!(polled, 2);
+            Poll::Ready(())
+        })));
+        let heard: Vec<_> = heard.iter().collect();
+        assert_eq!(heard, ["within", "beside", "the other", "done"]);
+        end(worker);
+    }
+}
