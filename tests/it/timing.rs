@@ -16,7 +16,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 fn a_blocked_client_waits_as_long_as_it_said_and_hardly_longer() {
     for workers in ["1", "3"] {
         let broker = start(&[("workers", workers)]);
-        let waiting: Vec<_> = [(0.001, 100), (0.01, 20), (0.25, 1)]
+        let waiting: Vec<_> = [(0.001, 100), (0.01, 20), (0.25, 5)]
             .into_iter()
             .map(|(timeout, times)| {
                 let mut client = Wire::connect(broker.addr());
@@ -39,7 +39,7 @@ fn a_blocked_client_waits_as_long_as_it_said_and_hardly_longer() {
         for thread in waiting {
             let late = thread.join().unwrap();
             assert!(
-                late < Duration::from_millis(100),
+                late < Duration::from_secs(1),
                 "half of them wait {late:?} longer"
             );
         }
