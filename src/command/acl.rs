@@ -36,6 +36,8 @@ pub const COMMANDS: &[Row] = &[
     },
 ];
 
+/// So much of a category that there is not is told.
+const CATEGORY_SHOWN: usize = 128;
 /// The only user.
 const USER: &[u8] = b"default";
 
@@ -59,7 +61,8 @@ fn cat(
     }
     let category = Acl::named(name);
     if category.is_empty() {
-        return Err(Error::quoting("ERR Unknown category '", name, "'"));
+        let shown = &name[..name.len().min(CATEGORY_SHOWN)];
+        return Err(Error::quoting("ERR Unknown category '", shown, "'"));
     }
     let commands = table.commands().iter();
     let commands = commands.filter(|command| command.row.categories().intersects(category));

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -165,7 +166,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.engine.disconnect(&mut self.session);
+        // A panic that left the drop of a task would end the process; it is on record.
+        let leave = AssertUnwindSafe(|| self.engine.disconnect(&mut self.session));
+        let _ = catch_unwind(leave);
     }
 }
 

@@ -24,8 +24,10 @@ use slab::Slab;
 use tokio::runtime::Runtime;
 use tokio::task::coop::unconstrained;
 
-/// Tasks that run before the sockets are looked at again.
+/// Tasks that run before the sockets are looked at again: within the runtime,
+/// and beside it, where each may take long.
 const BEFORE_SOCKETS: usize = 61;
+const BESIDE_BEFORE_SOCKETS: usize = 16;
 /// Once something took long, the tasks of so many looks at the sockets run
 /// beside the runtime.
 const LOOKS_BESIDE: u32 = 100;
@@ -49,6 +51,8 @@ struct Elsewhere {
     woken: Vec<Runnable>,
     /// Wakes the worker.
     worker: Option<Waker>,
+    /// The worker's thread has dropped them all, and looks no more.
+    closed: bool,
 }
 
 /// What only the worker's thread has.
@@ -126,9 +130,10 @@ impl Tasks {
             return;
         };
         let mut elsewhere = self.elsewhere.lock();
-        if self.over.load(Relaxed) {
+        if elsewhere.closed {
             drop(elsewhere);
-            // What it held ends here.
+            // It was spawned just now. Others are dropped by the worker's thread alone: who wakes
+            // them may hold locks that what they hold takes when it is dropped.
             return drop(runnable);
         }
         elsewhere.woken.push(runnable);
@@ -167,19 +172,27 @@ impl Tasks {
         // What tasks make, timers for instance, is the runtime's.
         let context = here.runtime.enter();
         while here.run(pin!(std::future::pending())) {
-            let left = here.looks_beside.get() - 1;
-            here.looks_beside.set(left);
+            // Who asked for it may still have others before it.
+            if here.ready.borrow().is_empty() {
+                let left = here.looks_beside.get() - 1;
+                here.looks_beside.set(left);
+            }
         }
-        // A task that has been woken and is not run is dropped.
-        let all = std::mem::take(&mut *self.all.lock());
-        all.into_iter().for_each(|(_, waker)| waker.wake());
-        while let Some(runnable) = here.next() {
-            drop(runnable);
+        loop {
+            // A task that has been woken and is not run is dropped.
+            let all = std::mem::take(&mut *self.all.lock());
+            all.into_iter().for_each(|(_, waker)| waker.wake());
+            while let Some(runnable) = here.next() {
+                drop(runnable);
+            }
+            let mut elsewhere = self.elsewhere.lock();
+            if elsewhere.woken.is_empty() {
+                elsewhere.closed = true;
+                break;
+            }
         }
         drop(context);
         HERE.set(None);
-        let woken = std::mem::take(&mut self.elsewhere.lock().woken);
-        drop(woken);
     }
 }
 
@@ -261,7 +274,11 @@ impl Here {
     /// Runs tasks, until the sockets are to be looked at again, or they are to
     /// run beside the runtime.
     fn run_ready(&self) {
-        for _ in 0..BEFORE_SOCKETS {
+        let count = match self.is_beside.get() {
+            true => BESIDE_BEFORE_SOCKETS,
+            false => BEFORE_SOCKETS,
+        };
+        for _ in 0..count {
             if self.looks_beside.get() > 0 && !self.is_beside.get() {
                 return;
             }
@@ -363,6 +380,53 @@ mod tests {
         end(worker);
         assert_eq!(heard.recv(), Ok("dropped"));
         assert!(heard.recv().is_err());
+    }
+
+    #[test]
+    fn a_task_that_is_woken_at_the_end_is_dropped_by_its_worker() {
+        let tasks = Arc::new(Tasks::default());
+        tasks.end();
+        let (said, heard) = channel();
+        let held = Held(said);
+        tasks.spawn(Box::pin(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        }));
+        assert!(heard.try_recv().is_err(), "dropped by who has woken it");
+        let runtime = Builder::new_current_thread().build().unwrap();
+        tasks.clone().run(runtime);
+        assert_eq!(heard.recv(), Ok("dropped"));
+        assert!(tasks.all.lock().is_empty());
+    }
+
+    #[test]
+    fn what_takes_long_has_its_turn_among_many_who_always_have_more_to_do() {
+        let worker = worker();
+        let is_done = Arc::new(AtomicBool::new(false));
+        for _ in 0..2 * BEFORE_SOCKETS as u32 * LOOKS_BESIDE {
+            let is_done = is_done.clone();
+            worker.0.spawn(Box::pin(poll_fn(move |cx| {
+                cx.waker().wake_by_ref();
+                match is_done.load(Relaxed) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })));
+        }
+        let (said, heard) = channel();
+        worker.0.spawn(Box::pin(poll_fn(move |cx| {
+            if is_beside() {
+                is_done.store(true, Relaxed);
+                said.send("beside").unwrap();
+                return Poll::Ready(());
+            }
+            go_beside();
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })));
+        let patience = std::time::Duration::from_secs(60);
+        assert_eq!(heard.recv_timeout(patience), Ok("beside"));
+        end(worker);
     }
 
     #[test]
