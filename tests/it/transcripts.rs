@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use connection::{CLOSED, Connection, SILENT};
 use format::{Action, Step, Transcript, Variables, reply_matches};
@@ -316,7 +316,7 @@ impl Player {
             if done || Instant::now() > deadline {
                 return got;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::yield_now();
         }
     }
 
@@ -354,7 +354,7 @@ impl Player {
                 self.silences += 1;
                 return self.mismatch(step, &format!("@blocked {count}"), &got);
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::yield_now();
         }
     }
 
