@@ -116,8 +116,9 @@ pub struct Connection {
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
     ended: bool,
-    /// Its requests have handed something to other clients, which is to leave
-    /// before its replies do. Who sees the reply to PUBLISH or LPUSH so knows
+    /// It lets the others have their turn and is polled again. Its requests have
+    /// handed something to other clients, mostly, which is to leave before its
+    /// replies do. Who sees the reply to PUBLISH or LPUSH so knows
     /// that the message is on its way, and who waited for it gets it a write
     /// earlier. A publisher that goes on at the reply sends more at once then:
     /// its messages to 1,000 subscribers took 1.4 µs of CPU each and not 2.3.
@@ -466,6 +467,7 @@ impl Connection {
             Stopped::Held => self.phase = Phase::Held,
             Stopped::Aside => {
                 tasks::go_beside();
+                // To be polled again there.
                 self.others_first = true;
             }
             Stopped::OutputFull => {}
