@@ -210,6 +210,8 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     let percentage = memory.peak_percentage();
     lines.field("used_memory_peak_perc", format_args!("{percentage:.2}%"));
     lines.field("used_memory_overhead", memory.overhead());
+    // What is counted is data and clients, and a broker starts without any.
+    lines.field("used_memory_startup", 0);
     lines.field("used_memory_dataset", memory.dataset);
     let percentage = memory.dataset_percentage();
     lines.field("used_memory_dataset_perc", format_args!("{percentage:.2}%"));
@@ -274,17 +276,35 @@ fn scripts_memory(lines: &mut Lines, scripts: &ScriptsMemory) {
 /// Nothing is ever saved: values are those of a Redis that has not saved yet.
 fn persistence(lines: &mut Lines, context: &mut Context<'_>) {
     let dirty = context.turn.state().keyspace.journal.dirty;
+    let start = context
+        .server
+        .clock
+        .wall()
+        .saturating_sub(context.turn.uptime);
     lines.fields(&[
         ("loading", 0),
         ("async_loading", 0),
+        ("current_cow_peak", 0),
+        ("current_cow_size", 0),
+        ("current_cow_size_age", 0),
+    ]);
+    lines.field("current_fork_perc", "0.00");
+    lines.fields(&[
+        ("current_save_keys_processed", 0),
+        ("current_save_keys_total", 0),
         ("rdb_changes_since_last_save", dirty),
         ("rdb_bgsave_in_progress", 0),
+        // To Redis what it starts with is saved.
+        ("rdb_last_save_time", start.as_secs()),
     ]);
     lines.field("rdb_last_bgsave_status", "ok");
     lines.field("rdb_last_bgsave_time_sec", -1);
     lines.field("rdb_current_bgsave_time_sec", -1);
     lines.fields(&[
         ("rdb_saves", 0),
+        ("rdb_last_cow_size", 0),
+        ("rdb_last_load_keys_expired", 0),
+        ("rdb_last_load_keys_loaded", 0),
         ("aof_enabled", 0),
         ("aof_rewrite_in_progress", 0),
         ("aof_rewrite_scheduled", 0),
@@ -292,9 +312,16 @@ fn persistence(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("aof_last_rewrite_time_sec", -1);
     lines.field("aof_current_rewrite_time_sec", -1);
     lines.field("aof_last_bgrewrite_status", "ok");
-    lines.field("aof_rewrites", 0);
+    lines.fields(&[
+        ("aof_rewrites", 0),
+        ("aof_rewrites_consecutive_failures", 0),
+    ]);
     lines.field("aof_last_write_status", "ok");
-    lines.field("module_fork_in_progress", 0);
+    lines.fields(&[
+        ("aof_last_cow_size", 0),
+        ("module_fork_in_progress", 0),
+        ("module_fork_last_cow_size", 0),
+    ]);
 }
 
 fn stats(lines: &mut Lines, context: &mut Context<'_>) {
@@ -337,6 +364,14 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
         ("expired_keys", keyspace.expired),
+    ]);
+    // What is due is known, and not looked for by chance.
+    lines.field("expired_stale_perc", "0.00");
+    lines.fields(&[
+        (
+            "expired_time_cap_reached_count",
+            keyspace.expiry_interrupted,
+        ),
         ("evicted_keys", keyspace.evicted),
         ("evicted_clients", metrics.evicted_clients.load(Relaxed)),
         ("total_eviction_exceeded_time", exceeded_ever),
@@ -407,13 +442,19 @@ fn replication(lines: &mut Lines, _: &mut Context<'_>) {
 
 fn cpu(lines: &mut Lines, _: &mut Context<'_>) {
     let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
-    if let Some(times) = process::cpu_times() {
+    let times = process::cpu_times();
+    if let Some(times) = times {
         lines.field("used_cpu_sys", seconds(times.system));
         lines.field("used_cpu_user", seconds(times.user));
     }
     // There are no children.
     lines.field("used_cpu_sys_children", seconds(Duration::ZERO));
     lines.field("used_cpu_user_children", seconds(Duration::ZERO));
+    // All threads that there are serve clients, so none of them is the main one.
+    if let Some(times) = times {
+        lines.field("used_cpu_sys_main_thread", seconds(times.system));
+        lines.field("used_cpu_user_main_thread", seconds(times.user));
+    }
 }
 
 fn modules(_: &mut Lines, _: &mut Context<'_>) {}
@@ -554,10 +595,22 @@ mod tests {
             instantaneous_ops_per_sec instantaneous_input_kbps total_net_input_bytes \
             rejected_connections expired_keys evicted_keys keyspace_hits keyspace_misses \
             pubsub_channels pubsub_patterns total_error_replies role connected_slaves \
-            master_repl_offset cluster_enabled";
+            master_repl_offset cluster_enabled used_memory_startup rdb_last_save_time \
+            rdb_last_cow_size aof_last_cow_size module_fork_last_cow_size expired_stale_perc \
+            expired_time_cap_reached_count used_cpu_sys_main_thread";
         for name in wanted.split(' ') {
             assert!(fields.contains_key(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_broker_started_with_counts_as_saved() {
+        let fields = fields(&mut client(&engine()), "server persistence");
+        let number = |name: &str| -> u64 { fields[name].parse().expect("a number") };
+        let since = number("server_time_usec") / 1_000_000 - number("rdb_last_save_time");
+        // Both are cut to seconds.
+        let uptime = number("uptime_in_seconds");
+        assert!(since.abs_diff(uptime) <= 1, "{since} and {uptime}");
     }
 
     #[test]

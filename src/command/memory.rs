@@ -364,13 +364,14 @@ fn memory_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -
             reply.len(*value);
         }
     };
-    let rows = 15 + by_allocator.map_or(0, |figures| figures.len()) + 2 * surpluses.len();
+    let rows = 16 + by_allocator.map_or(0, |figures| figures.len()) + 2 * surpluses.len();
     reply.map(rows + used.clone().count());
     figures(
         reply,
         &[
             ("peak.allocated", memory.peak),
             ("total.allocated", memory.used()),
+            ("startup.allocated", 0),
             ("replication.backlog", 0),
             ("clients.slaves", 0),
             ("clients.normal", memory.clients),

@@ -9,8 +9,11 @@ use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 const MODULES: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_DATA);
 /// Asks for one.
 const LOAD: Row = Row {
-    flags: MODULES.union(Flags::NO_ASYNC_LOADING),
-    handler: Handler::Session(load),
+    flags: MODULES
+        .union(Flags::NO_ASYNC_LOADING)
+        .union(Flags::PROTECTED),
+    // As of a Redis with `enable-module-command no`, which is all that can be set.
+    handler: Handler::Forbidden(|| Error::MODULE_NOT_ALLOWED),
     ..SERVER
 };
 
@@ -52,9 +55,4 @@ pub const COMMANDS: &[Row] = &[
 fn list(_: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     reply.array(0);
     Ok(())
-}
-
-/// As of a Redis with `enable-module-command no`, which is all that can be set.
-fn load(_: &mut Context<'_>, _: Args<'_>, _: &mut Reply<'_>) -> Result<()> {
-    Err(Error::MODULE_NOT_ALLOWED)
 }

@@ -53,6 +53,8 @@ pub struct Stats {
     pub misses: u64,
     /// Keys that were removed because their time had come.
     pub expired: u64,
+    /// How often that took so long that others had their turn in between.
+    pub expiry_interrupted: u64,
     /// Keys that were removed because there was no room for them.
     pub evicted: u64,
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
 use crate::session::{Client, ClientFlags, Ending, ReplyMode, Session};
-use crate::table::{Command, Context, Flags, Outcome, Table, call};
+use crate::table::{Command, Context, Flags, Handler, Outcome, Table, call};
 
 /// What becomes of the client after a request.
 pub enum Next {
@@ -165,8 +165,10 @@ fn check(
     if !command.row.accepts(argv.len()) {
         return refuse(Error::wrong_arity(&command.full_name));
     }
-    if flags.contains(Flags::PROTECTED) && !context.server.allows_debug(&session.client) {
-        return refuse(Error::DEBUG_NOT_ALLOWED);
+    if flags.contains(Flags::PROTECTED)
+        && let Err(error) = is_permitted(context.server, &session.client, command)
+    {
+        return refuse(error);
     }
     if !session.authenticated && !flags.contains(Flags::NO_AUTH) {
         // The password may be gone since the client has come.
@@ -229,6 +231,16 @@ fn check(
     } else {
         Checked::Run(command)
     })
+}
+
+/// Whether settings permit a command that is protected.
+#[cold]
+fn is_permitted(server: &Server, client: &Client, command: &Command) -> Result<()> {
+    match command.row.handler {
+        Handler::Forbidden(why) => Err(why()),
+        _ if server.allows_debug(client) => Ok(()),
+        _ => Err(Error::DEBUG_NOT_ALLOWED),
+    }
 }
 
 /// Evicts keys if more memory is used than may be; answers whether the command

@@ -68,11 +68,12 @@ fn step(engine: &Engine) -> Option<Duration> {
         wall: now,
         uptime: start,
     };
-    let mut more = true;
+    let (mut more, mut overdue) = (true, false);
     while more && server.clock.uptime().saturating_sub(start) < STEP {
         more = false;
         if expires {
-            more = state.keyspace.expire_due(now, AT_ONCE);
+            overdue = state.keyspace.expire_due(now, AT_ONCE);
+            more = overdue;
             settle::settle(server, &mut state, None, time);
         }
         if state.evictor.pending && paused_until.is_none() {
@@ -88,6 +89,7 @@ fn step(engine: &Engine) -> Option<Duration> {
         }
         more |= state.has_litter();
     }
+    state.keyspace.stats.expiry_interrupted += u64::from(overdue);
     if state.tracking.has_news() {
         let tracking = &mut state.tracking;
         settle::post(server, None, start, |post| tracking.broadcast(post));

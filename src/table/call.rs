@@ -38,6 +38,7 @@ pub fn call(
         Handler::Blocking(attempt) => attempt(&mut context.db(), argv, reply)
             .map(|wanted| wait = wanted.map(|wanted| Box::new((attempt, wanted)))),
         Handler::Container => Err(Error::wrong_arity(&command.full_name)),
+        Handler::Forbidden(why) => Err(why()),
     };
     if let Err(error) = done {
         reply.output().rewind(mark);

@@ -43,6 +43,8 @@ pub enum Handler {
     Table(fn(&mut Context<'_>, &'static Table, Args<'_>, &mut Reply<'_>) -> Result<()>),
     /// Nothing by itself: the row has subcommands.
     Container,
+    /// Nothing ever, which is why. The row is [`Flags::PROTECTED`].
+    Forbidden(fn() -> Error),
 }
 
 /// A row of the command table. The columns are those of Redis's COMMAND.
