@@ -3,7 +3,7 @@
 /// As `atoi` of C reads it: what it can make sense of, else 0.
 pub fn leading(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();
-    let sign = usize::from(text.starts_with(b"-"));
+    let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
     let digits = text[sign..].iter().take_while(|byte| byte.is_ascii_digit());
     let end = sign + digits.count();
     let digits = str::from_utf8(&text[..end]).unwrap_or_default();
@@ -143,6 +143,8 @@ mod tests {
             ("1", 1),
             ("12abc", 12),
             ("-3", -3),
+            (" +3", 3),
+            ("+-3", 0),
             ("abc", 0),
             ("", 0),
             ("-", 0),
