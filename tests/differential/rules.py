@@ -52,8 +52,9 @@ def settled(name, words):
         # What weighs the same keeps the order that it has, and only lists have one.
         return words[1][:1] == b"q"
     if name == "scan":
-        # 7.0 tells of a miss where a key that is over has its type looked at.
-        return b"TYPE" not in (word.upper() for word in words)
+        # 7.0 tells of a miss where a key that is over has its type looked at. One that stops
+        # half-way has met some of the keys that are over, and told of them, or other ones.
+        return b"TYPE" not in (word.upper() for word in words) and words[1:2] == [b"0"] and b"1000" in words[2:]
     if name == "lpos":
         # It has no opposite. 7.2 refuses it as a rank, before it looks at the key.
         return b"-9223372036854775808" not in words
@@ -64,9 +65,6 @@ def settled(name, words):
     if name == "hello":
         # 7.0 has given the name already when it meets what is wrong behind it.
         return b"SETNAME" not in (word.upper() for word in words)
-    if name == "scan":
-        # One that stops half-way has met one key that is over, or another one.
-        return b"1000" in words[2:] and words[1] == b"0"
     if name == "xadd":
         return b"*" not in words[2:]
     if name in ("expire", "pexpire") and {b"GT", b"LT"} & {word.upper() for word in words}:
@@ -238,6 +236,14 @@ def same_message(context):
     return len(a) == len(b) == 4 and a[0] == b[0] == b"pmessage" and a[2:] == b[2:]
 
 
+def expired(frame):
+    """What kind of event is told if it is that of a key that is over, or None."""
+    told = texts(frame)
+    if len(told) != 4 or not (told[3] == b"expired" or told[2].endswith(b":expired")):
+        return None
+    return told[2].split(b":")[0]
+
+
 def ordered(frame):
     """It with everything in one order."""
     header, payload, children = frame
@@ -331,6 +337,7 @@ RULES = [
     Rule("eval eval_ro evalsha evalsha_ro fcall fcall_ro", "tables have no order", lambda context: b"setresp(3)" in context.words[1] and ordered(context.theirs) == ordered(context.ours)),
     Rule("message", "each server gives its own ids", lambda context: texts(context.theirs)[:1] == [b"tracking-redir-broken"] and ids(context)),
     Rule("message", "patterns have no order", same_message),
+    Rule("message", "a scan meets keys that are over in any order", lambda context: context.around.mentions(b"SCAN") and expired(context.theirs) is not None and expired(context.theirs) == expired(context.ours)),
     Rule("function|list", "what has no order is told in any", lambda context: ordered(context.theirs) == ordered(context.ours)),
     Rule("object|freq", "it counts by chance", integers),
     Rule("xinfo|stream xinfo|consumers xpending", "the servers run a command one after the other, and 7.2 tells more of a consumer", lambda context: same_times(context.theirs, context.ours)),
