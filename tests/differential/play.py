@@ -23,11 +23,11 @@ class Parted(Exception):
 
 
 class Died(Exception):
-    """A server has ended."""
+    """A server has ended, or `hangs`."""
 
-    def __init__(self, side, why):
-        super().__init__(f"{side.name} {why}")
-        self.side = side
+    def __init__(self, side):
+        self.side, self.hangs = side, not side.gone()
+        super().__init__(f"{side.name} {'hangs' if self.hangs else 'died'}")
 
 
 class Client:
@@ -135,7 +135,7 @@ class Side:
         try:
             return self.control.ask_all(commands)
         except (ConnectionError, OSError) as error:
-            raise Died(self, "hangs" if self.alive() else "died") from error
+            raise Died(self) from error
 
     def begin(self, round):
         for client in self.clients:
@@ -148,7 +148,7 @@ class Side:
         try:
             self.clients = [Client(self.server.port) for _ in round.clients]
         except (ConnectionError, OSError) as error:
-            raise Died(self, "takes no connections" if self.alive() else "died") from error
+            raise Died(self) from error
         self.ids = {client.id: index for index, client in enumerate(self.clients)}
         self.waiting = set()
         self.trace = []
@@ -194,14 +194,14 @@ class Side:
                 self.read(index)
                 since = time.monotonic()
                 if client.connection.ended:
-                    if not self.alive() or self.gone():
-                        raise Died(self, "died")
+                    if self.gone():
+                        raise Died(self)
                     client.due.clear()
             elif not waits and client.id in self.those_who_wait():
                 self.waiting.add(index)
                 return
             elif time.monotonic() - since > PATIENCE:
-                raise Died(self, "does not answer")
+                raise Died(self)
             else:
                 patient = min(patient * 2, 0.05)
 
@@ -258,16 +258,19 @@ class Side:
 
 class Difference:
     """Where the servers part: the call that did it, if known, and both frames, either of
-    which may be missing. `why` is what befell respd, if it is that."""
+    which may be missing. `died` is what befell respd, if it is that."""
 
-    def __init__(self, step, client, call, theirs, ours, database=0, why=None):
-        self.step, self.client, self.call, self.theirs, self.ours, self.database, self.why = step, client, call, theirs, ours, database, why
+    def __init__(self, step, client, call, theirs, ours, database=0, died=None):
+        self.step, self.client, self.call, self.theirs, self.ours, self.database, self.died = step, client, call, theirs, ours, database, died
         self.traces = ()
+
+    def hangs(self):
+        return self.died is not None and self.died.hangs
 
     def signature(self):
         """What two finds of the same defect have in common."""
-        if self.why:
-            return (self.why,)
+        if self.died:
+            return (str(self.died),)
         shape = lambda frame: re.sub(rb"\d+|'[^']*'", b"#", (frame[0] + b" " + (frame[1] or b"")[:20]) if frame else b"nothing")[:60]
         return (self.call and (self.call.name or str(self.call.words[:1])), shape(self.theirs), shape(self.ours))
 
@@ -290,10 +293,10 @@ class Players:
         except Parted:
             return None
         except Died as died:
-            self.recover(died.side)
+            self.recover(died)
             if died.side is self.theirs:
                 raise
-            difference = Difference(self.at, round.steps[self.at].client, None, None, None, why=str(died))
+            difference = Difference(self.at, round.steps[self.at].client, None, None, None, died=died)
         if difference:
             difference.traces = [list(side.trace) for side in self.sides]
         return difference
@@ -310,8 +313,9 @@ class Players:
             side.finish()
         return self.compare(round, self.at, whole=True) or self.compare_state(round)
 
-    def recover(self, side):
-        if side.alive() and not side.gone():
+    def recover(self, died):
+        side = died.side
+        if died.hangs:
             side.server.process.kill()
             side.server.process.wait()
         side.restart()

@@ -73,8 +73,8 @@ def render(players, round, difference):
     for client in sorted({word.client for word in words if isinstance(word, Id)}):
         lines += [f"{prompt(client)}> CLIENT ID", f"~ :<int:id{name(client)}>"]
     lines += conversation(players.theirs.trace)
-    if difference.why:
-        return "\n".join(lines + [f"# {difference.why}"])
+    if difference.died:
+        return "\n".join(lines + [f"# {difference.died}"])
     if difference.client is None:
         at_end = prompt(len(round.clients))
         lines += [f"{at_end}> SELECT {difference.database}", "  +OK"] if difference.database else []
@@ -84,7 +84,7 @@ def render(players, round, difference):
 
 def once(difference):
     """What there is to say of a difference that did not come again: what both said last."""
-    lines = said(difference) if not difference.why else [f"# {difference.why}"]
+    lines = said(difference) if not difference.died else [f"# {difference.died}"]
     for server, trace in zip(("redis-server", "respd"), difference.traces):
         lines += [f"# the last of it, on {server}:", *("# " + line for line in conversation(trace)[-20:])]
     return "\n".join(lines)

@@ -44,7 +44,7 @@ class Connection:
     def send(self, data):
         try:
             self.socket.sendall(data)
-        except ConnectionError:
+        except OSError:  # also that nobody reads it
             self.ended = True
 
     def wait(self, seconds):
