@@ -361,6 +361,8 @@ class Players:
             for (call, a), (_, b) in zip(theirs[self.seen[place]:], ours[self.seen[place]:]):
                 if a != b and not self.excused(round, call, a, b):
                     return Difference(step, place[0], call, a, b)
+                if rules.parts(call, b):
+                    raise Parted
             self.seen[place] = min(len(theirs), len(ours))
         for (index, name), (theirs, ours) in logs.items():
             if len(theirs) != len(ours) and (whole or name == "replies" and self.theirs.waiting != self.ours.waiting):

@@ -122,7 +122,7 @@ class Writer:
                 words = self.spoilt(words, len(command.words))
             if command.name in ("sort", "sort_ro") and b"BY" in words and len(words) > 1:
                 words[1] = self.values.key("q")
-            if command.fits(words) and rules.settled(command.name, words):
+            if self.table.compares(words):
                 return words
 
     def spoilt(self, words, fixed):
@@ -223,7 +223,7 @@ class Writer:
 
     def inline(self):
         words = [word for word in self.call() if word and not set(word) & set(b" \t\r\n\0\"'\\") and max(word) < 128]
-        if words and self.unblocked(words) and self.tells_nothing(words):
+        if self.table.compares(words) and self.unblocked(words) and self.tells_nothing(words):
             self.say(self.client(), words, inline=True)
 
     def pubsub(self):
@@ -285,7 +285,7 @@ class Writer:
         if command.name in ("xread", "xreadgroup") and not any(word.upper() == b"BLOCK" for word in words):
             at = next((at for at, word in enumerate(words) if word.upper() == b"STREAMS"), 1)
             words[at:at] = [b"BLOCK", b"0"]
-        if not rules.settled(command.name, words):
+        if not self.table.compares(words):
             return
         soon = self.chance(0.01) and words[-1] == b"0"
         if soon:

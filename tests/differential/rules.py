@@ -74,6 +74,15 @@ def settled(name, words):
     return True
 
 
+def parts(sent, reply):
+    """Whether the servers hold different things after this reply, though both have given
+    it. Of a corrupted HyperLogLog, PFADD changes what stands before the fault in Redis,
+    and nothing in respd, as the list of differences says."""
+    if sent is None or not any(header.startswith(b"-INVALIDOBJ") for header in heads(reply)):
+        return False
+    return any(word.upper() == b"PFADD" for call in (sent, *(sent.queue or ())) for word in call.words if isinstance(word, bytes))
+
+
 class Context:
     """Two replies to one call, `theirs` being redis-server's, and what was so around it."""
 
@@ -160,6 +169,23 @@ def pairs_in_any_order(context):
     a, b = numbers(context.theirs), numbers(context.ours)
     pairs = lambda frame: sorted(zip(frame[2][::2], frame[2][1::2]), key=repr)
     return a[0] == b[0] and a[2] is not None and b[2] is not None and pairs(a) == pairs(b)
+
+
+def scores_in_any_order(context):
+    a, b = context.theirs, context.ours
+    pairs = lambda frame: sorted((member[1], double(score[1])) for member, score in zip(frame[2][::2], frame[2][1::2]))
+    return a[0] == b[0] and bool(a[2] and b[2]) and pairs(a) == pairs(b)
+
+
+def found_otherwise(context):
+    a, b = context.theirs[2], context.ours[2]
+    if not a or not b:
+        return False
+    if context.name == "command|getkeysandflags":
+        if any(flags[2] for _, flags in (child[2] for child in a)):
+            return False
+        a, b = ([child[2][0] for child in children] for children in (a, b))
+    return sorted(a) == sorted(b) and (a == b or context.words[2].upper() in (b"ZINTERSTORE", b"ZUNIONSTORE", b"ZDIFFSTORE"))
 
 
 def scanned(whole):
@@ -315,7 +341,6 @@ RULES = [
     Rule("xread xreadgroup", "7.2 names the command as it was sent, and its own special id", lambda context: context.theirs[0].startswith(b"-ERR Unbalanced XREAD list") and context.ours[0].startswith(b"-ERR Unbalanced 'xread")),
     Rule("hello", "7.2 looks at all options before it takes the password", lambda context: context.theirs[0].startswith(b"-WRONGPASS") and context.ours[0].startswith((b"-ERR Syntax error in HELLO", b"-ERR Client names cannot"))),
     Rule("xsetid", "7.2 also looks at what has been deleted", lambda context: (context.theirs[0] == b"+OK" or context.theirs[0].endswith(b"top item")) and context.ours[0].endswith(b"is smaller than current max_deleted_entry_id"), ends=True),
-    Rule("command|getkeys command|getkeysandflags", "Redis names the destination last where it cannot read the number of keys at first", lambda context: context.words[2].upper() in (b"ZINTERSTORE", b"ZUNIONSTORE", b"ZDIFFSTORE") and ordered(context.theirs) == ordered(context.ours)),
     Rule("command|getkeys command|getkeysandflags", "7.2 takes more words for ZRANK, and fewer for PFMERGE", lambda context: error(context.theirs) and context.words[2].upper() in (b"ZRANK", b"ZREVRANK", b"PFMERGE")),
     Rule("xread xreadgroup", "7.2 runs the command again when an entry comes, and answers all streams that have some", lambda context: context.has(b"BLOCK") and more(context.theirs, context.ours), ends=True),
     Rule("xread xreadgroup", "7.0 serves who waits for a stream that has been changed in another way, with nothing", lambda context: context.ours is None and context.has(b"BLOCK") and b"*0" in heads(context.theirs), ends=True, waits=True),
@@ -328,6 +353,8 @@ RULES = [
     Rule("blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop", "who waits is served, too, when a value takes the place of one of another kind", lambda context: context.theirs is None and not error(context.ours) and context.around.stores(), ends=True, waits=True),
     Rule("sort sort_ro", "an error of reading numbers sticks to Redis", lambda context: context.theirs[0] == b"-ERR One or more scores can't be converted into double" and not error(context.ours), ends=True),
     Rule("object|encoding", "SORT turns a small sorted set into a skiplist, which respd has no need to", lambda context: context.theirs[1] == b"skiplist" and context.ours[1] == b"listpack" and sorted_before(context)),
+    Rule("zscan", "a skiplist has another order, and other texts of its scores", lambda context: sorted_before(context) and scanned(scores_in_any_order)(context)),
+    Rule("command|getkeys command|getkeysandflags", "Redis has another way to find keys whose number is not written plainly, with the destination last and no flags", found_otherwise),
     Rule("dump", "it is free how to compress, and in which order to tell what has none", dumped),
     # What Redis shows of its insides.
     Rule("object|refcount", "in Redis the words of a transaction hold a value beside its key", lambda context: (context.theirs[0], context.ours[0]) == (b":2", b":1") and context.around.mentions(b"EXEC")),

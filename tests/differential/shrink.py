@@ -2,7 +2,6 @@
 and settings, fewer words, shorter words. Every attempt is played on emptied servers."""
 import time
 
-import rules
 from play import Died
 from rounds import Id, Round
 
@@ -84,8 +83,7 @@ class Shrinking:
         step = self.round.steps[at]
         words = step.calls[number]
         changed = words[:place] + instead + words[place + 1:]
-        name = self.players.table.name(changed)
-        if name and not (self.players.table.commands[name].fits(changed) and rules.settled(name, changed)):
+        if self.players.table.name(changed) and not self.players.table.compares(changed):
             return False
         return self.accept(self.changed(at, step.with_calls(step.calls[:number] + [changed] + step.calls[number + 1:])))
 

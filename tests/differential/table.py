@@ -2,6 +2,7 @@
 
 A command that is new in respd is in it without a line here, as soon as the
 redis-server that it is compared with knows it, too."""
+import rules
 import values as v
 
 
@@ -78,6 +79,11 @@ class Table:
         words = [word.decode("latin-1").lower() if isinstance(word, bytes) else "" for word in words[:2]]
         name = "|".join(words) if words and words[0] in self.containers else "".join(words[:1])
         return name if name in self.commands else None
+
+    def compares(self, words):
+        """Whether both servers should answer these words alike, and hold the same then."""
+        name = self.name(words)
+        return name is not None and self.commands[name].fits(words) and rules.settled(name, words)
 
 
 class Call:

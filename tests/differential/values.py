@@ -153,8 +153,8 @@ class Values:
         dice = self.random.random()
         return b"0" if dice < 0.6 else b"%d" % self.random.randrange(DATABASES) if dice < 0.9 else self.pick([b"16", b"-1", b"x", b"9223372036854775808"])
 
-    def timeout(self):
-        return b"0" if self.chance(0.9) else self.pick([b"100", b"-1", b"abc", b"1e3", b"inf", b"", b"99999999999999999999"])
+    def timeout(self, unit=1):
+        return b"0" if self.chance(0.9) else self.pick([b"%d" % (100 * unit), b"-1", b"abc", b"1e3", b"inf", b"", b"99999999999999999999"])
 
     def by_pattern(self):
         return self.pick([b"nosort", b"s*", b"h*->a", b"s1", b"*", b"h0->*", b"x*->f"])
@@ -188,7 +188,7 @@ SPECIAL = {
     ("stream", "consumer"): one_of(b"c1", b"c1", b"c2", b"c3"), ("stream", "consumername"): one_of(b"c1", b"c2", b"c3"),
     ("xclaim", "consumer"): one_of(b"c1"), ("xautoclaim", "consumer"): one_of(b"c1"), ("xreadgroup", "consumer"): one_of(b"c1"), ("xgroup|delconsumer", "consumername"): one_of(b"c2", b"c3"),
     ("stream", "min-idle-time"): one_of(b"0", b"0", b"1000000", b"-1", b"x"), ("xclaim", "ms"): one_of(b"0", b"100000", b"-1"),
-    ("xread", "milliseconds"): Values.timeout, ("xreadgroup", "milliseconds"): Values.timeout,
+    ("xread", "milliseconds"): lambda values: values.timeout(1000), ("xreadgroup", "milliseconds"): lambda values: values.timeout(1000),
     ("scan", "cursor"): one_of(b"0"), ("hash", "cursor"): one_of(b"0"), ("set", "cursor"): one_of(b"0"), ("sorted-set", "cursor"): one_of(b"0"),
     ("scan", "count"): one_of(b"1000", b"1000", b"0", b"-1", b"x"), ("hscan", "count"): one_of(b"1000", b"0", b"x"), ("sscan", "count"): one_of(b"1000", b"0", b"x"), ("zscan", "count"): one_of(b"1000", b"0", b"x"),
     ("scan", "type"): one_of(b"string", b"list", b"SET", b"zset", b"hash", b"stream", b"nosuch"),
