@@ -78,9 +78,9 @@ def parts(sent, reply):
     """Whether the servers hold different things after this reply, though both have given
     it. Of a corrupted HyperLogLog, PFADD changes what stands before the fault in Redis,
     and nothing in respd, as the list of differences says."""
-    if sent is None or not any(header.startswith(b"-INVALIDOBJ") for header in heads(reply)):
-        return False
-    return any(word.upper() == b"PFADD" for call in (sent, *(sent.queue or ())) for word in call.words if isinstance(word, bytes))
+    calls = (sent, *(sent.queue or ())) if sent else ()
+    adds = any(word.upper() == b"PFADD" for call in calls for word in call.words if isinstance(word, bytes))
+    return adds and any(header.startswith(b"-INVALIDOBJ") for header in heads(reply))
 
 
 class Context:
