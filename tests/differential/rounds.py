@@ -45,7 +45,7 @@ SETTINGS = {
     "set-max-intset-entries": ["4", "0"], "list-max-listpack-size": ["3", "1", "-1"], "list-compress-depth": ["1"], "hll-sparse-max-bytes": ["0", "60"],
     "stream-node-max-entries": ["3", "1"], "maxmemory-policy": ["allkeys-lfu"], "tracking-table-max-keys": ["1000"], "lazyfree-lazy-user-del": ["yes"],
 }
-EVENTS = ["KEA", "KEAm", "KEAmn", "Kg$", "Elsh", "Ezt", "KEx"]
+EVENTS = ["KEA", "KEAm", "KEAmn", "Kg$", "Elsh", "Ezt", "KEx", "KEg$lshzt"]
 # Those that take away what the others have stored come less often.
 RARE = {"flushall": 0.02, "flushdb": 0.05, "swapdb": 0.2, "script|flush": 0.2, "function|flush": 0.2, "client|trackinginfo": 0.5, "del": 0.5, "unlink": 0.5, "hello": 0.3, "select": 0.3, "reset": 0.2, "quit": 0.02}
 SUBSCRIBING = ("subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe")
@@ -87,8 +87,8 @@ class Writer:
             if protocol == 3:
                 self.say(client, [b"HELLO", b"3"])
         if clients > 1 and self.chance(0.35):
-            # From 7.2 on, who waits meets the keys that are missing again with every one that comes.
-            settings["notify-keyspace-events"] = self.pick([events for events in EVENTS if "m" not in events or not self.may_block])
+            # From 7.2 on, who waits meets the keys that are missing or over again with every one that comes.
+            settings["notify-keyspace-events"] = self.pick([events for events in EVENTS if not (self.may_block and set(events) & set("Amx"))])
             self.say(clients - 1, [b"PSUBSCRIBE", b"__key*"])
             self.told.add(clients - 1)
             self.listener = clients - 1
