@@ -393,6 +393,12 @@ def named(frame):
     return header, payload, children
 
 
+def raised(frame):
+    """An error as the command said it."""
+    header, payload, children = frame
+    return header.partition(b" script: ")[0] if error(frame) else header, payload, children
+
+
 RUN = {*RUNNERS, RUNNER_SHA, b"f0"}  # which run the command that they are given
 
 
@@ -411,6 +417,8 @@ def excuse_parts(context):
     if context.name == "exec" and queue and a[2] and b[2] and len(a[2]) == len(b[2]) == len(queue):
         return excuse_all(context.within(queued.words, x, y) for queued, x, y in zip(queue, a[2], b[2]))
     if context.name in ("eval", "eval_ro", "evalsha", "fcall") and len(context.words) > 3 and context.words[1] in RUN:
+        if context.words[1] == RUNNERS[1]:  # which says of an error where it was raised
+            a, b = raised(a), raised(b)
         if context.words[1] == RUNNERS[2]:  # which makes an array of it and of something else
             if not (a[2] and b[2] and len(a[2]) == len(b[2])):
                 return None
