@@ -20,7 +20,6 @@ LEFT_OUT = {
     "client|tracking": "comes in its place, with the ids of clients of the round", "config|set": "is set for each round", "config|get": "has the settings of another version", "config|rewrite": "there is no file", "config|resetstat": "answers OK",
     "command": "is the table of another version", "command|docs": "is the table of another version", "command|info": "is the table of another version", "command|list": "is the table of another version", "command|count": "is the table of another version",
     "xgroup|create": "comes in its place, together with a consumer",
-    "module|load": "is refused later than in Redis, when a transaction runs it", "module|loadex": "as MODULE LOAD", "module|unload": "as MODULE LOAD",
     "pfselftest": "takes seconds", "pfdebug": "looks into the process", "randomkey": "answers by chance",
     "script|debug": "there is no debugger in respd", "function|stats": "tells of engines", "function|dump": "differs by the version of its format",
 }
