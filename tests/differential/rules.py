@@ -30,6 +30,15 @@ LEFT_OUT.update({f"{name}|help": "is in respd's own words" for name in (
 EXPIRING = ("expire", "pexpire", "set", "setex", "psetex", "getex", "restore")
 
 
+def misplaced(words):
+    """Whether an XREAD has something before STREAMS that is no option, or not as many ids as
+    streams."""
+    rest = [word.upper() for word in words[1:]]
+    while rest[:1] in ([b"BLOCK"], [b"COUNT"]):
+        rest = rest[2:]
+    return rest[:1] != [b"STREAMS"] or len(rest) % 2 == 0
+
+
 def settled(name, words):
     """Whether what the call does is neither left to chance, nor to the moment, nor to the
     version: after it, both servers would hold different things, whatever rules say."""
@@ -57,6 +66,8 @@ def settled(name, words):
     if name == "lpos":
         # It has no opposite. 7.2 refuses it as a rank, before it looks at the key.
         return b"-9223372036854775808" not in words
+    if name == "xread" and misplaced(words):
+        return False  # we track its keys, Redis does not: the list of differences says so
     if name in ("xread", "xreadgroup") and b"BLOCK" in (word.upper() for word in words):
         # Of a stream that is named twice 7.0 takes one id or the other.
         keys = words[1 + max(place for place, word in enumerate(words) if word.upper() in (b"STREAMS", b"BLOCK")):]
