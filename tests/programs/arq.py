@@ -95,7 +95,7 @@ def answer(call):
 
 
 def result(job):
-    return answer(job.result(timeout=20, poll_delay=0.01))
+    return answer(job.result(timeout=60, poll_delay=0.01))
 
 
 loop = asyncio.new_event_loop()
@@ -130,11 +130,11 @@ def results(pool, job, late, expired):
     same({job.job_id for job in many} <= {found.job_id for found in answer(pool.all_job_results())}, True)
     until("the hook has seen all", lambda: {job.job_id.encode() for job in many} <= set(answer(pool.lrange("ended", 0, -1))))
     # What waits for later is aborted, as is what runs.
-    same((answer(late.abort(timeout=20, poll_delay=0.01)), answer(late.result_info()).success), (True, False))
+    same((answer(late.abort(timeout=60, poll_delay=0.01)), answer(late.result_info()).success), (True, False))
     running = answer(pool.enqueue_job("hold", "aborted"))
     until("it runs", lambda: answer(pool.get("aborted:began")) == b"1")
     same(answer(running.status()), JobStatus.in_progress)
-    same(answer(running.abort(timeout=20, poll_delay=0.01)), True)
+    same(answer(running.abort(timeout=60, poll_delay=0.01)), True)
     same(answer(pool.zcard("arq:abort")), 0)
 
 
@@ -153,7 +153,7 @@ def failures(pool):
 
 def health():
     """Whether a worker has been heard of, as the command says."""
-    return Worker("arq", "tasks.WorkerSettings", "--check").process.wait(20)
+    return Worker("arq", "tasks.WorkerSettings", "--check").process.wait(60)
 
 
 def ends(pool):
@@ -191,7 +191,7 @@ def both(pool):
     # And one that ends by itself.
     answer(send(1))
     with worker("Plain", "--burst") as burst:
-        same(burst.process.wait(20), 0)
+        same(burst.process.wait(60), 0)
     same((answer(pool.get("both")), answer(pool.zcard("plain"))), (b"2040", 0))
 
 

@@ -1,6 +1,5 @@
 // Program: BullMQ
 // Needs: npm bullmq@6.7.0 ioredis@6.0.0 redis@6.3.1
-// Limit: 120
 // Exercises: delayed jobs, job schedulers, retries with back-off, rate limits, priorities, pausing, deduplication, flows, events, concurrency, sandboxed workers, jobs of a worker that was killed, metrics, a restart of the server, node-redis as its client
 const { once } = require("events");
 const Redis = require("ioredis");

@@ -1,7 +1,6 @@
 # Program: Celery
 # Needs: pip celery[redis]==5.7.0 redis==8.1.0
 # Exercises: prefork and solo workers, chains, groups, chords, retries with back-off, ETA, revoke, result expiry, priorities, inspect, events, broadcast, beat, late acknowledgement, a killed worker, a restarted server
-# Limit: 120
 #
 """Celery with workers in processes of their own. One application has a prefork
 worker and a server that stays; the other, `fragile`, has a worker that is
@@ -153,15 +152,15 @@ def watched():
 
 def results():
     result = add.delay(2, 3)
-    same((result.get(20), result.state, result.successful(), result.name, result.args), (5, "SUCCESS", True, "tasks.add", [2, 3]))
+    same((result.get(60), result.state, result.successful(), result.name, result.args), (5, "SUCCESS", True, "tasks.add", [2, 3]))
     failed = fail.apply_async(("on purpose",), link_error=note.s())
-    same(str(raises(ValueError, lambda: failed.get(20))), "on purpose")
+    same(str(raises(ValueError, lambda: failed.get(60))), "on purpose")
     same((failed.state, failed.failed(), "ValueError: on purpose" in failed.traceback), ("FAILURE", True, True))
     until("the error is noted", lambda: data.get("noted") == "tasks.fail on purpose")
     linked = add.apply_async((1, 1), link=[count.si("linked", 1), count.si("linked", 10)])
-    same((linked.get(20), until("both links", lambda: data.get("linked") == "11")), (2, True))
+    same((linked.get(60), until("both links", lambda: data.get("linked") == "11")), (2, True))
     ignored = add.apply_async((1, 1), ignore_result=True)
-    same((ignored.get(20), ignored.state), (None, "PENDING"))
+    same((ignored.get(60), ignored.state), (None, "PENDING"))
     # A result's key has a time to live; those of failures have a shorter one.
     store = redis.Redis.from_url(f"{url}/1")
     key = f"celery-task-meta-{result.id}"
@@ -172,31 +171,31 @@ def results():
 
 
 def canvas():
-    same(chain(add.s(1, 2), add.s(3), add.s(4))().get(20), 10)
+    same(chain(add.s(1, 2), add.s(3), add.s(4))().get(60), 10)
     many = group(add.s(n, n) for n in range(20))()
-    same((many.get(timeout=20), many.successful(), many.completed_count()), ([2 * n for n in range(20)], True, 20))
+    same((many.get(timeout=60), many.successful(), many.completed_count()), ([2 * n for n in range(20)], True, 20))
     many.save()
     restored = app.GroupResult.restore(many.id)
-    same((restored.join_native(timeout=20), restored.id), ([2 * n for n in range(20)], many.id))
+    same((restored.join_native(timeout=60), restored.id), ([2 * n for n in range(20)], many.id))
     restored.delete()
     same(app.GroupResult.restore(many.id), None)
-    same(chord((add.s(n, 1) for n in range(10)), total.s())().get(20), 55)
+    same(chord((add.s(n, 1) for n in range(10)), total.s())().get(60), 55)
     # A chord within a chain, and one whose body is a chord.
-    same((group(add.s(1, 1), add.s(2, 2)) | total.s() | add.s(100)).apply_async().get(20), 106)
-    same(chord([add.s(1, 1), group(add.s(2, 2), add.s(3, 3)) | total.s()], total.s())().get(20), 12)
+    same((group(add.s(1, 1), add.s(2, 2)) | total.s() | add.s(100)).apply_async().get(60), 106)
+    same(chord([add.s(1, 1), group(add.s(2, 2), add.s(3, 3)) | total.s()], total.s())().get(60), 12)
     # Nothing is left of them.
     store = redis.Redis.from_url(f"{url}/1")
     until("their parts are gone", lambda: not list(store.scan_iter("*.j")))
     error = raises(ChordError, lambda: chord([add.s(1, 1), fail.s("broken")], total.s())().get(20, follow_parents=False))
     same("ValueError('broken')" in str(error), True)
-    same(add.chunks(((n, n) for n in range(9)), 4)().get(timeout=20), [[0, 2, 4, 6], [8, 10, 12, 14], [16]])
-    same([add.starmap([(1, 2), (3, 4)]).delay().get(20), add.s(1).clone((9,)).delay().get(20)], [[3, 7], 10])
+    same(add.chunks(((n, n) for n in range(9)), 4)().get(timeout=60), [[0, 2, 4, 6], [8, 10, 12, 14], [16]])
+    same([add.starmap([(1, 2), (3, 4)]).delay().get(60), add.s(1).clone((9,)).delay().get(60)], [[3, 7], 10])
 
 
 def retries(slow):
-    same([by_hand.delay(enough).get(20) for enough in (0, 2, 3)], [0, 2, 3])
-    same(str(raises(ValueError, lambda: by_hand.delay(4).get(20))), "not yet")
-    raises(KeyError, lambda: slow.get(20))
+    same([by_hand.delay(enough).get(60) for enough in (0, 2, 3)], [0, 2, 3])
+    same(str(raises(ValueError, lambda: by_hand.delay(4).get(60))), "not yet")
+    raises(KeyError, lambda: slow.get(60))
     first, second = map(float, data.lrange("tries", 0, -1))
     same(second - first >= 0.99, True)
 
@@ -204,9 +203,9 @@ def retries(slow):
 def times(one):
     soon = time.time() + 0.4
     results = when.apply_async(countdown=0.4), when.apply_async(eta=datetime.fromtimestamp(soon, timezone.utc))
-    same([result.get(20) >= soon for result in results], [True, True])
+    same([result.get(60) >= soon for result in results], [True, True])
     expired = when.apply_async(expires=datetime.now(timezone.utc) - timedelta(seconds=1))
-    raises(TaskRevokedError, lambda: expired.get(20))
+    raises(TaskRevokedError, lambda: expired.get(60))
     # One that waits in the worker for its time, which is then revoked.
     late = add.apply_async((1, 1), countdown=3600)
     until("the task is scheduled", lambda: [task["request"]["id"] for task in one.scheduled()["one@here"]] == [late.id])
@@ -217,7 +216,7 @@ def times(one):
     never = count.si("never", 1).set(task_id="never")
     app.control.revoke("never")
     until("the worker knows", lambda: "never" in one.revoked()["one@here"])
-    raises(TaskRevokedError, lambda: never.delay().get(20))
+    raises(TaskRevokedError, lambda: never.delay().get(60))
     same(data.exists("never"), 0)
 
 
@@ -236,15 +235,15 @@ def inspection(one):
     same(sorted(app.control.ping(timeout=5, limit=2), key=str), [{"one@here": {"ok": "pong"}}, {"two@here": {"ok": "pong"}}])
     # It is running; the process that runs it is killed, and the pool makes another.
     held.revoke(terminate=True, signal="SIGKILL")
-    raises(TaskRevokedError, lambda: held.get(20))
+    raises(TaskRevokedError, lambda: held.get(60))
     same(held.state, "REVOKED")
     released = hold.delay("released")
     data.rpush("released", 1)
-    same(released.get(20), True)
+    same(released.get(60), True)
     # Control of consumers: a queue that it begins to take from, and leaves.
     other = add.apply_async((4, 4), queue="other")
     same(app.control.add_consumer("other", destination=["one@here"], reply=True, timeout=5, limit=1), [{"one@here": {"ok": "add consumer other"}}])
-    same(other.get(20), 8)
+    same(other.get(60), 8)
     app.control.cancel_consumer("other", destination=["one@here"], reply=True, timeout=5, limit=1)
     until("the queue is left", lambda: "other" not in [queue["name"] for queue in one.active_queues()["one@here"]])
     for n in range(5):
@@ -270,14 +269,14 @@ def both(state):
     everywhere.apply_async(queue="everyone", declare=[app.amqp.queues["everyone"].exchange])
     until("both workers have it", lambda: data.smembers("everywhere") == {"one@here", "two@here"})
     watched = add.delay(1, 1)
-    same(watched.get(20), 2)
+    same(watched.get(60), 2)
     until("the monitor has seen it", lambda: watched.id in state.tasks and state.tasks[watched.id].state == "SUCCESS")
     seen = state.tasks[watched.id]
     same((seen.name, seen.args, seen.worker.hostname in ("one@here", "two@here"), seen.received <= seen.started <= seen.succeeded), ("tasks.add", "(1, 1)", True, True))
     same(sorted(state.workers), ["one@here", "two@here"])
     # Who kills the process that runs it: redelivered, or lost.
-    same(once_lost.delay().get(20), True)
-    raises(WorkerLostError, lambda: lost.delay().get(20))
+    same(once_lost.delay().get(60), True)
+    raises(WorkerLostError, lambda: lost.delay().get(60))
 
 
 def survival(server):
@@ -291,7 +290,7 @@ def survival(server):
     for n in (9, 0, 3, 6, 5, 0, 9, 4):
         ranked.apply_async((n,), priority=n, queue="ranks")
     with worker("second", "-P", "solo", "--without-mingle", "-B", "-s", "beat", "-Q", "celery,ranks", of="fragile") as second:
-        same(result.get(20), True)
+        same(result.get(60), True)
         until("all have run", lambda: data.llen("ranks") == 8)
         # As many lists as there are steps; within one, first come, first served.
         same(data.lrange("ranks", 0, -1), ["0", "0", "3", "5", "4", "6", "9", "9"])
@@ -300,7 +299,7 @@ def survival(server):
         server.start()
         data.delete("ticks")
         until("it ticks again", lambda: int(data.get("ticks") or 0) >= 3)
-        same(survive.delay().get(20), False)
+        same(survive.delay().get(60), False)
         same(second.stop(), 0)
 
 
@@ -320,6 +319,6 @@ def main():
             both(state)
             same(one.stop(), 0)
             app.control.shutdown(destination=["two@here"])
-            same(two.process.wait(20), 0)
+            same(two.process.wait(60), 0)
         survival(server)
     done()

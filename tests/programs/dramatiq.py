@@ -120,7 +120,7 @@ def worker(*options, threads=4):
 
 
 def result(message):
-    return message.get_result(block=True, timeout=20_000)
+    return message.get_result(block=True, timeout=60_000)
 
 
 def messages():
@@ -138,7 +138,7 @@ def results():
     key = RedisBackend(url=url).build_message_key(message)
     same(590_000 < r.pttl(key) <= 600_000, True)
     gone = add.send_with_options(args=(1, 1), result_ttl=1)
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     until("the result has expired", lambda: not r.exists(RedisBackend(url=url).build_message_key(gone)))
     add.send_with_options(args=(20, 1), on_success=succeeded)
     until("the callback ran", lambda: r.get("succeeded") == "21")
@@ -166,11 +166,11 @@ def delays():
 
 
 def compositions():
-    same((add.message(1, 2) | add.message(3) | add.message(4)).run().get_result(block=True, timeout=20_000), 10)
+    same((add.message(1, 2) | add.message(3) | add.message(4)).run().get_result(block=True, timeout=60_000), 10)
     steps = dramatiq.pipeline([add.message(1, 1), add.message(2)]).run()
-    same((list(steps.get_results(block=True, timeout=20_000)), steps.completed), ([2, 4], True))
+    same((list(steps.get_results(block=True, timeout=60_000)), steps.completed), ([2, 4], True))
     many = dramatiq.group([add.message(n, n) for n in range(10)]).run()
-    same((list(many.get_results(block=True, timeout=20_000)), many.completed_count), ([2 * n for n in range(10)], 10))
+    same((list(many.get_results(block=True, timeout=60_000)), many.completed_count), ([2 * n for n in range(10)], 10))
     called = dramatiq.group([count.message("group") for _ in range(10)])
     called.add_completion_callback(count.message("group", 100))
     called.run()
@@ -187,7 +187,7 @@ def rates():
         same(got, [True, True, False])
     barrier = Barrier(limits, "barrier", ttl=60_000)
     same((barrier.create(2), barrier.create(2)), (True, False))
-    waits = threading.Thread(target=lambda: same(barrier.wait(timeout=20_000), True))
+    waits = threading.Thread(target=lambda: same(barrier.wait(timeout=60_000), True))
     waits.start()
     until("one has come", lambda: r.get("barrier") == "1")
     same(barrier.wait(block=False), True)

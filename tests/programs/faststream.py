@@ -134,7 +134,7 @@ async def channels():
     await broker.publish("disk full", "logs.error")
     await broker.publish("all well", "logs.info")
     expect("logs", "error disk full", "info all well")
-    same([await (await broker.request(n, "double", timeout=20)).decode() for n in (4, 5)], [8, 10])
+    same([await (await broker.request(n, "double", timeout=60)).decode() for n in (4, 5)], [8, 10])
     async with broker._connection.pipeline() as pipe:
         for n in (1, 2, 3):
             await broker.publish(n, list="jobs", pipeline=pipe)

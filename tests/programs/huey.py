@@ -114,7 +114,7 @@ def consumer(*options, of="plain"):
 
 
 def get(result):
-    return result.get(blocking=True, timeout=20)
+    return result.get(blocking=True, timeout=60)
 
 
 def pending():
@@ -134,7 +134,7 @@ def results(first, second, third, late, soon, sent):
     # Who has read a result has taken it.
     same((plain.result_count(), plain.result(third.id)), (0, None))
     kept = add(1, 1)
-    same((kept.get(blocking=True, timeout=20, preserve=True), plain.result(kept.id, preserve=True)), (2, 2))
+    same((kept.get(blocking=True, timeout=60, preserve=True), plain.result(kept.id, preserve=True)), (2, 2))
     same(list(plain.all_results()), [kept.id])
     same((plain.result(kept.id), plain.result_count()), (2, 0))
     same([task.id for task in plain.scheduled()], [late.id])
@@ -162,8 +162,8 @@ def failures():
 
 def compositions():
     steps = plain.enqueue(add.s(1, 2).then(add, 3).then(add, 4))
-    same(steps.get(blocking=True, timeout=20), [3, 6, 10])
-    same(add.map([(n, n) for n in range(10)]).get(blocking=True, timeout=20), [2 * n for n in range(10)])
+    same(steps.get(blocking=True, timeout=60), [3, 6, 10])
+    same(add.map([(n, n) for n in range(10)]).get(blocking=True, timeout=60), [2 * n for n in range(10)])
     same(get(plain.enqueue(chord([add.s(n, n) for n in range(10)], total))), 90)
     both = group([add.s(1, 1), add.s(2, 2)]).then(total).then(add, 100)
     same(get(plain.enqueue(both).pipeline_results), [6, 106])

@@ -222,6 +222,8 @@ async function prefixes(connect) {
 
 async function watching(connect) {
   const redis = connect();
+  // What it asks when it connects is over before anybody watches.
+  await redis.ping();
   const monitor = await redis.monitor();
   const seen = [];
   monitor.on("monitor", (time, words, source, db) => seen.push([words, db]));

@@ -1,6 +1,5 @@
 // Program: node-redis
 // Needs: npm redis@6.3.1
-// Limit: 120
 // Exercises: RESP2 and RESP3, pipelines and transactions, pools, subscribers, client-side caches, scan iterators, blocking and isolated connections, streams with groups, scripts and functions, type mapping, reconnecting after a restart
 const {
   AbortError, BasicPooledClientSideCache, ClientOfflineError, DisconnectsClientError, MultiErrorReply, RESP_TYPES, WatchError,

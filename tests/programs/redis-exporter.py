@@ -24,7 +24,7 @@ def redis(*words, port=os.environ["PORT"], **options):
 
 
 def get(path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return answer.read().decode()
 
 

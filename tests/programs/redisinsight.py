@@ -11,10 +11,10 @@ import redis
 
 from checks import done, same, until
 
-r = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=20)
+r = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=60)
 # Replies as they come.
 r.response_callbacks.clear()
-other = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=20)
+other = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=60)
 
 
 def send(*words, **options):
@@ -117,9 +117,9 @@ with other.monitor() as monitor:
     same([seen["db"], seen["command"], seen["client_type"]], [0, 'SET seen by "monitor"', "tcp"])
 subscriber = other.pubsub()
 subscriber.psubscribe("*")
-same(subscriber.get_message(timeout=20)["type"], "psubscribe")
+same(subscriber.get_message(timeout=60)["type"], "psubscribe")
 same([send("PUBLISH", "news", "hello"), send("PUBSUB", "NUMPAT"), send("PUBSUB", "CHANNELS", "*"), send("PUBSUB", "SHARDCHANNELS")], [1, 1, [], []])
-same(subscriber.get_message(timeout=20), {"type": "pmessage", "pattern": "*", "channel": "news", "data": "hello"})
+same(subscriber.get_message(timeout=60), {"type": "pmessage", "pattern": "*", "channel": "news", "data": "hello"})
 subscriber.close()
 until("the subscriber has gone", lambda: send("PUBSUB", "NUMPAT") == 0)
 done()

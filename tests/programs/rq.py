@@ -1,7 +1,6 @@
 # Program: rq
 # Needs: pip rq==3.0.0 redis==8.1.0
 # Exercises: workers and their scheduler, dependent jobs, failures and retries, scheduled, repeated and unique jobs, groups, rate limits, cron, stopped jobs, killed workers, suspension, two workers at once
-# Limit: 120
 #
 """rq with workers that fork for each job, as `rq worker` starts them."""
 import os
@@ -81,7 +80,7 @@ def worker(*options):
 def burst(queue):
     """A worker that ends when there is nothing left to do."""
     with worker("--burst", queue) as one:
-        same(one.process.wait(20), 0)
+        same(one.process.wait(60), 0)
 
 
 def jobs(queue):
@@ -106,10 +105,10 @@ def jobs(queue):
 
 
 def results(queue, many, first, after, never, bad, despite, retried, hopeless, only, brief):
-    same(only.latest_result(timeout=20).return_value, 11)
+    same(only.latest_result(timeout=60).return_value, 11)
     until("all is done", lambda: retried.get_status() == "finished" and hopeless.get_status() == "failed" and queue.count == 0)
     same([job.return_value() for job in many], [2 * n for n in range(8)])
-    same([job.latest_result(timeout=20).return_value for job in (first, after, despite)], [3, 7, 7])
+    same([job.latest_result(timeout=60).return_value for job in (first, after, despite)], [3, 7, 7])
     same((r.get(f"callback:{first.id}"), r.get("callback:fails")), (b"3", b"TypeError unsupported operand type(s) for +: 'int' and 'str'"))
     same([job.get_status() for job in (first, bad, retried, hopeless, never)], ["finished", "failed", "finished", "failed", "deferred"])
     same((retried.return_value(), hopeless.latest_result().type.name, "ValueError: not yet" in hopeless.latest_result().exc_string), ("at last", "FAILED", True))
@@ -139,7 +138,7 @@ def scheduled(queue):
     same(abs(queue.scheduled_job_registry.get_scheduled_time(later) - due) > timedelta(minutes=59), True)
     again = queue.enqueue(count, "again", repeat=rq.repeat.Repeat(times=2, interval=1))
     backed = queue.enqueue(fail, "backed", retry=rq.Retry(max=2, interval=[1, 0]))
-    same(soon.latest_result(timeout=20).return_value >= int(due.timestamp()), True)
+    same(soon.latest_result(timeout=60).return_value >= int(due.timestamp()), True)
     until("it was repeated", lambda: len(again.results()) == 3)
     same([result.return_value for result in again.results()], [3, 2, 1])
     until("it was retried", lambda: backed.get_status() == "finished")
@@ -171,7 +170,7 @@ def commands(queue, one):
     until("the callback ran", lambda: r.get(f"callback:{held.id}") == b"stopped")
     released = queue.enqueue(hold, "released")
     r.rpush("released", 1)
-    same(released.latest_result(timeout=20).return_value, True)
+    same(released.latest_result(timeout=60).return_value, True)
     # The process that does the work is killed; its worker goes on.
     lost = queue.enqueue(os.abort)
     until("it is lost", lambda: lost.get_status() == "failed")
@@ -186,9 +185,9 @@ def commands(queue, one):
     waits = queue.enqueue(add, 2, 2)
     same((rq.suspension.is_suspended(r), waits.get_status()), (True, "queued"))
     rq.suspension.resume(r)
-    same([job.latest_result(timeout=20).return_value for job in (taken, waits)], [2, 4])
+    same([job.latest_result(timeout=60).return_value for job in (taken, waits)], [2, 4])
     rq.command.send_shutdown_command(r, "one")
-    same(one.process.wait(20), 0)
+    same(one.process.wait(60), 0)
     same(rq.Worker.all(connection=r), [])
     same(rival(queue).acquire_locks(), {"work"})
     # What nobody has taken is dropped.

@@ -1,6 +1,5 @@
 # Program: Tutorial: publish/subscribe and events
 # Needs: pip redis==8.1.0 python-dotenv==1.2.4
-# Limit: 120
 # Exercises: publisher and subscribers as processes, a password from `.env`, patterns, PUBLISH with XADD, a server restarted
 #
 """Services that tell each other what happens, with the settings that they

@@ -1,6 +1,5 @@
 # Program: Tutorial: queues
 # Needs: pip redis==8.1.0
-# Limit: 120
 # Exercises: competing workers as processes with LPUSH and BLPOP on database 5, priorities, BLMOVE and a worker killed, delays, retries, replies
 #
 """Work that is put into a list by one process, and taken out by whichever of

@@ -1,6 +1,5 @@
 # Program: Tutorial: streams
 # Needs: pip redis==8.1.0
-# Limit: 120
 # Exercises: consumer groups as processes, acknowledgement, a consumer killed, XPENDING, XCLAIM, XAUTOCLAIM, dead letters, trimming
 #
 """Sensors write into a stream, and groups of consumers share what comes."""

@@ -1,6 +1,5 @@
 # Program: Tutorial: Flask and FastAPI
 # Needs: pip redis==8.1.0 flask==3.1.3 fastapi==0.165.0 httpx==0.28.1
-# Limit: 120
 # Exercises: a page counter that waits for the server, sessions, a cached API with redis.asyncio, messages to WebSockets
 #
 """The counter of hits that the page on Compose builds, and the API of those on

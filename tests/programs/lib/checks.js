@@ -19,7 +19,7 @@ const rejects = async (promise, check) => {
 };
 
 // Asks again until it holds; what it answered then.
-const until = async (what, holds, seconds = 20) => {
+const until = async (what, holds, seconds = 60) => {
   const deadline = Date.now() + seconds * 1000;
   let answer;
   while (!(answer = await holds())) {

@@ -22,7 +22,7 @@ def raises(kind, call):
     raise AssertionError(f"{got!r} where {kind.__name__} was expected")
 
 
-def until(what, holds, seconds=20):
+def until(what, holds, seconds=60):
     """Asks again until it holds; what it answered then."""
     deadline = time.monotonic() + seconds
     while not (answer := holds()):
@@ -42,7 +42,7 @@ async def raises_async(kind, call):
     raise AssertionError(f"{got!r} where {kind.__name__} was expected")
 
 
-async def until_async(what, holds, seconds=20):
+async def until_async(what, holds, seconds=60):
     """As `until`, of what is awaited, while other tasks go on."""
     deadline = time.monotonic() + seconds
     while not (answer := await holds()):

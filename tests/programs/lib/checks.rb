@@ -18,7 +18,7 @@ end
 
 # Asks again until it holds; what it answered then.
 def until_true(what)
-  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 20
+  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 60
   until (answer = yield)
     raise "waited in vain: #{what}" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
     sleep 0.01

@@ -52,10 +52,9 @@ class Process:
             assert self.process.poll() in (None, 0), f"ended with {self.process.returncode}:\n{self.shows()}"
             return text in self.shows()
 
-        # A process of Python starts slowly where others do, too.
-        until(f"{text!r} is shown by {self.process.args}", holds, seconds=40)
+        until(f"{text!r} is shown by {self.process.args}", holds)
 
-    def result(self, seconds=40):
+    def result(self, seconds=60):
         """All that it printed, once it has ended well."""
         code = self.process.wait(seconds)
         assert code == 0, f"ended with {code}:\n{self.shows()}"

@@ -12,7 +12,7 @@ sorted() { redis-cli -p "$PORT" "$@" | sort; }
 
 # Asks again until the command succeeds.
 until_true() {
-  local deadline=$((SECONDS + 20))
+  local deadline=$((SECONDS + 60))
   while ((SECONDS < deadline)); do "$@" && return; sleep 0.01; done
   echo "waited in vain: $*"
   exit 1

@@ -60,7 +60,7 @@ class Worker:
     def stop(self, how=signal.SIGTERM):
         """Its exit status, after it has finished what it was at."""
         self.process.send_signal(how)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def kill(self):
         """Without a chance to finish anything, nor for those below it."""
