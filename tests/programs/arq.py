@@ -1,6 +1,6 @@
 # Program: arq
 # Needs: pip arq==0.28.0 redis==5.3.1
-# Exercises: workers, results, unique and deferred jobs, retries, time limits, abort, cron, health checks, an interrupted and a killed worker, two workers at once
+# Exercises: workers, results, unique and deferred jobs, retries, time limits, abort, cron, health checks, an interrupted and a killed worker, two workers at once, a restart of the server
 #
 """arq with workers in processes of their own."""
 import asyncio
@@ -9,17 +9,23 @@ import signal
 import sys
 from datetime import timedelta
 
+import redis
+
 from arq import Retry, create_pool, cron, func
 from arq.connections import RedisSettings
 from arq.jobs import Job, JobStatus, ResultNotFound
+from redis.asyncio.retry import Retry as Again
+from redis.backoff import ConstantBackoff
 
+import servers
 from checks import done, raises, same, until
 from workers import Worker, module
 
 if __name__ == "__main__":
     sys.exit(module("tasks").main())
 
-settings = RedisSettings.from_dsn(f"{os.environ['REDIS_URL']}/8")
+url = f"{os.environ['REDIS_URL']}/8"
+settings = RedisSettings.from_dsn(url)
 
 
 async def add(context, a, b=10):
@@ -85,8 +91,20 @@ class Plain:
     poll_delay = 0.02
 
 
-def worker(of="WorkerSettings", *options):
-    return Worker("arq", f"tasks.{of}", *options)
+def patient(url):
+    """Settings of who asks again when the server is away; by default nobody does."""
+    asking = RedisSettings.from_dsn(url)
+    asking.retry, asking.retry_on_error = Again(ConstantBackoff(0.05), 1000), [OSError, redis.ConnectionError]
+    return asking
+
+
+lasting = os.environ.get("LASTING", url)
+Patient = {**vars(Plain), "redis_settings": patient(lasting)}
+Impatient = {**vars(Plain), "redis_settings": RedisSettings.from_dsn(lasting)}
+
+
+def worker(of="WorkerSettings", *options, **environment):
+    return Worker("arq", f"tasks.{of}", *options, **environment)
 
 
 def answer(call):
@@ -195,6 +213,20 @@ def both(pool):
     same((answer(pool.get("both")), answer(pool.zcard("plain"))), (b"2040", 0))
 
 
+def restart():
+    """The server is away for a moment, and has forgotten all when it is back."""
+    with servers.another() as server, worker("Patient", LASTING=server.url) as goes_on, worker("Impatient", LASTING=server.url) as ends:
+        pool = answer(create_pool(patient(server.url), default_queue_name="plain"))
+        same(result(answer(pool.enqueue_job("count", "before"))), 1)
+        until("both are there", lambda: len(answer(pool.client_list())) >= 3)
+        server.stop()
+        same(ends.process.wait(60) != 0, True)
+        server.start()
+        same([result(answer(pool.enqueue_job("count", "after", n))) for n in (1, 2)], [1, 3])
+        same((answer(pool.exists("before")), goes_on.process.poll()), (0, None))
+        answer(pool.aclose())
+
+
 def main():
     asyncio.set_event_loop(loop)
     pool = answer(create_pool(settings))
@@ -209,4 +241,5 @@ def main():
     ends(pool)
     both(pool)
     answer(pool.aclose())
+    restart()
     done()

@@ -58,7 +58,8 @@ async function visits(redis) {
   same([await one.get(first, "/visit"), await one.get(second, "/visit"), await two.get(second, "/visit")], [1, 2, 1]);
   const before = await one.get(first, "/id");
   const kept = JSON.parse(await redis.get(`sess:${before}`));
-  same([kept.visits, kept.cookie.originalMaxAge], [2, 60_000]);
+  // Worked out from when the session ends, and that may be a moment later.
+  same([kept.visits, kept.cookie.originalMaxAge > 50_000, kept.cookie.originalMaxAge <= 60_000], [2, true, true]);
   same((await redis.ttl(`sess:${before}`)) > 50, true);
 
   same([await one.get(first, "/login/alice"), await one.get(second, "/")], ["welcome", { user: "alice", visits: 2 }]);

@@ -1,6 +1,6 @@
 # Program: FastStream
 # Needs: pip faststream[redis,cli]==0.7.8 redis==8.1.0
-# Exercises: channels and patterns, lists and batches, streams with consumer groups, acknowledgement, claimed messages of a killed consumer, replies, publishing in pipelines, broken connections
+# Exercises: channels and patterns, lists and batches, streams with consumer groups, acknowledgement, claimed messages of a killed consumer, replies, publishing in pipelines, broken connections, a restart of the server
 #
 """FastStream's Redis broker: applications in processes of their own, and a
 client that publishes."""
@@ -12,8 +12,10 @@ from typing import Annotated
 import redis
 from faststream import AckPolicy, FastStream, Header, Path
 from faststream.redis import ListSub, PubSub, RedisBroker, RedisStreamMessage, StreamSub
+from faststream.redis.subscriber.usecases import basic, stream_subscriber
 from pydantic import BaseModel
 
+import servers
 from checks import done, same, until
 from workers import Worker, module
 
@@ -24,12 +26,17 @@ url = f"{os.environ['REDIS_URL']}/0"
 name = os.environ.get("CONSUMER", "client")
 r = redis.Redis.from_url(url, decode_responses=True)
 raw = redis.Redis.from_url(url)
-broker_url = f"{url}?client_name={name}"
+broker_url = f"{os.environ.get('BROKER', url)}?client_name={name}"
 broker = RedisBroker(broker_url)
 app = FastStream(broker)
 # What runs in another process: one consumer of a group, with nothing else.
 groups = RedisBroker(broker_url)
 member = FastStream(groups)
+# What outlives the server.
+patient = RedisBroker(broker_url)
+survivor = FastStream(patient)
+# How long it waits after an error: it would be five seconds.
+basic.CONSUME_ERROR_BACKOFF_SECONDS = stream_subscriber.CONSUME_ERROR_BACKOFF_SECONDS = 0.05
 
 
 class Order(BaseModel):
@@ -119,6 +126,21 @@ async def on_work(n: int):
     seen("work", n)
 
 
+@patient.subscriber("calls")
+async def on_call(text: str):
+    seen("calls", text)
+
+
+@patient.subscriber(list="tasks")
+async def on_task(text: str):
+    seen("tasks", text)
+
+
+@patient.subscriber(stream=StreamSub("entries", last_id="0", polling_interval=10))
+async def on_entry(text: str):
+    seen("entries", text)
+
+
 def application(of, **environment):
     return Worker("faststream", "run", f"tasks:{of}", "--log-level", "critical", **environment)
 
@@ -202,6 +224,37 @@ async def members():
         same(r.xpending_range("work", "workers", "-", "+", 1)[0]["times_delivered"] > 1, True)
 
 
+async def restart(server):
+    """The server is away for a moment, and has forgotten all when it is back.
+    With it go the groups of streams: who reads one ends, to be started again."""
+    store = redis.Redis.from_url(server.url)
+    listening = lambda: store.pubsub_numsub("calls")[0][1] == 1
+    sender = RedisBroker(server.url)
+    await sender.connect()
+
+    async def send(text, *before):
+        until("it listens", listening)
+        same(await sender.publish(text, "calls"), 1)
+        await sender.publish(text, list="tasks")
+        await sender.publish(text, stream="entries")
+        for where in ("calls", "tasks", "entries"):
+            expect(where, *before, text)
+
+    with application("survivor", BROKER=server.url) as one, application("member", BROKER=server.url) as two:
+        await send("before")
+        until("the group is there", lambda: store.exists("work"))
+        server.stop()
+        server.start()
+        same(two.process.wait(60), 0)
+        with application("member", BROKER=server.url):
+            until("the group is there again", lambda: store.exists("work"))
+            await sender.publish(100, stream="work")
+            until("it was seen", lambda: r.lindex("seen:work", -1) == "100")
+        await send("after", "before")
+        same(one.stop(), 0)
+    await sender.stop()
+
+
 async def client():
     await broker.connect()
     with application("app", CONSUMER="app") as one:
@@ -214,6 +267,8 @@ async def client():
     same((r.pubsub_channels(), r.pubsub_numpat()), ([], 0))
     await members()
     await broker.stop()
+    with servers.another() as server:
+        await restart(server)
 
 
 def main():

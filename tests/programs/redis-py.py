@@ -1,6 +1,6 @@
 # Program: redis-py
 # Needs: pip redis==8.1.0
-# Exercises: sync and asyncio, RESP2 and RESP3: pipelines, locks, subscribers in threads, streams with groups, scans, client-side caching, pools, passwords, a server that restarts
+# Exercises: sync and asyncio, RESP2 and RESP3: pipelines, locks, subscribers in threads, streams with groups, scans, client-side caching (when it has been told that a server before 7.4 will do), pools, passwords, a server that restarts
 #
 """What redis-py does beyond sending commands; redis-py-6.py runs it with an
 older version. Some replies have another shape in each version or protocol."""

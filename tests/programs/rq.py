@@ -1,6 +1,6 @@
 # Program: rq
 # Needs: pip rq==3.0.0 redis==8.1.0
-# Exercises: workers and their scheduler, dependent jobs, failures and retries, scheduled, repeated and unique jobs, groups, rate limits, cron, stopped jobs, killed workers, suspension, two workers at once
+# Exercises: workers and their scheduler, dependent jobs, failures and retries, scheduled, repeated and unique jobs, groups, rate limits, cron, stopped jobs, killed workers, suspension, two workers at once, a restart of the server
 #
 """rq with workers that fork for each job, as `rq worker` starts them."""
 import os
@@ -21,6 +21,7 @@ import rq.scheduler
 import rq.suspension
 from rq.group import Group
 
+import servers
 from checks import done, raises, same, until
 from workers import Worker, module
 
@@ -28,7 +29,9 @@ if __name__ == "__main__":
     sys.exit(module("tasks").main())
 
 url = f"{os.environ['REDIS_URL']}/4"
-r = redis.Redis.from_url(url, socket_timeout=60)
+# More than the longest that it waits for a result.
+WAITS = {"socket_timeout": 90}
+r = redis.Redis.from_url(url, **WAITS)
 
 
 def add(a, b):
@@ -73,7 +76,7 @@ def stopped(job, connection):
     connection.set(f"callback:{job.id}", "stopped")
 
 
-def worker(*options):
+def worker(*options, url=url):
     return Worker("rq.cli", "worker", "--url", url, "--logging_level", "WARNING", *options)
 
 
@@ -250,6 +253,22 @@ def both(queue):
     same((queue.count, [found.name for found in rq.Worker.all(connection=r)]), (0, ["killed"]))
 
 
+def restart():
+    """A worker goes on with a server that was away, and has forgotten all."""
+    with servers.another() as server, worker("--name", "patient", "work", url=server.url):
+        store = redis.Redis.from_url(server.url, **WAITS)
+        queue = rq.Queue("work", connection=store)
+        same(queue.enqueue(add, 1, 2).latest_result(timeout=60).return_value, 3)
+        until("it waits", lambda: store.info("clients")["blocked_clients"] == 1)
+        server.stop()
+        server.start()
+        same((store.dbsize(), queue.enqueue(add, 3, 4).latest_result(timeout=60).return_value), (0, 7))
+        # It listens to commands again, too.
+        until("it listens", lambda: store.pubsub_numsub("rq:pubsub:patient")[0][1] == 1)
+        held = queue.enqueue(add, 1, 1)
+        same(held.latest_result(timeout=60).return_value, 2)
+
+
 def main():
     queue = rq.Queue("work", connection=r)
     enqueued = jobs(queue)
@@ -261,4 +280,5 @@ def main():
     killed(queue)
     cron()
     both(queue)
+    restart()
     done()
