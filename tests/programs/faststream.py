@@ -229,14 +229,14 @@ async def restart(server):
     With it go the groups of streams: who reads one ends, to be started again."""
     store = redis.Redis.from_url(server.url)
     listening = lambda: store.pubsub_numsub("calls")[0][1] == 1
-    sender = RedisBroker(server.url)
-    await sender.connect()
 
     async def send(text, *before):
         until("it listens", listening)
-        same(await sender.publish(text, "calls"), 1)
-        await sender.publish(text, list="tasks")
-        await sender.publish(text, stream="entries")
+        # A connection that the server has closed is an error for who publishes next.
+        async with RedisBroker(server.url) as sender:
+            same(await sender.publish(text, "calls"), 1)
+            await sender.publish(text, list="tasks")
+            await sender.publish(text, stream="entries")
         for where in ("calls", "tasks", "entries"):
             expect(where, *before, text)
 
@@ -248,11 +248,11 @@ async def restart(server):
         same(two.process.wait(60), 0)
         with application("member", BROKER=server.url):
             until("the group is there again", lambda: store.exists("work"))
-            await sender.publish(100, stream="work")
+            async with RedisBroker(server.url) as sender:
+                await sender.publish(100, stream="work")
             until("it was seen", lambda: r.lindex("seen:work", -1) == "100")
         await send("after", "before")
         same(one.stop(), 0)
-    await sender.stop()
 
 
 async def client():
