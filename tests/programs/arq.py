@@ -219,6 +219,11 @@ def restart():
         pool = answer(create_pool(patient(server.url), default_queue_name="plain"))
         same(result(answer(pool.enqueue_job("count", "before"))), 1)
         until("both are there", lambda: len(answer(pool.client_list())) >= 3)
+        # One that is about to take a job ends when the server goes, patient or not.
+        looks = lambda: answer(pool.info("commandstats"))["cmdstat_zrangebyscore"]["calls"]
+        until("nothing is left", lambda: not answer(pool.zcard("plain")))
+        before = looks()
+        until("both have looked for more", lambda: looks() >= before + 6)
         server.stop()
         same(ends.process.wait(60) != 0, True)
         server.start()
