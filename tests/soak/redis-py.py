@@ -51,7 +51,7 @@ class Contender(Client):
 
     def turn(self):
         which = f"{self.number % 3}"
-        lock = self.redis.lock(f"lock:{which}", timeout=20, blocking_timeout=1, sleep=0.02)
+        lock = self.redis.lock(f"lock:{which}", timeout=20, blocking_timeout=1, sleep=0.05)
         if not lock.acquire():
             return
         self.round.expect(self.redis.incr(f"inside:{which}") == 1, f"two hold lock {which}")
