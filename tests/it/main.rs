@@ -1,6 +1,7 @@
 //! Drives running brokers, as their users do.
 
 mod allocator;
+mod api;
 mod architecture;
 mod binary;
 mod blocked;
