@@ -5,6 +5,70 @@
 //! millisecond, on threads of its own; any Redis client can talk to it, and
 //! [`LocalClient`] does without a socket. Dropping the broker stops it.
 //!
+//! # A test to begin with
+//!
+//! A broker for each test, which is alone with it. Here the client is that of
+//! the crate `redis`:
+//!
+//! ```
+//! # use redis::TypedCommands;
+//! // #[test]
+//! fn a_session_is_kept() -> Result<(), Box<dyn std::error::Error>> {
+//!     let broker = respd::Broker::start()?;
+//!     let mut client = redis::Client::open(broker.url())?.get_connection()?;
+//!     client.set_ex("session", "data", 60)?;
+//!     assert_eq!(client.get("session")?.as_deref(), Some("data"));
+//!     Ok(())
+//! }
+//! # a_session_is_kept().unwrap();
+//! ```
+//!
+//! With tokio nothing else is needed, as the broker has threads of its own; the
+//! client takes the feature `tokio-comp` of `redis`, or is any other:
+//!
+//! ```
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! // #[tokio::test]
+//! async fn a_worker_gets_what_was_pushed() -> Result<(), Box<dyn std::error::Error>> {
+//!     let broker = respd::Broker::start()?;
+//!     let mut worker = tokio::net::TcpStream::connect(broker.addr()).await?;
+//!     worker.write_all(b"BLPOP jobs 0\r\n").await?;
+//!     broker.client().call(&["LPUSH", "jobs", "one"]);
+//!     let mut reply = [0; 23];
+//!     worker.read_exact(&mut reply).await?;
+//!     assert_eq!(&reply, b"*2\r\n$4\r\njobs\r\n$3\r\none\r\n");
+//!     Ok(())
+//! }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(a_worker_gets_what_was_pushed()).unwrap();
+//! ```
+//!
+//! One broker for many tests lives as long as their process. Tests run beside
+//! each other, so each has keys of its own:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//!
+//! static BROKER: LazyLock<respd::Broker> =
+//!     LazyLock::new(|| respd::Broker::start().expect("a broker"));
+//!
+//! // #[test]
+//! fn jobs_are_counted() {
+//!     let mut client = BROKER.client();
+//!     client.call(&["LPUSH", "jobs_are_counted:jobs", "one", "two"]);
+//!     let count = client.call(&["LLEN", "jobs_are_counted:jobs"]);
+//!     assert_eq!(count, respd::resp::value::Value::Integer(2));
+//! }
+//! # jobs_are_counted();
+//! ```
+//!
+//! Without the default features the crate is this library alone: `lua` is for
+//! scripts, `cli` for the program `respd`.
+//!
+//! What else a test may want, and may rely on, is on the manual's page of
+//! [testing](manual::testing).
+//!
 //! # A tour of the crate
 //!
 //! A request's way: `net` reads what a socket has; `resp` cuts requests off it;
