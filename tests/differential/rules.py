@@ -170,6 +170,15 @@ def numbers(frame):
     return header, payload, children and [numbers(child) for child in children]
 
 
+def served_from_an_earlier_key(context):
+    keys = [frame[2][0][1] for frame in (context.theirs, context.ours) if frame[2]]
+    if len(keys) < 2 or not {*keys} <= {*context.words}:
+        return False
+    theirs, ours = map(context.words.index, keys)
+    moves = any(context.around.mentions(name) for name in (b"BLMOVE", b"BRPOPLPUSH"))
+    return moves and ours < theirs
+
+
 def in_any_order(context):
     a, b = numbers(context.theirs), numbers(context.ours)
     return a[0] == b[0] and a[2] is not None and b[2] is not None and sorted(a[2], key=repr) == sorted(b[2], key=repr)
@@ -350,7 +359,8 @@ RULES = [
     # What 7.2 does otherwise than 7.0.
     Rule("xread xreadgroup", "7.2 names the command as it was sent, and its own special id", lambda context: context.theirs[0].startswith(b"-ERR Unbalanced XREAD list") and context.ours[0].startswith(b"-ERR Unbalanced 'xread")),
     Rule("hello", "7.2 looks at all options before it takes the password", lambda context: context.theirs[0].startswith(b"-WRONGPASS") and context.ours[0].startswith((b"-ERR Syntax error in HELLO", b"-ERR Client names cannot"))),
-    Rule("xsetid", "7.2 also looks at what has been deleted", lambda context: (context.theirs[0] == b"+OK" or context.theirs[0].endswith(b"top item")) and context.ours[0].endswith(b"is smaller than current max_deleted_entry_id"), ends=True),
+    Rule("blpop brpop blmpop", "7.2 runs the command again, and finds what another who waited has moved to a key that this one names first", served_from_an_earlier_key, ends=True),
+    Rule("xsetid", "7.2 also looks at what has been deleted", lambda context: (context.theirs[0] == b"+OK" or context.theirs[0].endswith((b"top item", b"target stream length"))) and context.ours[0].endswith(b"is smaller than current max_deleted_entry_id"), ends=True),
     Rule("command|getkeys command|getkeysandflags", "7.2 takes more words for ZRANK, and fewer for PFMERGE", lambda context: error(context.theirs) and context.words[2].upper() in (b"ZRANK", b"ZREVRANK", b"PFMERGE")),
     Rule("xread xreadgroup", "7.2 runs the command again when an entry comes, and answers all streams that have some", lambda context: context.has(b"BLOCK") and more(context.theirs, context.ours), ends=True),
     Rule("xread xreadgroup", "7.0 serves who waits for a stream that has been changed in another way, with nothing", lambda context: context.ours is None and context.has(b"BLOCK") and b"*0" in heads(context.theirs), ends=True, waits=True),
