@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::allocator::Allocator;
 use crate::command::TABLE;
-use crate::config::Config;
+use crate::config::{Config, Mentions, summary};
 use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
@@ -52,12 +52,14 @@ impl std::error::Error for StartError {}
 ///
 /// The defaults are those of the binary, but for the port: it is 0, so that
 /// the system chooses a free one, on 127.0.0.1 alone.
+/// `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct Builder {
     config: Config,
+    /// What was set since, in the order in which it was.
+    mentions: Mentions,
     config_file: Option<PathBuf>,
     allocator: Option<Allocator>,
-    error: Option<String>,
 }
 
 impl Default for Builder {
@@ -69,17 +71,19 @@ impl Default for Builder {
         };
         Builder {
             config,
+            mentions: Mentions::default(),
             config_file: None,
             allocator: None,
-            error: None,
         }
     }
 }
 
 impl Builder {
-    /// Uses these settings instead of the defaults.
+    /// Uses these settings instead of the defaults, and instead of what has
+    /// been [`set`](Self::set) before.
     pub fn config(mut self, config: Config) -> Builder {
         self.config = config;
+        self.mentions = Mentions::default();
         self
     }
 
@@ -98,12 +102,19 @@ impl Builder {
     }
 
     /// Sets a setting by the name and in the form that the configuration file
-    /// has: `.set("requirepass", "secret")`. A wrong one is reported by
-    /// [`start`](Self::start).
+    /// has: `.set("requirepass", "secret")`.
+    ///
+    /// What holds for a file holds here. The last to mention a setting wins. A
+    /// name or a value that is wrong is reported by [`start`](Self::start). What
+    /// only Redis does is no error: `.set("appendonly", "yes")` has no effect, and
+    /// a warning says so when the broker starts, through the `tracing` crate. So
+    /// it is with what is for the program `respd` alone ([`Concern::Binary`]),
+    /// such as `logfile` and `pidfile`: the program around a broker has a log of
+    /// its own.
+    ///
+    /// [`Concern::Binary`]: crate::config::Concern::Binary
     pub fn set(mut self, name: &str, value: &str) -> Builder {
-        if let Err(error) = self.config.set_at_start(name, value) {
-            self.error.get_or_insert(error);
-        }
+        self.mentions.add_in_code(name, value);
         self
     }
 
@@ -114,14 +125,16 @@ impl Builder {
     /// A setting is wrong, an address is taken, or the system refuses a
     /// thread; the text says which.
     pub fn start(self) -> Result<Broker, StartError> {
-        if let Some(error) = self.error {
-            return Err(StartError(error));
+        let mut config = self.config;
+        let unheeded = self.mentions.judge(&mut config);
+        for line in summary(&unheeded.map_err(|error| StartError(error.to_string()))?) {
+            tracing::warn!("{line}");
         }
-        let listeners = Listeners::bind(&self.config).map_err(StartError)?;
-        let count = self.config.workers as usize;
+        let listeners = Listeners::bind(&config).map_err(StartError)?;
+        let count = config.workers as usize;
         let commands = TABLE.commands().iter();
         let names = commands.map(|command| command.full_name.as_str());
-        let mut server = Server::new(self.config, self.config_file, names);
+        let mut server = Server::new(config, self.config_file, names);
         server.allocator = self.allocator;
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());

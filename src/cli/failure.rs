@@ -13,6 +13,8 @@ pub enum Failure {
     Setting(String),
     /// Anything else that takes one line to tell. Status 1.
     Failed(String),
+    /// The user has been told already, by a program that ended with this status.
+    Told(i32),
     /// The user ended it. Status 130.
     Interrupted,
     /// Nobody reads standard output any more, as after `| head`. That is no failure: status 0.
@@ -31,6 +33,7 @@ impl Failure {
                 tell(&line);
                 ExitCode::FAILURE
             }
+            Failure::Told(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
             Failure::Interrupted => ExitCode::from(interrupt::INTERRUPTED),
             Failure::OutputClosed => ExitCode::SUCCESS,
         }

@@ -114,6 +114,17 @@ impl Log {
         Ok(())
     }
 
+    /// Whether it goes to a file.
+    pub fn is_file(&self) -> bool {
+        lock(&self.sink).path.is_some()
+    }
+
+    /// Has it go nowhere from now on.
+    pub fn silence(&self) -> io::Result<()> {
+        lock(&self.sink).file = OpenOptions::new().write(true).open("/dev/null")?;
+        Ok(())
+    }
+
     /// Writes lines that are none of the log: without process, time and sign.
     pub fn raw(&self, text: &str) {
         lock(&self.sink).write(text);
@@ -228,7 +239,7 @@ impl Visit for Text {
             return;
         }
         let field = format!("{}={value:?}", field.name());
-        if !self.message.contains(&field) {
+        if !field.ends_with('=') && !self.message.contains(&field) {
             let _ = write!(self.message, " {field}");
         }
     }

@@ -4,25 +4,33 @@
 //! everything about it to standard error.
 
 mod allocator;
+mod background;
 mod client;
 mod descriptors;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod flags;
+mod help;
 mod interrupt;
 mod lines;
 mod log;
 mod marker;
+mod parent;
 mod pretty;
 mod publish;
 mod queue;
 mod retry;
 mod say;
 pub mod serve;
+mod signals;
+mod steps;
 mod subscribe;
+mod supervisor;
 mod target;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -34,7 +42,7 @@ use failure::Failure;
 #[derive(Parser)]
 #[command(
     name = "respd",
-    version = concat!(env!("CARGO_PKG_VERSION"), " (speaks RESP, behaves as Redis 7.2)"),
+    version = say::FULL_VERSION,
     override_usage = "respd [FILE.conf] [--SETTING VALUE]... [-]\n       respd <COMMAND>",
     after_help = "See --help for the flags of the server and all settings."
 )]
@@ -54,17 +62,29 @@ enum Verb {
 /// Runs the program with the arguments after its name. What does not begin with a verb or a call
 /// for help is meant for the broker: its flags, or a configuration file.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let first = arguments.first().and_then(|argument| argument.to_str());
+    let mut words = arguments.iter().map(|argument| argument.to_str());
+    let first = words.next().flatten();
     let outcome = match first {
+        Some("help") if words.next().flatten() == Some("serve") => serve::run(&["--help".into()]),
         Some("publish" | "subscribe" | "push" | "pop" | "help" | "-h" | "--help" | "--version")
         | Some("-V" | "-v") => run_verb(arguments),
         Some("serve") => serve::run(&arguments[1..]),
-        _ => serve::run(&arguments),
+        _ => match arguments.first().and_then(|first| unknown_verb(first)) {
+            Some(line) => Err(Failure::Failed(line)),
+            None => serve::run(&arguments),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// What is said of a first word that is neither a verb nor a file.
+fn unknown_verb(word: &OsStr) -> Option<String> {
+    let command = CommandLine::command();
+    let verbs = command.get_subcommands().map(clap::Command::get_name);
+    explain::no_such_verb(word, verbs.chain(["serve", "help"]))
 }
 
 fn run_verb(arguments: Vec<OsString>) -> Result<(), Failure> {
@@ -75,7 +95,7 @@ fn run_verb(arguments: Vec<OsString>) -> Result<(), Failure> {
     });
     let program = std::iter::once(OsString::from("respd"));
     // The table of settings is set as text only for who asks.
-    let command = CommandLine::command().after_long_help(serve::help());
+    let command = CommandLine::command().after_long_help(help::help());
     // A usage error ends the program here, with status 2.
     let matches = command.get_matches_from(program.chain(arguments));
     let parsed = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

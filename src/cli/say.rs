@@ -4,6 +4,11 @@ use std::io::{self, Write};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The same, and what it is like.
+pub const FULL_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (speaks RESP, behaves as Redis 7.2)"
+);
 
 /// Says one line to the user, apart from the output.
 pub fn tell(line: &str) {

@@ -1,4 +1,4 @@
-//! Reading and changing settings by name: CONFIG GET and SET, and before a broker starts.
+//! Reading and changing settings by name: CONFIG GET and SET.
 
 use std::fmt;
 
@@ -8,20 +8,6 @@ use super::settings::{SETTINGS, lookup};
 use crate::text::glob;
 
 impl Config {
-    /// Sets a setting in the form that the configuration file has, before a
-    /// broker starts with it.
-    ///
-    /// # Errors
-    ///
-    /// There is no such setting, or the value is wrong; the text names both.
-    pub fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let setting = lookup(name).ok_or_else(|| format!("Unknown setting '{name}'"))?;
-        let words = setting.split(value.as_bytes());
-        setting
-            .set(self, &words)
-            .map_err(|refusal| format!("{name}: {}", refusal.reason()))
-    }
-
     /// CONFIG GET: name and value of the settings that match one of `patterns`.
     ///
     /// A name without glob characters is looked up and answered as it was written, a pattern

@@ -115,6 +115,10 @@ pub struct Config {
     pub always_show_logo: bool,
     /// File that holds the process id while the server runs.
     pub pidfile: Option<PathBuf>,
+    /// Whether the program runs in the background.
+    pub daemonize: bool,
+    /// Who is told how the program does.
+    pub supervised: Supervised,
     /// Directory that relative paths in the configuration refer to. The process does not
     /// change into it, since it may belong to an embedder.
     pub dir: PathBuf,
@@ -173,6 +177,8 @@ impl Default for Config {
             logfile: None,
             always_show_logo: false,
             pidfile: None,
+            daemonize: false,
+            supervised: Supervised::No,
             dir: PathBuf::from("."),
             inert: InertValues::default(),
         }
@@ -225,6 +231,23 @@ impl LogLevel {
         Self::Warning,
         Self::Nothing,
     ];
+}
+
+/// Which supervisor the program reports to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Upstart, which expects the program to stop itself once.
+    Upstart,
+    /// systemd.
+    Systemd,
+    /// The one whose variable is in the environment.
+    Auto,
+    /// None.
+    No,
+}
+
+impl Supervised {
+    pub(super) const ALL: [Supervised; 4] = [Self::Upstart, Self::Systemd, Self::Auto, Self::No];
 }
 
 /// Which keys are evicted when there is no room.

@@ -7,26 +7,33 @@
 //! server tells whom [`Config::set`] reports as changed.
 
 mod access;
+mod arguments;
 mod directives;
+mod error;
 mod fields;
 mod file;
 mod form;
 mod inert;
+mod mention;
 mod rewrite;
 mod row;
 mod settings;
+mod unheeded;
 mod value;
 
 pub use crate::events::KeyspaceEvents;
 pub use access::ConfigSetError;
+pub use error::{ConfigError, Origin};
 pub use fields::{
     ClientsMemory, Config, DebugCommand, EvictionPolicy, InertValues, LogLevel, OutputBufferLimit,
-    OutputBufferLimits,
+    OutputBufferLimits, Supervised,
 };
-pub use file::{ConfigError, Loaded, Origin};
+pub use file::Loaded;
 pub use form::Form;
-pub use row::{Change, Kind, Setting};
+pub(crate) use mention::Mentions;
+pub use row::{Change, Concern, Kind, Setting};
 pub use settings::{HelpEntry, SETTINGS, help, lookup, without_effect};
+pub use unheeded::{Unheeded, summary};
 pub use value::Refusal;
 pub(crate) use value::describe;
 

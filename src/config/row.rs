@@ -18,6 +18,7 @@ pub struct Setting {
     aliases: &'static [&'static str],
     help: &'static str,
     change: Change,
+    concern: Concern,
     sensitive: bool,
     hidden: bool,
     heading: Option<&'static str>,
@@ -33,6 +34,16 @@ pub enum Change {
     Startup,
     /// At start only, because a client could do harm with it.
     Protected,
+}
+
+/// Whom a setting is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// The broker, wherever it runs.
+    Broker,
+    /// The program `respd` around it. A broker inside another program remembers the value for
+    /// CONFIG GET, and nothing comes of it.
+    Binary,
 }
 
 /// What values a setting has, with their bounds, and where in [`Config`] they are.
@@ -107,21 +118,21 @@ pub enum Kind {
         hint: &'static str,
         /// Words that CONFIG REWRITE puts on one line.
         per_line: usize,
+        /// The parts that words are about, if a line may leave the others as they are.
+        parts: Option<fn(&[&[u8]]) -> Vec<Vec<u8>>>,
         /// Prints the field.
         get: fn(&Config) -> Vec<String>,
         /// Parses into the field.
         set: fn(&mut Config, &[&[u8]]) -> Result<(), Refusal>,
     },
-    /// A setting of which we have one value only. Others that Redis knows are refused with a
-    /// reason, or at start ignored with a warning.
+    /// A setting of which we have one value only. Others that Redis knows have no effect at
+    /// start, and CONFIG SET refuses them.
     Fixed {
         /// What Redis takes.
         form: Form,
         /// The value.
         value: &'static str,
-        /// How other values are refused.
-        refuse: fn(String) -> Refusal,
-        /// The reason why.
+        /// Why there is no other.
         why: &'static str,
     },
     /// A setting that is remembered and changes nothing here.
@@ -179,6 +190,11 @@ impl Setting {
         self.change
     }
 
+    /// Whom it is for.
+    pub fn concern(&self) -> Concern {
+        self.concern
+    }
+
     /// Whether CONFIG SET may change it.
     pub fn is_live(&self) -> bool {
         self.change == Change::Live
@@ -213,11 +229,7 @@ impl Setting {
     /// Parses `words`, which for most settings must be one, into `config`. On refusal `config`
     /// is unchanged.
     pub fn set(&self, config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {
-        // As in Redis, several words may be one argument: `--save "900 1"`.
-        let words = match words {
-            [one] if !one.is_empty() => &self.split(one)[..],
-            _ => words,
-        };
+        let words = &self.apart(words)[..];
         match self.kind {
             Kind::Flag { set, .. } => set(config, parse_yes_no(only(words)?)?),
             Kind::Integer { min, max, set, .. } => {
@@ -232,14 +244,9 @@ impl Setting {
             }
             Kind::Text { set, .. } => set(config, only(words)?)?,
             Kind::Words { set, .. } => set(config, words)?,
-            Kind::Fixed {
-                form,
-                value,
-                refuse,
-                why,
-            } => {
+            Kind::Fixed { form, value, why } => {
                 if form.parse(words)? != value.as_bytes() {
-                    return Err(refuse(why.to_owned()));
+                    return Err(Refusal::Unavailable(why.to_owned()));
                 }
             }
             Kind::Inert { form, default } => {
@@ -247,6 +254,31 @@ impl Setting {
             }
         }
         Ok(())
+    }
+
+    /// The words one by one. As in Redis, several may be one argument: `--save "900 1"`.
+    fn apart<'a>(&self, words: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        match words {
+            [one] if !one.is_empty() => self.split(one),
+            _ => words.to_vec(),
+        }
+    }
+
+    /// The parts of the setting that `words` say something about, where a line need not say all
+    /// of it. For any other setting it is the whole, without a name.
+    pub(super) fn parts(&self, words: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let whole = || vec![Vec::new()];
+        let Kind::Words {
+            parts: Some(parts), ..
+        } = self.kind
+        else {
+            return whole();
+        };
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        match parts(&self.apart(&words)) {
+            none if none.is_empty() => whole(),
+            parts => parts,
+        }
     }
 
     /// The words of a value that CONFIG SET has in one argument. Redis splits at every single
@@ -327,6 +359,11 @@ impl Setting {
         self
     }
 
+    pub(super) const fn of_the_binary(mut self) -> Setting {
+        self.concern = Concern::Binary;
+        self
+    }
+
     pub(super) const fn sensitive(mut self) -> Setting {
         self.sensitive = true;
         self
@@ -367,13 +404,14 @@ impl Kind {
     }
 }
 
-/// A live setting without aliases, which is what most are.
+/// A live setting of the broker without aliases, which is what most are.
 pub(super) const fn row(name: &'static str, help: &'static str, kind: Kind) -> Setting {
     Setting {
         name,
         aliases: &[],
         help,
         change: Change::Live,
+        concern: Concern::Broker,
         sensitive: false,
         hidden: false,
         heading: None,

@@ -8,7 +8,7 @@
 
 use super::fields::{
     ClientsMemory, Config, DebugCommand, EvictionPolicy, LogLevel, OutputBufferLimit,
-    OutputBufferLimits,
+    OutputBufferLimits, Supervised,
 };
 use super::form::{Form, Parsed};
 use super::inert;
@@ -90,7 +90,7 @@ const ROWS: &[Setting] = &[
     row(
         "bind",
         "Addresses to listen on; a leading - lets an address be unavailable.",
-        Kind::Words { hint: "ADDRESS...", per_line: usize::MAX, get: |c| c.bind.clone(), set: set_bind },
+        Kind::Words { hint: "ADDRESS...", per_line: usize::MAX, parts: None, get: |c| c.bind.clone(), set: set_bind },
     )
     .startup(),
     row(
@@ -173,6 +173,7 @@ const ROWS: &[Setting] = &[
         Kind::Words {
             hint: "CLASS HARD SOFT SECONDS...",
             per_line: 4,
+            parts: Some(classes),
             get: get_output_buffer_limits,
             set: set_output_buffer_limits,
         },
@@ -350,6 +351,7 @@ const ROWS: &[Setting] = &[
         Kind::Words {
             hint: "PERCENTILE...",
             per_line: usize::MAX,
+            parts: None,
             get: |c| c.latency_tracking_info_percentiles.iter().map(|p| format_percentile(*p)).collect(),
             set: set_percentiles,
         },
@@ -385,42 +387,41 @@ const ROWS: &[Setting] = &[
             set: |c, index| c.loglevel = LogLevel::ALL[index],
         },
     )
+    .of_the_binary()
     .headed("The process"),
-    row("logfile", "File to log to; empty logs to standard output.", path!(logfile)).startup(),
+    row("logfile", "File to log to; empty logs to standard output.", path!(logfile))
+        .startup()
+        .of_the_binary(),
     row(
         "always-show-logo",
         "Print a logo at start.",
         flag!(always_show_logo),
     )
-    .startup(),
-    row("pidfile", "File that holds the process id while the server runs.", path!(pidfile)).startup(),
+    .startup()
+    .of_the_binary(),
+    row("pidfile", "File that holds the process id while the server runs.", path!(pidfile))
+        .startup()
+        .of_the_binary(),
     row(
         "dir",
         "Directory that relative paths in the configuration refer to.",
         Kind::Text { hint: "DIRECTORY", get: get_dir, set: set_dir },
     )
     .protected(),
-    row(
-        "daemonize",
-        "Run in the background; respd does not, so only no is accepted.",
-        Kind::Fixed {
-            form: Form::Flag,
-            value: "no",
-            refuse: Refusal::Invalid,
-            why: "respd does not run in the background by itself; run it under a supervisor such as systemd",
-        },
-    )
-    .startup(),
+    row("daemonize", "Run in the background, unless a supervisor is reported to.", flag!(daemonize))
+        .startup()
+        .of_the_binary(),
     row(
         "supervised",
-        "Supervisor to report to; respd reports to none, so only no is accepted.",
-        one(
-            "no",
-            Form::Choice(&["upstart", "systemd", "auto", "no"]),
-            "respd does not report to a supervisor; let it supervise a plain process (Type=simple)",
-        ),
+        "Supervisor to report to: none, the one named, or the one that the environment names.",
+        Kind::Choice {
+            names: &["upstart", "systemd", "auto", "no"],
+            get: |c| c.supervised as usize,
+            set: |c, index| c.supervised = Supervised::ALL[index],
+        },
     )
-    .startup(),
+    .startup()
+    .of_the_binary(),
     row(
         "syslog-enabled",
         "Log to syslog; respd does not, so only no is accepted.",
@@ -443,14 +444,9 @@ pub(super) const NOT_RESTRICTING: &str =
 
 const WHO: &[&str] = &["no", "yes", "local"];
 
-/// A setting that is not to promise what respd does not do: any value but `value` is refused.
+/// A setting that is not to promise what respd does not do: any value but `value` is for nothing.
 const fn one(value: &'static str, form: Form, why: &'static str) -> Kind {
-    Kind::Fixed {
-        form,
-        value,
-        refuse: Refusal::Unavailable,
-        why,
-    }
+    Kind::Fixed { form, value, why }
 }
 
 /// The setting that `name` or an alias names, whatever its case.
@@ -533,6 +529,15 @@ fn get_output_buffer_limits(config: &Config) -> Vec<String> {
             std::iter::once(class.to_owned()).chain(numbers.map(|number| number.to_string()))
         })
         .collect()
+}
+
+/// The classes that words set the limits of; those of the others stay.
+fn classes(words: &[&[u8]]) -> Vec<Vec<u8>> {
+    let class = |words: &[&[u8]]| match &words[0].to_ascii_lowercase()[..] {
+        b"replica" => b"slave".to_vec(),
+        class => class.to_vec(),
+    };
+    words.chunks(4).map(class).collect()
 }
 
 fn set_output_buffer_limits(config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {

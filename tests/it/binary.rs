@@ -4,4 +4,5 @@ mod clients;
 mod config;
 pub mod process;
 mod serving;
+mod spawned;
 mod starting;

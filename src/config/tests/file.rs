@@ -62,7 +62,7 @@ fn bad_lines_are_reported_like_redis_does() {
 }
 
 #[test]
-fn what_redis_heeds_and_we_do_not_is_a_warning_with_its_place() {
+fn what_redis_heeds_and_we_do_not_is_told_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("r.conf");
     let text = "activedefrag yes\nio-threads 1\nlua-replicate-commands no\n\
@@ -94,7 +94,8 @@ fn what_redis_heeds_and_we_do_not_is_a_warning_with_its_place() {
         "command line: 'locale-collate' has no effect: respd compares bytes, whatever the locale"
             .to_owned(),
     ];
-    assert_eq!(loaded.warnings, expected);
+    let told: Vec<String> = loaded.unheeded.iter().map(Unheeded::to_string).collect();
+    assert_eq!(told, expected);
     let mut config = loaded.config;
     config.set(&[("activedefrag", "no")]).unwrap();
     assert_eq!(config, Config::default());
@@ -140,4 +141,72 @@ fn files_include_files() {
     );
     write("r.conf", &format!("include {}", path("r.conf")));
     assert!(load_error(&[&path("r.conf")]).ends_with("\nToo many levels of include"));
+}
+
+/// A wrong value is nobody's mistake when somebody corrects it, and a promise that is taken back
+/// is none.
+#[test]
+fn only_the_last_to_mention_a_setting_is_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("r.conf");
+    let included = dir.path().join("more.conf");
+    fs::write(&included, "hz x\ntimeout y\n").unwrap();
+    let text = format!(
+        "port abc\nsave 900 1\nsave 300 10\nlist-max-ziplist-size x\nmaxclients 0\nmaxclients 7\n\
+         include {}\ntimeout 5\n",
+        included.display()
+    );
+    fs::write(&file, text).unwrap();
+    let flags = [
+        "--port",
+        "7750",
+        "--save",
+        "",
+        "--list-max-listpack-size=-3",
+        "-",
+    ];
+    let args: Vec<&str> = [file.to_str().unwrap()].into_iter().chain(flags).collect();
+    let loaded = Config::from_args(&args, || Ok(b"hz 20\n".to_vec())).unwrap();
+    let config = &loaded.config;
+    assert_eq!(
+        (config.port, config.maxclients, config.timeout, config.hz),
+        (7750, 7, 5, 20)
+    );
+    assert_eq!(config.list_max_listpack_size, -3);
+    assert_eq!(loaded.unheeded, []);
+    // It is not corrected, and the first mistake is the one that is told.
+    let error = load_text("port abc\nhz x\nport 7\ntimeout y").unwrap_err();
+    assert!(
+        error.to_string().contains("at line 2\n>>> 'hz x'"),
+        "{error}"
+    );
+    // What is no setting is not corrected by anything.
+    let error = load_text("prot 1\nport 1").unwrap_err();
+    assert!(
+        error.to_string().contains("at line 1\n>>> 'prot 1'"),
+        "{error}"
+    );
+}
+
+#[test]
+fn lines_that_add_up_correct_what_they_say_anew() {
+    let limits = |text: &str| {
+        let config = load_text(text).map(|loaded| loaded.config);
+        config.map(|config| get(&config, "client-output-buffer-limit"))
+    };
+    let name = "client-output-buffer-limit";
+    let text = format!(
+        "{name} pubsub x 0 0\n{name} replica x 0 0\n{name} normal 1 2 3 pubsub 4 5 6\n{name} slave 7 8 9"
+    );
+    let all = "normal 1 2 3 slave 7 8 9 pubsub 4 5 6";
+    assert_eq!(limits(&text).unwrap(), all);
+    for wrong in [
+        // Of two classes only one is corrected.
+        format!("{name} pubsub x 0 0 normal 0 0 0\n{name} normal 1 2 3"),
+        format!("{name} pubsub x 0 0\n{name} \"normal 1 2 3\""),
+        format!("{name} normal 1\n{name}"),
+    ] {
+        let error = limits(&wrong).unwrap_err().to_string();
+        assert!(error.contains("configuration."), "{wrong}: {error}");
+    }
 }

@@ -116,9 +116,8 @@ fn outcome(setting: &Setting, name: &str, trial: &str) -> String {
         match load(&[&format!("--{name}"), trial]) {
             Ok(loaded) => {
                 config = loaded.config;
-                let warnings = loaded.warnings.into_iter().filter(|_| setting.is_fixed());
-                let mut whys = warnings.map(|text| text.split(": ").nth(2).unwrap().to_owned());
-                whys.next()
+                let mut unheeded = loaded.unheeded.into_iter().filter(|_| setting.is_fixed());
+                unheeded.next().map(|unheeded| unheeded.why)
             }
             Err(error) => error.to_string().lines().last().map(str::to_owned),
         }
@@ -196,4 +195,27 @@ fn a_password_is_not_shown() {
     assert!(shown.contains(r#""requirepass": "(redacted)""#), "{shown}");
     assert!(!shown.contains("hunter2"));
     assert!(shown.contains(r#""port": "6379""#));
+}
+
+/// The manual names them, too.
+#[test]
+fn the_settings_of_the_program_are_these() {
+    let binary = SETTINGS.iter().filter(|s| s.concern() == Concern::Binary);
+    let names: Vec<&str> = binary.map(Setting::name).collect();
+    let expected = [
+        "loglevel",
+        "logfile",
+        "always-show-logo",
+        "pidfile",
+        "daemonize",
+        "supervised",
+    ];
+    assert_eq!(names, expected);
+    let manual = include_str!("../../manual/settings.md");
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let [first @ .., last] = &quoted[..] else {
+        panic!("there are none");
+    };
+    let listed = format!("- {} and {last} are for the program", first.join(", "));
+    assert!(manual.contains(&listed), "{listed}");
 }

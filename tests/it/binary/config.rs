@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::process::{Process, addr_of, read_ready, serve_in};
+use super::process::{Process, addr_of, read_ready, run, serve_in};
 use crate::wire::Wire;
 
 /// A directory with these files in it.
@@ -53,26 +53,152 @@ fn a_file_that_was_written_for_redis_starts() {
         "save 900 1\nappendonly yes\nreplicaof localhost 1\nrdbcompression yes\nreplica-priority 10\n\
          rename-command FLUSHALL \"\"\nlist-max-ziplist-value 64\n",
     )]);
-    let mut broker = Process::respd(dir.path(), &["redis.conf", "--port", "0"]);
-    broker.line("Ready to accept connections");
+    let said = |level: &str| {
+        let arguments = ["redis.conf", "--port=0", "--loglevel", level];
+        let mut broker = Process::respd(dir.path(), &arguments);
+        broker.line("Ready to accept connections");
+        let seen = broker.seen().iter();
+        let seen = seen.filter(|line| line.contains(" no effect: ") || line.contains("configured"));
+        seen.cloned().collect::<Vec<String>>()
+    };
     let path = dir.path().canonicalize().unwrap().join("redis.conf");
-    let place = |line: usize| format!("{}:{line}:", path.display());
-    let seen = broker.seen();
-    for (warning, (line, text)) in seen.iter().zip([
-        (1, "'save' has no effect: respd keeps data in memory only and writes none to disk"),
-        (2, "'appendonly' has no effect: respd keeps data in memory only and writes none to disk"),
-        (3, "'replicaof' has no effect: respd follows no master and has no replicas"),
-        (5, "'replica-priority' has no effect: it tunes what only Redis has inside"),
+    let in_short = [
+        "# 'save' and 'appendonly' have no effect: respd keeps data in memory only and writes none to disk (respd --check says where)",
+        "# 'replicaof' has no effect: respd follows no master and has no replicas (respd --check says where)",
+        "# 'replica-priority' has no effect: it tunes what only Redis has inside (respd --check says where)",
+        "# 'rename-command' has no effect: respd cannot restrict access this way, so it is NOT restricted (respd --check says where)",
+    ];
+    let started = format!(", configured by {}", path.display());
+    let seen = said("notice");
+    assert_eq!(seen.len(), in_short.len() + 1, "{seen:#?}");
+    for (line, expected) in seen.iter().zip(in_short.into_iter().chain([&*started])) {
+        assert!(line.ends_with(expected), "{line}");
+    }
+    // One by one for who wants to know.
+    let one_by_one = [
+        (
+            1,
+            "'save' has no effect: respd keeps data in memory only and writes none to disk",
+        ),
+        (
+            2,
+            "'appendonly' has no effect: respd keeps data in memory only and writes none to disk",
+        ),
+        (
+            3,
+            "'replicaof' has no effect: respd follows no master and has no replicas",
+        ),
+        (
+            5,
+            "'replica-priority' has no effect: it tunes what only Redis has inside",
+        ),
         (
             6,
             "'rename-command' has no effect: respd cannot restrict access this way, so it is NOT restricted",
         ),
-    ]) {
-        let expected = format!(" # {} {text}", place(line));
-        assert!(warning.ends_with(&expected), "{warning}");
+    ];
+    let lines = one_by_one.map(|(line, text)| format!("{}:{line}: {text}", path.display()));
+    let seen = said("verbose");
+    for expected in &lines {
+        let expected = format!(" - {expected}");
+        assert!(
+            seen.iter().any(|line| line.ends_with(&expected)),
+            "{expected}: {seen:#?}"
+        );
     }
-    let started = format!(", configured by {}", path.display());
-    assert!(seen[5].ends_with(&started), "{seen:#?}");
+    run(dir.path(), &["redis.conf", "--check"]).printed(&format!(
+        "{}\nThe configuration can be used; 5 settings have no effect\n",
+        lines.join("\n")
+    ));
+}
+
+/// What Debian's file says beside comments, for a user who may not write where it wants to.
+const DEBIAN: &str = "\
+bind 127.0.0.1 -::1
+protected-mode yes
+port 6379
+tcp-backlog 511
+timeout 0
+tcp-keepalive 300
+daemonize yes
+pidfile no/such/redis-server.pid
+loglevel notice
+logfile no/such/redis-server.log
+databases 16
+always-show-logo no
+set-proc-title yes
+proc-title-template \"{title} {listen-addr} {server-mode}\"
+stop-writes-on-bgsave-error yes
+rdbcompression yes
+dbfilename dump.rdb
+dir .
+replica-serve-stale-data yes
+repl-diskless-sync-delay 5
+acllog-max-len 128
+lazyfree-lazy-user-flush no
+oom-score-adj no
+oom-score-adj-values 0 200 800
+disable-thp yes
+appendonly no
+appendfilename \"appendonly.aof\"
+appenddirname \"appendonlydir\"
+appendfsync everysec
+auto-aof-rewrite-min-size 64mb
+slowlog-max-len 128
+notify-keyspace-events \"\"
+client-output-buffer-limit normal 0 0 0
+client-output-buffer-limit replica 256mb 64mb 60
+client-output-buffer-limit pubsub 32mb 8mb 60
+hz 10
+dynamic-hz yes
+jemalloc-bg-thread yes
+";
+
+#[test]
+fn the_file_of_a_distribution_starts_for_any_user() {
+    let dir = files(&[("redis.conf", DEBIAN)]);
+    let check = run(dir.path(), &["redis.conf", "--check"]);
+    check.printed("The configuration can be used\n");
+    let arguments = ["redis.conf", "--daemonize", "no", "--port=0"];
+    let mut broker = Process::respd(dir.path(), &arguments);
+    broker.line("Ready to accept connections");
+    let warned = broker.seen().iter().filter(|line| line.contains(" # "));
+    let warned: Vec<&str> = warned
+        .map(|line| line.split(" # ").nth(1).unwrap())
+        .collect();
+    let dir = dir.path().canonicalize().unwrap();
+    let log = format!(
+        "cannot open the log file '{}/no/such/redis-server.log': No such file or directory; \
+         the log goes to standard output",
+        dir.display()
+    );
+    let pid = format!(
+        "Failed to write PID file {}/no/such/redis-server.pid: No such file or directory",
+        dir.display()
+    );
+    assert_eq!(warned, [log, pid]);
+}
+
+#[test]
+fn the_last_to_mention_a_setting_wins_and_alone_is_judged() {
+    let text = "daemonize yes\nport abc\nsave 900 1\nloglevel loud\n";
+    let dir = files(&[("redis.conf", text)]);
+    let arguments = [
+        "redis.conf",
+        "--daemonize",
+        "yes",
+        "--daemonize",
+        "no",
+        "--port",
+        "0",
+        "--save",
+        "",
+        "--loglevel=notice",
+    ];
+    let mut broker = Process::respd(dir.path(), &arguments);
+    broker.line("Ready to accept connections");
+    let warned = broker.seen().iter().find(|line| line.contains(" # "));
+    assert_eq!(warned, None);
 }
 
 #[test]
