@@ -16,6 +16,7 @@ use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
+use crate::net::socket_file::SocketFile;
 use crate::server::{Server, house};
 use crate::session::client::Peer;
 
@@ -34,6 +35,8 @@ pub struct Broker {
     engine: Arc<Engine>,
     /// `None` once it has stopped.
     workers: Option<Workers>,
+    /// The file of its Unix socket, until then.
+    socket_file: Option<SocketFile>,
 }
 
 /// Why a broker did not start.
@@ -130,7 +133,7 @@ impl Builder {
         for line in summary(&unheeded.map_err(|error| StartError(error.to_string()))?) {
             tracing::warn!("{line}");
         }
-        let listeners = Listeners::bind(&config).map_err(StartError)?;
+        let mut listeners = Listeners::bind(&config).map_err(StartError)?;
         let count = config.workers as usize;
         let commands = TABLE.commands().iter();
         let names = commands.map(|command| command.full_name.as_str());
@@ -146,6 +149,7 @@ impl Builder {
         let broker = Broker {
             engine,
             workers: Some(workers),
+            socket_file: listeners.socket_file.take(),
         };
         broker.spawn_tasks(listeners).map_err(system)?;
         Ok(broker)
@@ -268,10 +272,17 @@ impl Broker {
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
-        if let Some(path) = self.unix_path() {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
+        self.socket_file = None;
+    }
+}
+
+/// Where it listens, and no password.
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("addrs", &self.addrs())
+            .field("unix_path", &self.unix_path())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::Connection;
+use super::holder;
+use super::socket_file::SocketFile;
 use super::stream::Stream;
 use super::worker::RoundRobin;
 use crate::config::{Config, describe};
@@ -40,6 +40,8 @@ pub struct Listeners {
     unix: Option<std::os::unix::net::UnixListener>,
     /// Where they listen, with the ports that the system chose.
     pub endpoints: Endpoints,
+    /// The file of the Unix socket, for whoever outlives these.
+    pub socket_file: Option<SocketFile>,
 }
 
 impl Listeners {
@@ -54,6 +56,7 @@ impl Listeners {
             tcp: Vec::new(),
             unix: None,
             endpoints: Endpoints::default(),
+            socket_file: None,
         };
         let mut attempts = 0;
         while let Err(Taken { host, port, error }) = listeners.bind_tcp(config) {
@@ -65,20 +68,25 @@ impl Listeners {
                     true => format!("[{host}]:{port}"),
                     false => format!("{host}:{port}"),
                 };
-                return Err(format!("cannot listen on {place}: {}", describe(&error)));
+                let why = match error.kind() {
+                    io::ErrorKind::AddrInUse => holder::in_use(holder_of(host, port)),
+                    _ => describe(&error),
+                };
+                return Err(format!("cannot listen on {place}: {why}"));
             }
         }
         if let Some(path) = &config.unixsocket {
             let path = config.dir.join(path);
             // Bound by the name it was given, since long ones do not fit into
             // a socket's address; told by one that holds anywhere.
-            let listener = listen_unix(&path, config);
-            let path = std::path::absolute(&path).unwrap_or(path);
-            let listener = listener.map_err(|error| {
+            let listener = SocketFile::listen(&path, config.unixsocketperm, backlog(config));
+            let (file, listener) = listener.map_err(|error| {
+                let path = std::path::absolute(&path).unwrap_or(path);
                 format!("cannot listen on {}: {}", path.display(), describe(&error))
             })?;
             listeners.unix = Some(listener);
-            listeners.endpoints.unix = Some(path);
+            listeners.endpoints.unix = Some(file.path().to_owned());
+            listeners.socket_file = Some(file);
         }
         if listeners.tcp.is_empty() && listeners.unix.is_none() {
             return Err("there is no address to listen on".into());
@@ -93,7 +101,7 @@ impl Listeners {
         for address in &config.bind {
             let host = address.trim_start_matches('-');
             let is_optional = host != address;
-            match listen_tcp(host, port, config.tcp_backlog) {
+            match listen_tcp(host, port, backlog(config)) {
                 Ok((listener, local)) => {
                     port = local.port();
                     self.tcp.push(listener);
@@ -138,16 +146,9 @@ struct Taken<'a> {
 fn listen_tcp(
     host: &str,
     port: u16,
-    backlog: u32,
+    backlog: i32,
 ) -> io::Result<(std::net::TcpListener, SocketAddr)> {
-    let host = match host {
-        "*" => "0.0.0.0",
-        host => host,
-    };
-    let mut addresses = (host, port).to_socket_addrs()?;
-    let address = addresses
-        .next()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    let address = resolve(host, port)?;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -167,28 +168,29 @@ fn listen_tcp(
         let _ = socket.set_tcp_congestion(b"reno");
     }
     socket.bind(&address.into())?;
-    socket.listen(backlog.min(i32::MAX as u32) as i32)?;
+    socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     let listener: std::net::TcpListener = socket.into();
     let local = listener.local_addr()?;
     Ok((listener, local))
 }
 
-fn listen_unix(path: &Path, config: &Config) -> io::Result<std::os::unix::net::UnixListener> {
-    // As Redis does: what a crashed server left behind is in nobody's way.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    if config.unixsocketperm != 0 {
-        // Before anybody can connect.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(config.unixsocketperm))?;
-    }
-    socket.listen(config.tcp_backlog.min(i32::MAX as u32) as i32)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+fn backlog(config: &Config) -> i32 {
+    config.tcp_backlog.min(i32::MAX as u32) as i32
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = match host {
+        "*" => "0.0.0.0",
+        host => host,
+    };
+    let mut addresses = (host, port).to_socket_addrs()?;
+    let none = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+    addresses.next().ok_or_else(none)
+}
+
+fn holder_of(host: &str, port: u16) -> Option<String> {
+    holder::of_address(resolve(host, port).ok()?)
 }
 
 /// Where connections come from.
@@ -223,8 +225,15 @@ async fn accept(listener: Listener, engine: Arc<Engine>, workers: Arc<RoundRobin
                 pause = PAUSE_MIN;
                 match admit(&engine.server, &stream, &peer) {
                     Ok(()) => spawn(&engine, &workers, stream, peer),
-                    // As far as the socket takes it at once.
-                    Err(reason) => _ = stream.try_write(reason),
+                    Err(reason) => {
+                        let why = match reason {
+                            MAX_CLIENTS => "max number of clients reached",
+                            _ => "protected mode",
+                        };
+                        tracing::debug!(addr = peer.remote(), "Refused a client: {why}");
+                        // As far as the socket takes it at once.
+                        let _ = stream.try_write(reason);
+                    }
                 }
             }
             Err(error) => pause = after_error(&engine.server, &error, pause).await,

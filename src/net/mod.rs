@@ -1,7 +1,9 @@
 //! Sockets, and nothing else.
 
 pub mod connection;
+mod holder;
 pub mod listener;
+pub mod socket_file;
 mod stream;
 mod tasks;
 mod worker;

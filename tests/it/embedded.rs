@@ -63,6 +63,47 @@ fn a_wrong_setting_is_an_error_that_names_it() {
     }
 }
 
+/// As in a file: what is corrected is nobody's mistake, and what only Redis does is none.
+#[test]
+fn the_last_to_set_a_setting_wins() {
+    let broker = Broker::builder()
+        .set("maxclients", "many")
+        .set("maxclients", "7")
+        .set("port", "x")
+        .set("port", "0")
+        .set("save", "900 1")
+        .set("appendonly", "yes")
+        .set("maxmemory", "100mb")
+        .start()
+        .unwrap();
+    let mut client = Wire::connect(broker.addr());
+    for (name, value) in [
+        ("maxclients", "7"),
+        ("save", ""),
+        ("appendonly", "no"),
+        ("maxmemory", "104857600"),
+    ] {
+        let got = client.text(&["CONFIG", "GET", name]);
+        assert_eq!(got, format!("[{name} {value}]"));
+    }
+}
+
+#[test]
+fn what_is_shown_of_a_broker_has_no_password() {
+    let builder = Broker::builder()
+        .set("requirepass", "hunter2")
+        .set("requirpass", "hunter2")
+        .set("databases", "4");
+    let shown = format!("{builder:?}");
+    assert!(shown.contains(r#""requirepass": "(redacted)""#), "{shown}");
+    assert!(shown.contains(r#""databases": "4""#), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let broker = Broker::builder().set("requirepass", "hunter2").start();
+    let shown = format!("{:?}", broker.unwrap());
+    assert!(shown.starts_with("Broker { addrs: [127.0.0.1:"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
 #[test]
 fn the_url_carries_the_password() {
     let broker = Broker::builder()

@@ -2,12 +2,14 @@
 //! can be asked without starting.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use tempfile::TempDir;
 
 use super::process::{End, respd, run, run_with, serve};
+use crate::wire::PATIENCE;
 
 /// What a command line in an empty directory, which the text calls DIR, fails with.
 #[track_caller]
@@ -60,16 +62,12 @@ fn wrong_flags_are_named() {
             r#"respd: command line: --loglevel "loud": argument(s) must be one of the following: debug, verbose, notice, warning, nothing"#,
         ),
         (
-            "--daemonize yes",
-            r#"respd: command line: --daemonize "yes": respd does not run in the background by itself; run it under a supervisor such as systemd"#,
-        ),
-        (
             "--prot 7000",
-            r#"respd: command line: --prot "7000": Bad directive or wrong number of arguments (respd --help lists the settings)"#,
+            r#"respd: command line: --prot "7000": Bad directive or wrong number of arguments (did you mean '--port'?)"#,
         ),
         (
             "-p 7000",
-            r#"respd: command line: "-p" "7000": Bad directive or wrong number of arguments (respd --help lists the settings)"#,
+            r#"respd: command line: "-p" "7000": Bad directive or wrong number of arguments (did you mean '--port'?)"#,
         ),
         (
             "--port 0 --ready-file",
@@ -97,12 +95,12 @@ fn a_password_is_never_shown() {
 fn wrong_lines_of_a_file_are_named() {
     for (text, line) in [
         (
-            "# a comment\n\nport abc\n",
-            "respd: DIR/respd.conf:3: 'port abc': argument couldn't be parsed into an integer",
+            "# a comment\n\ntimeout abc\n",
+            "respd: DIR/respd.conf:3: 'timeout abc': argument couldn't be parsed into an integer",
         ),
         (
             "maxclients 10\nporte 7000",
-            "respd: DIR/respd.conf:2: 'porte 7000': Bad directive or wrong number of arguments (respd --help lists the settings)",
+            "respd: DIR/respd.conf:2: 'porte 7000': Bad directive or wrong number of arguments (did you mean 'port'?)",
         ),
         (
             "loglevel \"notice",
@@ -143,9 +141,9 @@ fn standard_input_is_a_file_without_a_name() {
 fn files_that_cannot_be_read_are_named() {
     let line = "respd: cannot read the configuration file 'DIR/no.conf': No such file or directory";
     fails("no.conf", line);
-    let line = "respd: cannot read the configuration file 'DIR/pubish': No such file or directory \
-                (and it is no command; respd --help lists them)";
-    fails("pubish hello", line);
+    let line =
+        "respd: there is no command 'publsh', and no file of that name; did you mean 'publish'?";
+    fails("publsh hello", line);
     // Root may read every file, but no directory.
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("sub")).unwrap();
@@ -155,10 +153,6 @@ fn files_that_cannot_be_read_are_named() {
 
 #[test]
 fn files_that_cannot_be_written_are_named() {
-    fails(
-        "--port 0 --logfile no/such",
-        "respd: cannot open the log file 'DIR/no/such': No such file or directory",
-    );
     fails(
         "--port 0 --unixsocket no/such",
         "respd: cannot listen on DIR/no/such: No such file or directory",
@@ -170,19 +164,23 @@ fn files_that_cannot_be_written_are_named() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    fails(
-        &format!("--port {port}"),
-        &format!("respd: cannot listen on 127.0.0.1:{port}: Address already in use"),
-    );
+fn a_port_that_is_taken_is_named_with_who_has_it() {
     let broker = serve(&[]);
-    let port = broker.addr().port();
-    fails(
-        &format!("--port {port}"),
-        &format!("respd: cannot listen on 127.0.0.1:{port}: Address already in use"),
-    );
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    for (port, holder, pid) in [
+        (broker.addr().port(), "respd", broker.process.id()),
+        (
+            taken.local_addr().unwrap().port(),
+            own.trim(),
+            std::process::id(),
+        ),
+    ] {
+        let line = format!(
+            "respd: cannot listen on 127.0.0.1:{port}: Address already in use by {holder} (pid {pid})"
+        );
+        fails(&format!("--port {port}"), &line);
+    }
     // Which serves on.
     assert_eq!(broker.connect().text(&["PING"]), "PONG");
 }
@@ -214,6 +212,41 @@ fn a_socket_that_a_crash_left_behind_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_socket_is_taken_from_nobody() {
+    let broker = serve(&["--unixsocket", "sock"]);
+    let path = broker.path("sock").canonicalize().unwrap();
+    let pid = broker.process.id();
+    let line = format!(
+        "respd: cannot listen on {}: Address already in use by respd (pid {pid})",
+        path.display()
+    );
+    let arguments = ["--port", "0", "--unixsocket", "sock"];
+    run(broker.dir.path(), &arguments).failed(1, &line);
+    let mut socket = UnixStream::connect(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(b"PING\r\n").unwrap();
+    let mut reply = [0; 7];
+    socket.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"+PONG\r\n");
+
+    // One that somebody else has made in its place meanwhile is theirs.
+    fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    let dir = broker.stop();
+    assert!(path.exists());
+    drop(other);
+    fs::remove_file(&path).unwrap();
+    // What is no socket is nobody's leftover.
+    fs::write(&path, "precious").unwrap();
+    let line = format!(
+        "respd: cannot listen on {}: there is a file that is no socket",
+        path.display()
+    );
+    run(dir.path(), &arguments).failed(1, &line);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
 fn a_start_that_fails_leaves_no_files() {
     let dir = TempDir::new().unwrap();
     let arguments = "--port 0 --pidfile pid --unixsocket sock --loglevel nothing --ready-file no/r";
@@ -226,8 +259,13 @@ fn a_start_that_fails_leaves_no_files() {
 fn the_version_is_one_line() {
     let dir = TempDir::new().unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    for flag in ["-v", "-V", "--version"] {
-        run(dir.path(), &[flag]).printed(&format!(
+    for arguments in [
+        &["-v"][..],
+        &["-V"],
+        &["--version"],
+        &["--port", "7750", "--version"],
+    ] {
+        run(dir.path(), arguments).printed(&format!(
             "respd {version} (speaks RESP, behaves as Redis 7.2)\n"
         ));
     }
@@ -263,7 +301,11 @@ fn help_has_the_verbs_and_the_settings() {
         assert!(full.contains(text), "{text:?} is not in {full}");
     }
     assert!(help(&["-h"]).contains("See --help for"));
-    for arguments in [&["serve", "--help"][..], &["--port", "0", "--help"]] {
+    for arguments in [
+        &["serve", "--help"][..],
+        &["help", "serve"],
+        &["--port", "0", "--help"],
+    ] {
         let serving = help(arguments);
         assert!(serving.starts_with("Usage: respd "), "{serving}");
         assert!(serving.contains("\n  --port NUMBER\n"), "{serving}");
