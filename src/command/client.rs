@@ -394,6 +394,13 @@ fn client_kill(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>)
 }
 
 fn kill(context: &mut Context<'_>, client: &Client) {
+    tracing::debug!(
+        id = client.id,
+        addr = client.peer.remote(),
+        name = client.name(),
+        by = context.session.client.id,
+        "CLIENT KILL",
+    );
     if client.id == context.session.client.id {
         // The reply is still to be delivered.
         context.session.ending = Some(Ending::AfterReplies);

@@ -80,7 +80,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
     // Whoever has the keyspace is alone, so no other change gets lost.
     context.turn.state();
     let mut config = context.server.config().clone();
-    config
+    let changed = config
         .set(&pairs)
         .map_err(|error| Error::quoting("ERR ", error.text(), ""))?;
     let max = config.maxmemory;
@@ -92,6 +92,21 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>, reply: &mut Reply<'_>) 
                 max,
             );
         }
+    }
+    let client = &context.session.client;
+    for setting in changed {
+        let value = match setting.is_sensitive() {
+            true => "(redacted)".into(),
+            false => setting.get(&config),
+        };
+        tracing::debug!(
+            id = client.id,
+            addr = client.peer.remote(),
+            name = client.name(),
+            "CONFIG SET {} {}",
+            setting.name(),
+            String::from_utf8_lossy(&value),
+        );
     }
     context.turn.apply(config);
     context.server.reconfigured.notify_one();

@@ -163,6 +163,14 @@ fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Resu
         Ok(())
     } else {
         context.server.metrics.auth_failures.fetch_add(1, Relaxed);
+        let client = &context.session.client;
+        tracing::debug!(
+            id = client.id,
+            addr = client.peer.remote(),
+            name = client.name(),
+            "Failed authentication of user '{}'",
+            String::from_utf8_lossy(user),
+        );
         Err(Error::WRONG_PASS)
     }
 }

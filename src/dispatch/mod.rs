@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::server::Server;
 use crate::session::{Client, ClientFlags, Ending, ReplyMode, Session};
-use crate::table::{Command, Context, Flags, Handler, Outcome, Table, call};
+use crate::table::{Command, Context, Flags, Handler, Outcome, Table, call, tell_failure};
 
 /// What becomes of the client after a request.
 pub enum Next {
@@ -75,6 +75,7 @@ pub fn run(
         Err(error) => {
             let error = refuse(context, command, error);
             context.server.metrics.count_error(error.text());
+            tell_failure(context, name, &error);
             reply.error(&error);
             Next::Run
         }

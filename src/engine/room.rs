@@ -45,6 +45,7 @@ pub fn make_room(server: &Server, state: &mut State, now: Now) -> Room {
 pub fn free(server: &Server, state: &mut State, now: Now, patience: Duration) -> Room {
     let (mut start, mut end) = (None, now.uptime);
     let mut steps = 0;
+    let evicted_before = state.keyspace.stats.evicted;
     let room = loop {
         if state.used_memory(server) <= state.evictor.max {
             break Room::Enough;
@@ -67,6 +68,10 @@ pub fn free(server: &Server, state: &mut State, now: Now, patience: Duration) ->
             }
         }
     };
+    let evicted = state.keyspace.stats.evicted - evicted_before;
+    if evicted > 0 {
+        tracing::trace!(evicted, "Evicted keys to make room");
+    }
     state.evictor.pending = room == Room::Pending;
     state.evictor.note(room == Room::Enough, end);
     room

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::MutexGuard;
+use tracing::Span;
 
 use super::stream::Stream;
 use super::tasks;
@@ -123,6 +124,8 @@ pub struct Connection {
     /// earlier. A publisher that goes on at the reply sends more at once then:
     /// its messages to 1,000 subscribers took 1.4 µs of CPU each and not 2.3.
     others_first: bool,
+    /// For whoever follows the program's events; `None` if nobody does.
+    span: Option<Box<Span>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,7 +151,10 @@ enum Written {
 impl Connection {
     /// Takes over an accepted socket, and the session that it was registered with.
     pub fn new(engine: Arc<Engine>, stream: Stream, session: Session) -> Connection {
+        let span = session.client.span();
+        span.in_scope(|| session.client.tell_accepted());
         Connection {
+            span: (!span.is_disabled()).then(|| Box::new(span)),
             engine,
             stream,
             session,
@@ -168,7 +174,11 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // A panic that left the drop of a task would end the process; it is on record.
-        let leave = AssertUnwindSafe(|| self.engine.disconnect(&mut self.session));
+        let leave = AssertUnwindSafe(|| {
+            let _entered = self.span.as_deref().map(Span::enter);
+            self.session.client.tell_closed();
+            self.engine.disconnect(&mut self.session);
+        });
         let _ = catch_unwind(leave);
     }
 }
@@ -181,7 +191,11 @@ impl Future for Connection {
         let this = self.get_mut();
         this.register(cx);
         let mut shared = SHARED.take().unwrap_or_else(Shared::new);
+        let span = this.span.take();
+        let entered = span.as_deref().map(Span::enter);
         let poll = this.advance(cx, &mut shared.lend());
+        drop(entered);
+        this.span = span;
         SHARED.set(Some(shared));
         // An error of the socket says that nobody is there any more.
         poll.map(drop)
@@ -429,6 +443,15 @@ impl Connection {
             }
             used += decoded;
             if let Some(error) = error {
+                let client = &self.session.client;
+                tracing::debug!(
+                    id = client.id,
+                    addr = client.peer.remote(),
+                    name = client.name(),
+                    "Protocol error ({}) from client",
+                    String::from_utf8_lossy(&error.text())
+                        .trim_start_matches("ERR Protocol error: "),
+                );
                 Reply::new(output, self.session.protocol).error(&Error::protocol(error.text()));
                 self.session.ending = Some(Ending::AfterReplies);
                 return buffer.len();

@@ -85,7 +85,12 @@ fn look_after(server: &Server, client: &Client, uptime: Duration) {
     }
     let idle_after = server.live.idle_timeout.load(Relaxed);
     if idle_after > 0 && may_be_idle(client) && client.idle(uptime).as_secs() > idle_after {
-        tracing::debug!("Closing idle client");
+        tracing::debug!(
+            id = client.id,
+            addr = client.peer.remote(),
+            name = client.name(),
+            "Closing idle client",
+        );
         client.kill();
     }
 }

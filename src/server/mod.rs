@@ -190,8 +190,9 @@ impl Server {
             .output_limit_disconnections
             .fetch_add(1, Relaxed);
         tracing::warn!(
-            client = client.id,
+            id = client.id,
             addr = client.peer.remote(),
+            name = client.name(),
             channel = %String::from_utf8_lossy(channel),
             "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
             client.id,

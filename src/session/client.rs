@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::held::Held;
 use super::outbox::Outbox;
@@ -267,6 +269,11 @@ impl Client {
         let before = names.memory();
         change(names);
         self.held.change(before, names.memory());
+        // A client without a connection is in a span of its program's, if in any.
+        let span = Span::current();
+        if self.peer != Peer::Local && !span.is_disabled() {
+            span.record("name", &*String::from_utf8_lossy(&names.name));
+        }
     }
 
     /// Notes how many bytes of memory a part of it holds, of which it is told
@@ -314,6 +321,49 @@ impl Client {
     /// said CLIENT NO-EVICT, nor if it has no connection that could be closed.
     pub fn may_be_cut_off(&self) -> bool {
         !self.flags().contains(ClientFlags::NO_EVICT) && self.peer != Peer::Local
+    }
+
+    /// What it calls itself, as text.
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(&self.names().name).into_owned()
+    }
+
+    /// The span of all that happens for it, for whoever follows the program's
+    /// events.
+    pub fn span(&self) -> Span {
+        tracing::debug_span!(
+            "client",
+            id = self.id,
+            addr = self.peer.remote(),
+            name = Empty
+        )
+    }
+
+    /// Tells the log that it has come.
+    pub fn tell_accepted(&self) {
+        match &self.peer {
+            Peer::Unix(path) => tracing::debug!(
+                id = self.id,
+                addr = self.peer.remote(),
+                "Accepted connection to {path}",
+            ),
+            Peer::Tcp { remote, .. } => tracing::debug!(id = self.id, "Accepted {remote}"),
+            Peer::Local => {}
+        }
+    }
+
+    /// Tells the log that it goes, and by whose wish.
+    pub fn tell_closed(&self) {
+        let how = match self.flags().contains(ClientFlags::KILLED) {
+            true => "Closed the connection of a client",
+            false => "Client closed connection",
+        };
+        tracing::debug!(
+            id = self.id,
+            addr = self.peer.remote(),
+            name = self.name(),
+            "{how}",
+        );
     }
 
     /// Has its task close the connection; what waits for it is dropped.

@@ -47,6 +47,7 @@ pub fn call(
             true => _ = metrics.command(command.id).failed.fetch_add(1, Relaxed),
             false => metrics.count_failure(command.id, &error),
         }
+        tell_failure(context, command.full_name.as_bytes(), &error);
         reply.error(&error);
     }
     if context.is_part()
@@ -91,6 +92,27 @@ pub fn call(
     Outcome::Blocked(timeout)
 }
 
+/// Tells whoever follows the program's events of a command that has answered an error.
+#[cold]
+pub fn tell_failure(context: &Context<'_>, command: &[u8], error: &Error) {
+    // What follows quotes arguments, of which one may be a password.
+    const QUOTED: &str = ", with args beginning with";
+    let text = || {
+        let text = String::from_utf8_lossy(error.text());
+        let end = text.find(QUOTED).unwrap_or(text.len());
+        text[..end].to_owned()
+    };
+    let client = &context.session.client;
+    tracing::trace!(
+        id = client.id,
+        addr = client.peer.remote(),
+        name = client.name(),
+        command = %String::from_utf8_lossy(command),
+        error = text(),
+        "Command failed",
+    );
+}
+
 /// Has the client told when one of the keys changes that it has just read.
 #[cold]
 fn note_reads(context: &mut Context<'_>, command: &Command, argv: Argv<'_>) {
@@ -133,6 +155,14 @@ fn note_if_slow(context: &Context<'_>, command: &Command, argv: Argv<'_>, durati
         && !command.row.flags.contains(Flags::SKIP_SLOWLOG)
     {
         let client = &context.session.client;
+        tracing::debug!(
+            id = client.id,
+            addr = client.peer.remote(),
+            name = client.name(),
+            command = command.full_name,
+            micros,
+            "Slow command",
+        );
         let redacted = secrets::redacted(command.row.secrets, argv);
         server.slow_log().add(
             seconds,

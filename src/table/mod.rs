@@ -18,7 +18,7 @@ pub mod usage;
 pub mod vocabulary;
 
 pub use args::Args;
-pub use call::call;
+pub use call::{call, tell_failure};
 pub use context::Context;
 pub use flags::{Acl, Flags, Group};
 pub use help::HELP;

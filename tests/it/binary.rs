@@ -2,6 +2,7 @@
 
 mod clients;
 mod config;
+mod log;
 pub mod process;
 mod serving;
 mod spawned;
