@@ -3,15 +3,15 @@
 //! It never reconnects by itself; [`super::retry`] does. It speaks RESP2, which every server knows.
 //! What it holds of an answer is bounded by [`MAX_REPLY`].
 
-use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use respd::resp::value::{ProtocolError, Value, decode};
+use respd::resp::value::{Value, decode};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::error::{Cause, Error};
 use super::target::{Address, Credentials, Target};
 
 /// For each address of a host to accept, and for the first answers to arrive.
@@ -23,102 +23,6 @@ const MAX_REPLY: usize = 1024 * 1024 * 1024;
 
 /// What one read takes at least. Larger replies double it.
 const READ: usize = 16 * 1024;
-
-#[derive(Debug)]
-pub enum Error {
-    /// No connection came about.
-    Unreachable {
-        address: String,
-        start_command: String,
-        cause: Cause,
-    },
-    /// A connection ended that had been one.
-    Lost { address: String, cause: Cause },
-    /// The broker answered with an error: code and text.
-    Refused { address: String, text: String },
-    /// The broker answered what makes no sense here.
-    Unexpected { address: String },
-}
-
-/// What went wrong underneath.
-#[derive(Debug)]
-pub enum Cause {
-    Io(io::Error),
-    Protocol(ProtocolError),
-    ReplyTooLong,
-    Closed,
-}
-
-impl Error {
-    /// Whether trying again later may help: the broker is away, starts, or has too many clients.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Error::Unreachable { .. } | Error::Lost { .. } => true,
-            Error::Refused { text, .. } => {
-                text.starts_with("LOADING ") || text == "ERR max number of clients reached"
-            }
-            Error::Unexpected { .. } => false,
-        }
-    }
-}
-
-/// One line each.
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Unreachable {
-                address,
-                start_command,
-                cause,
-            } => {
-                write!(f, "cannot connect to {address}: {cause}")?;
-                // Something else runs there otherwise, and another broker could not.
-                if !matches!(cause, Cause::Protocol(_)) {
-                    write!(
-                        f,
-                        "; is the broker running? start one with: {start_command}"
-                    )?;
-                }
-                Ok(())
-            }
-            Error::Lost { address, cause } => {
-                write!(f, "the connection to {address} was lost: {cause}")
-            }
-            Error::Refused { address, text } => {
-                write!(f, "{address} answered: {text}")?;
-                if text.starts_with("NOAUTH ") {
-                    f.write_str(" Give the password in the URL: redis://:PASSWORD@HOST:PORT/DB")?;
-                }
-                Ok(())
-            }
-            Error::Unexpected { address } => {
-                write!(f, "{address} answered what no broker answers to this")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cause::Io(error) => match error.kind() {
-                io::ErrorKind::ConnectionRefused => f.write_str("connection refused"),
-                io::ErrorKind::NotFound => f.write_str("no such socket"),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    f.write_str("connection reset")
-                }
-                // The first of the two is what a socket with a timeout reports on Linux.
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    f.write_str("no answer in time")
-                }
-                _ => write!(f, "{error}"),
-            },
-            Cause::Protocol(error) => write!(f, "it does not speak RESP ({error})"),
-            Cause::ReplyTooLong => f.write_str("it sent a reply beyond 1 GiB"),
-            Cause::Closed => f.write_str("it closed the connection"),
-        }
-    }
-}
 
 enum Stream {
     Tcp(TcpStream),
@@ -144,7 +48,7 @@ impl Connection {
             start_command: target.start_command(),
             cause,
         };
-        let stream = connect(&target.address).map_err(|error| unreachable(Cause::Io(error)))?;
+        let stream = connect(&target.address).map_err(unreachable)?;
         let mut connection = Connection {
             stream,
             address: target.to_string(),
@@ -163,7 +67,7 @@ impl Connection {
     fn greet(&mut self, target: &Target) -> Result<(), Error> {
         self.set_patience(Some(CONNECT_TIMEOUT))?;
         let mut commands = 1;
-        if let Some(Credentials { user, password }) = target.credentials() {
+        if let Some(Credentials { user, password }) = &target.credentials {
             match user {
                 Some(user) => self.queue(&[b"AUTH", user, password]),
                 None => self.queue(&[b"AUTH", password]),
@@ -228,6 +132,28 @@ impl Connection {
                 Ok(None) => self.fill()?,
                 Err(error) => return Err(self.lost(Cause::Protocol(error))),
             }
+        }
+    }
+
+    /// The next value, or `None` if the deadline passes without one.
+    pub fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Value>, Error> {
+        if let Some(deadline) = deadline {
+            // A socket takes no limit of nothing.
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.set_patience(Some(left.max(Duration::from_millis(1))))?;
+        }
+        match self.receive() {
+            Err(Error::Lost {
+                cause: Cause::Io(error),
+                ..
+            }) if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ) && deadline.is_some_and(|at| at <= Instant::now()) =>
+            {
+                Ok(None)
+            }
+            received => received.map(Some),
         }
     }
 
@@ -331,29 +257,37 @@ impl HangUp {
     }
 }
 
-fn connect(address: &Address) -> io::Result<Stream> {
+fn connect(address: &Address) -> Result<Stream, Cause> {
     let (host, port) = match address {
-        Address::Unix(path) => return UnixStream::connect(path).map(Stream::Unix),
+        Address::Unix(path) => {
+            return UnixStream::connect(path)
+                .map(Stream::Unix)
+                .map_err(Cause::Io);
+        }
         Address::Tcp { host, port } => (host.as_str(), *port),
     };
+    let addresses = (host, port).to_socket_addrs().map_err(Cause::Unresolved)?;
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                // A subscriber only listens, and without probes it would listen to a broker that
-                // vanished without a word for ever. These find out within half a minute.
-                let probes = TcpKeepalive::new()
-                    .with_time(Duration::from_secs(15))
-                    .with_interval(Duration::from_secs(5))
-                    .with_retries(3);
-                SockRef::from(&stream).set_tcp_keepalive(&probes)?;
-                return Ok(Stream::Tcp(stream));
-            }
+    for address in addresses {
+        match dial(&address) {
+            Ok(stream) => return Ok(Stream::Tcp(stream)),
             Err(error) => failure = error,
         }
     }
-    Err(failure)
+    Err(Cause::Io(failure))
+}
+
+fn dial(address: &SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
+    stream.set_nodelay(true)?;
+    // A subscriber only listens, and without probes it would listen to a broker that vanished
+    // without a word for ever. These find out within half a minute.
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -451,10 +385,18 @@ mod tests {
         assert!(
             error.ends_with(&format!(
                 "{target}: connection refused; is the broker running? start one with: {}",
-                target.start_command()
+                target.start_command().unwrap()
             )),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_host_that_nobody_knows_is_not_to_be_started() {
+        // A name that is reserved for not being one.
+        let error = failure(&Target::parse("redis://nobody.invalid").unwrap()).to_string();
+        let start = "cannot connect to redis://nobody.invalid:6379/0: the host is not found (";
+        assert!(error.starts_with(start) && error.ends_with(')'), "{error}");
     }
 
     #[test]

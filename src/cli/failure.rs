@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::say::tell;
-use super::{client, interrupt, target};
+use super::{environment, error, interrupt};
 
 /// Why a verb ends without having done what it was asked to.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub enum Failure {
     Failed(String),
     /// The user has been told already, by a program that ended with this status.
     Told(i32),
+    /// What was waited for did not come in time. Status 124, as of timeout(1).
+    TimedOut(String),
     /// The user ended it. Status 130.
     Interrupted,
     /// Nobody reads standard output any more, as after `| head`. That is no failure: status 0.
@@ -22,6 +24,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What it means that standard output takes no more.
+    pub fn of_output(error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Failed(format!("cannot write the output: {error}")),
+        }
+    }
+
     /// Tells the user, and answers the exit status.
     pub fn report(self) -> ExitCode {
         match self {
@@ -34,20 +44,24 @@ impl Failure {
                 ExitCode::FAILURE
             }
             Failure::Told(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+            Failure::TimedOut(line) => {
+                tell(&line);
+                ExitCode::from(124)
+            }
             Failure::Interrupted => ExitCode::from(interrupt::INTERRUPTED),
             Failure::OutputClosed => ExitCode::SUCCESS,
         }
     }
 }
 
-impl From<target::Invalid> for Failure {
-    fn from(invalid: target::Invalid) -> Failure {
+impl From<environment::Invalid> for Failure {
+    fn from(invalid: environment::Invalid) -> Failure {
         Failure::Setting(invalid.to_string())
     }
 }
 
-impl From<client::Error> for Failure {
-    fn from(error: client::Error) -> Failure {
+impl From<error::Error> for Failure {
+    fn from(error: error::Error) -> Failure {
         Failure::Failed(error.to_string())
     }
 }
@@ -64,7 +78,6 @@ impl From<io::Error> for Failure {
 pub fn print(output: &mut impl Write, block: &[u8]) -> Result<(), Failure> {
     match output.write_all(block).and_then(|()| output.flush()) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
-        Err(error) => Err(Failure::Failed(format!("cannot write the output: {error}"))),
+        Err(error) => Err(Failure::of_output(&error)),
     }
 }

@@ -7,11 +7,16 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::time::Instant;
 
+use clap::Args;
 use respd::resp::value::{MAX_BULK, Value};
 
 use super::client::Connection;
+use super::error::Error;
 use super::failure::{Failure, print};
+use super::progress::Progress;
+use super::rate::{Rate, Schedule};
 use super::say::{counted, tell};
 
 /// The most lines that are sent before their replies are read. Their replies are some bytes each,
@@ -21,6 +26,29 @@ const BATCH: usize = 128;
 /// The most bytes of lines that are held, a single long line excepted.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// The flags of verbs that send.
+#[derive(Args)]
+pub struct SendFlags {
+    /// Send all of standard input as one
+    #[arg(long)]
+    stdin: bool,
+
+    /// Send the lines of standard input so fast and no faster, such as 50/s or 600/m
+    #[arg(long, value_name = "N/s", value_parser = Rate::parse, conflicts_with = "stdin")]
+    rate: Option<Rate>,
+
+    /// Print no reports and no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl SendFlags {
+    /// Whether all of standard input is one text.
+    pub fn takes_all(&self) -> bool {
+        self.stdin
+    }
+}
+
 /// What to do with each text.
 pub struct Sender<'a> {
     pub command: &'a str,
@@ -29,19 +57,26 @@ pub struct Sender<'a> {
     pub encode: fn(Vec<u8>) -> Result<Vec<u8>, &'static str>,
     /// What to say about the broker's integer reply.
     pub report: &'a dyn Fn(i64) -> String,
+    pub flags: &'a SendFlags,
 }
 
 impl Sender<'_> {
-    /// Sends `text`, or asks for one on a terminal, or sends what is piped.
-    pub fn run(&self, connection: &mut Connection, text: Option<OsString>) -> Result<(), Failure> {
+    /// Sends `texts`, or asks for one on a terminal, or sends what is piped.
+    pub fn run(&self, connection: &mut Connection, texts: Vec<OsString>) -> Result<(), Failure> {
         let output = &mut io::stdout();
-        if let Some(text) = text {
-            return self.send_one(connection, text.into_vec(), output);
+        if !texts.is_empty() {
+            return texts
+                .into_iter()
+                .try_for_each(|text| self.send_one(connection, text.into_vec(), output));
         }
         // Lines go through one buffer only: one this large makes the one of `Stdin` step aside.
         let mut input = BufReader::with_capacity(BATCH_BYTES, io::stdin());
+        if self.flags.stdin {
+            return self.send_one(connection, read_all(input)?, output);
+        }
         if !input.get_ref().is_terminal() {
-            return self.send_lines(connection, &mut input, output);
+            let progress = Progress::of_stdin(self.flags.quiet);
+            return self.send_lines(connection, &mut input, output, progress);
         }
         let _ = write!(io::stderr(), "Message: ");
         match read_line(&mut input)? {
@@ -66,7 +101,8 @@ impl Sender<'_> {
             .map_err(|problem| Failure::Failed(format!("the message cannot be sent: {problem}")))?;
         self.queue(connection, &payload);
         connection.flush()?;
-        self.receive(connection, output)
+        let report = self.receive(connection)?;
+        print(output, report.as_bytes())
     }
 
     fn send_lines<R: Read>(
@@ -74,12 +110,21 @@ impl Sender<'_> {
         connection: &mut Connection,
         input: &mut BufReader<R>,
         output: &mut impl Write,
+        mut progress: Progress,
     ) -> Result<(), Failure> {
+        let hides_reports = io::stdout().is_terminal();
+        let mut schedule = self
+            .flags
+            .rate
+            .map(|rate| Schedule::new(rate, Instant::now()));
         let mut sent: i64 = 0;
         let mut number = 0;
         let mut unfit: i64 = 0;
         let mut at_end = false;
         while !at_end {
+            if let Some(schedule) = &schedule {
+                std::thread::sleep(schedule.wait(Instant::now()));
+            }
             let (mut batch, mut bytes) = (0, 0);
             loop {
                 let Some(line) = read_line(input)? else {
@@ -87,7 +132,7 @@ impl Sender<'_> {
                     break;
                 };
                 number += 1;
-                bytes += line.len();
+                bytes += line.len() + 1;
                 match (self.encode)(line) {
                     Ok(payload) => {
                         self.queue(connection, &payload);
@@ -95,32 +140,36 @@ impl Sender<'_> {
                     }
                     Err(problem) => {
                         unfit += 1;
+                        progress.clear();
                         tell(&format!("line {number} cannot be sent: {problem}"));
                     }
                 }
+                let is_early = schedule.as_mut().is_some_and(|schedule| {
+                    schedule.sent(Instant::now());
+                    !schedule.wait(Instant::now()).is_zero()
+                });
                 let next_is_there = input.buffer().contains(&b'\n');
-                if !next_is_there || batch == BATCH || bytes >= BATCH_BYTES {
+                if !next_is_there || is_early || batch == BATCH || bytes >= BATCH_BYTES {
                     break;
                 }
             }
             let flushed = connection.flush();
-            for _ in 0..batch {
+            let mut reports = Vec::new();
+            let (received, failure) = self.receive_batch(connection, batch, &mut reports);
+            sent += received;
+            // Where the progress stands, they would only break it.
+            if !(hides_reports && progress.is_drawn()) {
+                print(output, &reports)?;
+            }
+            progress.sent(received as u64, bytes as u64);
+            if let Some(failure) = failure {
                 // Replies to a part of the batch may have come before the connection broke.
-                let received = self.receive(connection, output);
-                let failed = match (received, &flushed) {
-                    (Ok(()), _) => None,
-                    (Err(Failure::OutputClosed), _) => return Err(Failure::OutputClosed),
-                    (Err(_), Err(error)) => Some(error.to_string()),
-                    (Err(Failure::Failed(error)), _) => Some(error),
-                    (Err(failure), _) => return Err(failure),
-                };
-                if let Some(error) = failed {
-                    let lines = counted(sent, "line");
-                    return Err(Failure::Failed(format!("{error} (after {lines})")));
-                }
-                sent += 1;
+                let error = flushed.err().unwrap_or(failure);
+                let lines = counted(sent, "line");
+                return Err(Failure::Failed(format!("{error} (after {lines})")));
             }
         }
+        progress.finish();
         if unfit > 0 {
             let lines = counted(unfit, "line");
             return Err(Failure::Failed(format!("{lines} could not be sent")));
@@ -131,20 +180,56 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Takes the replies to a batch; answers how many were well, and what was wrong with the next.
+    fn receive_batch(
+        &self,
+        connection: &mut Connection,
+        batch: usize,
+        reports: &mut Vec<u8>,
+    ) -> (i64, Option<Error>) {
+        let mut received = 0;
+        for _ in 0..batch {
+            match self.receive(connection) {
+                Ok(report) => reports.extend(report.into_bytes()),
+                Err(error) => return (received, Some(error)),
+            }
+            received += 1;
+        }
+        (received, None)
+    }
+
     fn queue(&self, connection: &mut Connection, payload: &[u8]) {
         connection.queue(&[self.command.as_bytes(), self.key, payload]);
     }
 
-    fn receive(&self, connection: &mut Connection, output: &mut impl Write) -> Result<(), Failure> {
+    /// The report of the next reply, as a line.
+    fn receive(&self, connection: &mut Connection) -> Result<String, Error> {
         match connection.receive()? {
-            Value::Integer(count) => {
-                let report = (self.report)(count) + "\n";
-                print(output, report.as_bytes())
-            }
-            Value::Error(text) => Err(connection.refused(&text).into()),
-            _ => Err(connection.unexpected().into()),
+            Value::Integer(_) if self.flags.quiet => Ok(String::new()),
+            Value::Integer(count) => Ok((self.report)(count) + "\n"),
+            Value::Error(text) => Err(connection.refused(&text)),
+            _ => Err(connection.unexpected()),
         }
     }
+}
+
+/// All of the input, if a broker can take it.
+fn read_all(input: impl Read) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    input
+        .take(MAX_BULK as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    match text.len() > MAX_BULK {
+        true => Err(Failure::Failed(
+            "standard input is longer than 512 MiB".to_owned(),
+        )),
+        false => Ok(text),
+    }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::Failed(format!("cannot read standard input: {error}"))
 }
 
 /// A line without its end, which Windows writes with two bytes; `None` at the end of the input.
@@ -155,7 +240,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
     input
         .take(limit)
         .read_until(b'\n', &mut line)
-        .map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
+        .map_err(unreadable)?;
     if line.is_empty() {
         return Ok(None);
     }
@@ -186,6 +271,11 @@ mod tests {
         key: b"c",
         encode: no_bangs,
         report: &|count| format!("{count} got it"),
+        flags: &SendFlags {
+            stdin: false,
+            rate: None,
+            quiet: false,
+        },
     };
 
     #[test]
@@ -200,7 +290,7 @@ mod tests {
         let mut input = BufReader::new(&b"a\n\nb c\r\n!\nlast"[..]);
         let mut output = Vec::new();
         let failure = SENDER
-            .send_lines(&mut connection, &mut input, &mut output)
+            .send_lines(&mut connection, &mut input, &mut output, Progress::unseen())
             .unwrap_err();
         let Failure::Failed(line) = failure else {
             panic!("{failure:?}");
@@ -245,7 +335,12 @@ mod tests {
         });
         let mut connection = Connection::open(&target).unwrap();
         sender
-            .send_lines(&mut connection, &mut input, &mut Vec::new())
+            .send_lines(
+                &mut connection,
+                &mut input,
+                &mut Vec::new(),
+                Progress::unseen(),
+            )
             .unwrap();
         assert_eq!(reports.get(), 2);
         server.join().unwrap();
@@ -260,7 +355,12 @@ mod tests {
         let mut connection = Connection::open(&target).unwrap();
         let mut input = BufReader::new(&b"a\nb\n"[..]);
         let failure = SENDER
-            .send_lines(&mut connection, &mut input, &mut Vec::new())
+            .send_lines(
+                &mut connection,
+                &mut input,
+                &mut Vec::new(),
+                Progress::unseen(),
+            )
             .unwrap_err();
         let Failure::Failed(line) = failure else {
             panic!("{failure:?}");

@@ -3,10 +3,14 @@
 //! Only this part of the crate prints or exits. What was asked for goes to standard output,
 //! everything about it to standard error.
 
+mod address_flags;
 mod allocator;
 mod background;
 mod client;
+mod consumer;
 mod descriptors;
+mod environment;
+mod error;
 mod explain;
 mod failure;
 #[cfg(test)]
@@ -17,10 +21,17 @@ mod interrupt;
 mod lines;
 mod log;
 mod marker;
+mod output;
+mod pace;
 mod parent;
+mod ping;
+mod pop;
 mod pretty;
+mod progress;
 mod publish;
-mod queue;
+mod push;
+mod rate;
+mod record;
 mod retry;
 mod say;
 pub mod serve;
@@ -29,6 +40,7 @@ mod steps;
 mod subscribe;
 mod supervisor;
 mod target;
+mod timeout;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -55,8 +67,9 @@ struct CommandLine {
 enum Verb {
     Publish(publish::Publish),
     Subscribe(subscribe::Subscribe),
-    Push(queue::Push),
-    Pop(queue::Pop),
+    Push(push::Push),
+    Pop(pop::Pop),
+    Ping(ping::Ping),
 }
 
 /// Runs the program with the arguments after its name. What does not begin with a verb or a call
@@ -66,7 +79,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let first = words.next().flatten();
     let outcome = match first {
         Some("help") if words.next().flatten() == Some("serve") => serve::run(&["--help".into()]),
-        Some("publish" | "subscribe" | "push" | "pop" | "help" | "-h" | "--help" | "--version")
+        Some(
+            "publish" | "subscribe" | "push" | "pop" | "ping" | "help" | "-h" | "--help"
+            | "--version",
+        )
         | Some("-V" | "-v") => run_verb(arguments),
         Some("serve") => serve::run(&arguments[1..]),
         _ => match arguments.first().and_then(|first| unknown_verb(first)) {
@@ -87,7 +103,13 @@ fn unknown_verb(word: &OsStr) -> Option<String> {
     explain::no_such_verb(word, verbs.chain(["serve", "help"]))
 }
 
-fn run_verb(arguments: Vec<OsString>) -> Result<(), Failure> {
+fn run_verb(mut arguments: Vec<OsString>) -> Result<(), Failure> {
+    // After a verb -h is the host, as in redis-cli, and there as here the help without one.
+    if let [_, .., last] = &mut arguments[..]
+        && last == "-h"
+    {
+        *last = OsString::from("--help");
+    }
     // redis-server prints its version for the small letter, too.
     let arguments = arguments.into_iter().map(|argument| match argument {
         small if small == "-v" => OsString::from("-V"),
@@ -104,6 +126,7 @@ fn run_verb(arguments: Vec<OsString>) -> Result<(), Failure> {
         Verb::Subscribe(subscribe) => subscribe.run(),
         Verb::Push(push) => push.run(),
         Verb::Pop(pop) => pop.run(),
+        Verb::Ping(ping) => ping.run(),
     }
 }
 

@@ -6,24 +6,31 @@ use clap::Args;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::address_flags::{self, Flags};
 use super::client::Connection;
+use super::environment::Environment;
 use super::failure::Failure;
-use super::lines::Sender;
-use super::say::counted;
-use super::target::Environment;
+use super::lines::{SendFlags, Sender};
+use super::say::{counted, harmless};
 
 /// Publish messages to a channel
 ///
 /// A message goes out as JSON: {"id": a UUID, "timestamp": RFC 3339 in UTC, "message": the text}.
 /// Without MESSAGE it is asked for; piped input is published line by line, as it comes.
 #[derive(Args)]
-#[command(after_help = super::target::HELP)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "respd publish [OPTIONS] [[CHANNEL] MESSAGE]",
+    after_help = address_flags::HELP,
+    after_long_help = long_help()
+)]
 pub struct Publish {
-    /// The text to publish; put -- before one that begins with a dash
-    #[arg(allow_negative_numbers = true)]
-    message: Option<OsString>,
+    /// The channel, if two words are given or --stdin is, and the text; put -- before one that
+    /// begins with a dash [default channel: CHANNEL, or messages]
+    #[arg(value_names = ["CHANNEL", "MESSAGE"], num_args = 0..=2, allow_negative_numbers = true)]
+    words: Vec<OsString>,
 
-    /// The channel to publish to [default: CHANNEL, or messages]
+    /// The channel to publish to
     #[arg(short, long)]
     channel: Option<OsString>,
 
@@ -31,31 +38,70 @@ pub struct Publish {
     #[arg(long)]
     raw: bool,
 
-    /// The broker's address [default: REDIS_URL, or redis://localhost:6379/0]
-    #[arg(short, long)]
-    url: Option<OsString>,
+    #[command(flatten)]
+    sending: SendFlags,
+
+    #[command(flatten)]
+    broker: Flags,
+}
+
+fn long_help() -> String {
+    let examples = "\
+Examples:
+  respd publish \"to the channel messages\"
+  respd publish news \"a message\"
+  tail -f app.log | respd publish --channel logs --raw -q
+  respd publish images --raw --stdin < picture.png
+  seq 1000 | respd publish --channel numbers --rate 50/s
+
+It says how many subscribers the broker handed each message to; one that subscribed by name and by
+pattern counts for each, and one that is cut off because it reads too slowly was handed it, too.";
+    format!("{examples}\n\n{}", address_flags::HELP)
 }
 
 impl Publish {
     pub fn run(self) -> Result<(), Failure> {
         let environment = Environment::of_process();
-        let target = environment.target(self.url.as_deref())?;
-        let channel = environment.channel(self.channel.as_deref())?;
+        let target = self.broker.target(&environment)?;
+        let (channel, message) = sort(self.words, self.sending.takes_all())?;
+        if channel.is_some() && self.channel.is_some() {
+            let line = "the channel is given twice, as a word and with --channel; \
+                        a message of several words needs quotes";
+            return Err(Failure::Setting(line.to_owned()));
+        }
+        let channel = environment.channel(channel.or(self.channel).as_deref())?;
         let mut connection = Connection::open(&target)?;
         let sender = Sender {
             command: "PUBLISH",
             key: &channel,
             encode: if self.raw { Ok } else { wrap },
             report: &|subscribers| report(&channel, subscribers),
+            flags: &self.sending,
         };
-        sender.run(&mut connection, self.message)
+        sender.run(&mut connection, Vec::from_iter(message))
+    }
+}
+
+/// The channel and the message among the words that were given.
+fn sort(
+    words: Vec<OsString>,
+    message_is_elsewhere: bool,
+) -> Result<(Option<OsString>, Option<OsString>), Failure> {
+    let mut words = words.into_iter();
+    match (words.next(), words.next()) {
+        (Some(_), Some(_)) if message_is_elsewhere => Err(Failure::Setting(
+            "the message is given twice, as a word and with --stdin".to_owned(),
+        )),
+        (Some(channel), Some(message)) => Ok((Some(channel), Some(message))),
+        (channel, None) if message_is_elsewhere => Ok((channel, None)),
+        (message, _) => Ok((None, message)),
     }
 }
 
 fn report(channel: &[u8], subscribers: i64) -> String {
-    let channel = String::from_utf8_lossy(channel);
+    let channel = harmless(channel, &[]);
     let subscribers = counted(subscribers, "subscriber");
-    format!("Published to '{channel}': {subscribers} received it")
+    format!("Published to '{channel}': handed to {subscribers}")
 }
 
 fn wrap(text: Vec<u8>) -> Result<Vec<u8>, &'static str> {
@@ -108,14 +154,33 @@ mod tests {
     }
 
     #[test]
+    fn one_word_is_the_message_and_two_are_channel_and_message() {
+        let sorted = |words: &[&str], elsewhere| {
+            let sorted = sort(words.iter().map(OsString::from).collect(), elsewhere);
+            sorted.map(|(channel, message)| format!("{channel:?} {message:?}"))
+        };
+        let cases: [(&[&str], bool, &str); 5] = [
+            (&[], false, "None None"),
+            (&["a"], false, "None Some(\"a\")"),
+            (&["a", "b"], false, "Some(\"a\") Some(\"b\")"),
+            (&[], true, "None None"),
+            (&["a"], true, "Some(\"a\") None"),
+        ];
+        for (words, elsewhere, expected) in cases {
+            assert_eq!(sorted(words, elsewhere).unwrap(), expected, "{words:?}");
+        }
+        assert!(sorted(&["a", "b"], true).is_err());
+    }
+
+    #[test]
     fn the_report_counts() {
         assert_eq!(
             report(b"messages", 2),
-            "Published to 'messages': 2 subscribers received it"
+            "Published to 'messages': handed to 2 subscribers"
         );
         assert_eq!(
             report(b"news", 1),
-            "Published to 'news': 1 subscriber received it"
+            "Published to 'news': handed to 1 subscriber"
         );
     }
 }

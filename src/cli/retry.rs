@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Connection, Error};
+use super::client::Connection;
+use super::error::Error;
 use super::interrupt::Interrupt;
 use super::say::tell;
 use super::target::Target;

@@ -33,7 +33,7 @@ pub fn one_line(text: &str) -> String {
     const MAX: usize = 600;
     let mut line = String::with_capacity(text.len());
     for char in text.chars().take(MAX) {
-        match char.is_control() {
+        match moves(char) {
             true => line.extend(char.escape_default()),
             false => line.push(char),
         }
@@ -42,6 +42,30 @@ pub fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+/// What others have sent, as a terminal may show it: escaped wherever it would do something there.
+/// `kept` are the exceptions.
+pub fn harmless(bytes: &[u8], kept: &[char]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match moves(char) && !kept.contains(&char) {
+                true => text.extend(char.escape_default()),
+                false => text.push(char),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.extend(std::ascii::escape_default(*byte).map(char::from));
+        }
+    }
+    text
+}
+
+/// Whether a terminal does something else with a character than to show it: controls, and those
+/// that turn the direction of what follows.
+pub fn moves(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number and its noun, in the plural where it is due.
@@ -59,6 +83,16 @@ mod tests {
         assert_eq!(one_line("a\r\nb\u{1b}[0m é"), "a\\r\\nb\\u{1b}[0m é");
         let long = one_line(&"é".repeat(601));
         assert_eq!(long, "é".repeat(600) + "…");
+    }
+
+    #[test]
+    fn what_others_sent_is_harmless() {
+        let sent = b"\x1b]0;title\x07 a\r\n\tb \xff\xc2\x9b2J \xe2\x80\xae \xc3\xa9\x7f";
+        assert_eq!(
+            harmless(sent, &['\n', '\t']),
+            "\\u{1b}]0;title\\u{7} a\\r\n\tb \\xff\\u{9b}2J \\u{202e} é\\u{7f}"
+        );
+        assert_eq!(harmless(b"a\nb", &[]), "a\\nb");
     }
 
     #[test]

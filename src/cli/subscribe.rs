@@ -4,80 +4,124 @@
 //! has it.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use respd::resp::value::Value;
 
-use super::client::{Connection, Error};
+use super::address_flags::{self, Flags};
+use super::client::Connection;
+use super::environment::Environment;
+use super::error::Error;
 use super::failure::{Failure, print};
-use super::interrupt::Interrupt;
-use super::pretty::pretty;
+use super::interrupt::{INTERRUPTED, Interrupt};
+use super::record::{Record, Style, StyleFlags, View};
 use super::retry::Retry;
-use super::say::tell;
-use super::target::Environment;
+use super::say::{harmless, tell};
+use super::timeout::{Timeout, parse_timeout};
 
 /// Print the messages of channels
 ///
-/// JSON is laid out for reading, anything else is printed as it is. If the broker goes away,
-/// subscribe waits until it is back; messages in between are lost. Ctrl+C ends it.
+/// JSON is laid out for reading, anything else is printed as it is; on a terminal, control
+/// characters are shown escaped. If the broker goes away, subscribe waits until it is back;
+/// messages in between are lost. Ctrl+C ends it.
 #[derive(Args)]
-#[command(after_help = super::target::HELP)]
+#[command(disable_help_flag = true, after_help = address_flags::HELP, after_long_help = long_help())]
 pub struct Subscribe {
-    /// A channel to subscribe to, as often as needed [default: CHANNEL, or messages]
+    /// A channel, or a pattern of channels if it has a *, ? or [ in it, as often as needed
+    /// [default: CHANNEL, or messages]
+    #[arg(value_name = "CHANNEL|PATTERN")]
+    names: Vec<OsString>,
+
+    /// A channel whose name is meant as it is written
     #[arg(short, long = "channel", value_name = "CHANNEL")]
     channels: Vec<OsString>,
 
-    /// A pattern of channels to subscribe to, such as news.*, as often as needed
-    #[arg(short, long = "pattern", value_name = "PATTERN")]
+    /// A pattern, even if nothing makes it look like one
+    #[arg(long = "pattern", value_name = "PATTERN")]
     patterns: Vec<OsString>,
 
     /// Leave after N messages
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
+    /// Leave when no message came for this long; with status 124 if none came at all, or fewer than
+    /// --count [default: 0, which waits for ever]
+    #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+
     /// Print nothing but the payloads, one after the other, each with a line end
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["json", "format"], help_heading = "Output")]
     raw: bool,
 
-    /// The broker's address [default: REDIS_URL, or redis://localhost:6379/0]
-    #[arg(short, long)]
-    url: Option<OsString>,
+    #[command(flatten)]
+    style: StyleFlags,
+
+    /// Say nothing but what goes wrong
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+
+    #[command(flatten)]
+    broker: Flags,
+}
+
+fn long_help() -> String {
+    let examples = "\
+Examples:
+  respd subscribe                              the channel messages
+  respd subscribe news weather 'log.*'         two channels and a pattern
+  respd subscribe news --count 1 --timeout 5   a message, or status 124 after 5 s
+  respd subscribe 'log.*' --json | jq .payload
+  respd subscribe news --format '{time} {payload}'";
+    format!("{examples}\n\n{}", address_flags::HELP)
 }
 
 impl Subscribe {
     pub fn run(self) -> Result<(), Failure> {
         let environment = Environment::of_process();
-        let target = environment.target(self.url.as_deref())?;
-        let mut channels: Vec<_> = self.channels.into_iter().map(OsString::into_vec).collect();
-        let patterns: Vec<_> = self.patterns.into_iter().map(OsString::into_vec).collect();
-        if channels.is_empty() && patterns.is_empty() {
-            channels.push(environment.channel(None)?);
-        }
-
-        let interrupt = Interrupt::watch(0)?;
+        let target = self.broker.target(&environment)?;
+        let wanted = Subscriptions::of(self.names, self.channels, self.patterns, &environment)?;
+        let style = match self.raw {
+            true => Style::Raw,
+            false => self.style.style().unwrap_or(Style::Block),
+        };
+        let interrupt = Interrupt::watch(self.count.map_or(0, |_| INTERRUPTED))?;
         let mut retry = Retry::new(&target, &interrupt);
         let mut listener = Listener {
-            wanted: Subscriptions { channels, patterns },
-            style: if self.raw { Style::Raw } else { Style::Block },
-            left: self.count,
+            wanted,
+            view: View {
+                style,
+                on_terminal: io::stdout().is_terminal(),
+            },
+            count: self.count,
+            came: 0,
+            timeout: Timeout::new(self.timeout),
         };
         let mut connection = Connection::open(&target)?;
         loop {
             interrupt.end_on_signal(&connection)?;
             let ended = listener.listen(&mut connection, &mut io::stdout(), |wanted| {
                 let again = if retry.recovered() { " again" } else { "" };
-                tell(&format!("subscribed{again} to {wanted} at {target}"));
+                if !self.quiet {
+                    tell(&format!("subscribed{again} to {wanted} at {target}"));
+                }
             });
             let failure = match ended {
                 Ok(()) => return Ok(()),
                 Err(End::Connection(failure)) => failure,
-                Err(End::Output(failure)) => return Err(failure),
+                Err(End::Other(failure)) => return Err(failure),
             };
-            match retry.reconnect(failure, None)? {
+            match retry.reconnect(failure, listener.timeout.deadline())? {
                 Some(again) => connection = again,
-                None => return Ok(()),
+                // Who wanted so many has not got them.
+                None if interrupt.is_raised() && self.count.is_some() => {
+                    return Err(Failure::Interrupted);
+                }
+                None if interrupt.is_raised() => return Ok(()),
+                None => return listener.gave_up(),
             }
         }
     }
@@ -86,6 +130,34 @@ impl Subscribe {
 struct Subscriptions {
     channels: Vec<Vec<u8>>,
     patterns: Vec<Vec<u8>>,
+}
+
+impl Subscriptions {
+    fn of(
+        names: Vec<OsString>,
+        channels: Vec<OsString>,
+        patterns: Vec<OsString>,
+        environment: &Environment,
+    ) -> Result<Subscriptions, Failure> {
+        let bytes = |names: Vec<OsString>| names.into_iter().map(OsString::into_vec);
+        let mut wanted = Subscriptions {
+            channels: bytes(channels).collect(),
+            patterns: bytes(patterns).collect(),
+        };
+        for name in bytes(names) {
+            // What means something else than itself to PSUBSCRIBE, the backslash excepted, which
+            // would only take that away from one of these.
+            let is_pattern = name.iter().any(|byte| b"*?[".contains(byte));
+            match is_pattern {
+                true => wanted.patterns.push(name),
+                false => wanted.channels.push(name),
+            }
+        }
+        if wanted.channels.is_empty() && wanted.patterns.is_empty() {
+            wanted.channels.push(environment.channel(None)?);
+        }
+        Ok(wanted)
+    }
 }
 
 /// As in "'news', 'mail' and pattern 'log.*'".
@@ -100,31 +172,26 @@ impl std::fmt::Display for Subscriptions {
                 n if n == last => " and ",
                 _ => ", ",
             };
-            let name = String::from_utf8_lossy(name);
+            let name = harmless(name, &[]);
             write!(f, "{between}{kind}'{name}'")?;
         }
         Ok(())
     }
 }
 
-enum Style {
-    /// The channel, the payload, a blank line.
-    Block,
-    /// The payload.
-    Raw,
-}
-
 /// Why no more messages are printed.
 enum End {
     Connection(Error),
-    Output(Failure),
+    Other(Failure),
 }
 
 struct Listener {
     wanted: Subscriptions,
-    style: Style,
-    /// How many messages to print yet, if that is limited.
-    left: Option<u64>,
+    view: View,
+    /// How many messages are wanted, if that is limited.
+    count: Option<u64>,
+    came: u64,
+    timeout: Timeout,
 }
 
 impl Listener {
@@ -150,12 +217,17 @@ impl Listener {
         connection.flush().map_err(End::Connection)?;
 
         let mut unconfirmed = wanted.channels.len() + wanted.patterns.len();
-        while self.left != Some(0) {
-            let value = connection.receive().map_err(End::Connection)?;
+        while self.count.is_none_or(|count| self.came < count) {
+            let deadline = self.timeout.deadline();
+            let received = connection.receive_until(deadline);
+            let Some(value) = received.map_err(End::Connection)? else {
+                return self.gave_up().map_err(End::Other);
+            };
             match Event::of(&value) {
                 Event::Message(message) => {
-                    print(output, &message.shown(&self.style)).map_err(End::Output)?;
-                    self.left = self.left.map(|left| left - 1);
+                    print(output, &self.view.show(&message)).map_err(End::Other)?;
+                    self.came += 1;
+                    self.timeout.restart();
                 }
                 Event::Subscribed => {
                     unconfirmed = unconfirmed.saturating_sub(1);
@@ -169,20 +241,19 @@ impl Listener {
         }
         Ok(())
     }
+
+    fn gave_up(&self) -> Result<(), Failure> {
+        self.timeout
+            .passed("message", self.came, self.count, &self.wanted.to_string())
+    }
 }
 
 /// What a subscriber receives.
 enum Event<'a> {
-    Message(Message<'a>),
+    Message(Record<'a>),
     Subscribed,
     Error(&'a [u8]),
     Other,
-}
-
-struct Message<'a> {
-    pattern: Option<&'a [u8]>,
-    channel: &'a [u8],
-    payload: &'a [u8],
 }
 
 impl<'a> Event<'a> {
@@ -198,39 +269,27 @@ impl<'a> Event<'a> {
             .map(|element| element.as_bytes().unwrap_or_default())
             .collect();
         match texts[..] {
-            [b"message", channel, payload] => Event::Message(Message {
-                pattern: None,
-                channel,
-                payload,
-            }),
-            [b"pmessage", pattern, channel, payload] => Event::Message(Message {
-                pattern: Some(pattern),
-                channel,
-                payload,
-            }),
+            [b"message", channel, payload] => message(channel, None, payload),
+            [b"pmessage", pattern, channel, payload] => message(channel, Some(pattern), payload),
             [b"subscribe" | b"psubscribe", ..] => Event::Subscribed,
             _ => Event::Other,
         }
     }
 }
 
-impl Message<'_> {
-    fn shown(&self, style: &Style) -> Vec<u8> {
-        if let Style::Raw = style {
-            return [self.payload, b"\n"].concat();
-        }
-        let pattern = match self.pattern {
-            Some(pattern) => [b" (pattern ", pattern, b")"].concat(),
-            None => Vec::new(),
-        };
-        let laid_out = pretty(self.payload);
-        let payload = laid_out.as_deref().unwrap_or(self.payload);
-        [b"[", self.channel, b"]", &pattern, b"\n", payload, b"\n\n"].concat()
-    }
+fn message<'a>(source: &'a [u8], pattern: Option<&'a [u8]>, payload: &'a [u8]) -> Event<'a> {
+    Event::Message(Record {
+        kind: "channel",
+        source,
+        pattern,
+        time: Timestamp::now(),
+        payload,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment::tests::environment;
     use super::super::fake::serve_one;
     use super::*;
 
@@ -258,8 +317,13 @@ mod tests {
                 channels: vec![b"a".to_vec(), b"b".to_vec()],
                 patterns: vec![b"p*".to_vec()],
             },
-            style: Style::Block,
-            left: Some(2),
+            view: View {
+                style: Style::Block,
+                on_terminal: false,
+            },
+            count: Some(2),
+            came: 0,
+            timeout: Timeout::new(None),
         };
         let mut output = Vec::new();
         let mut told = Vec::new();
@@ -290,36 +354,36 @@ mod tests {
                 channels: vec![b"a".to_vec()],
                 patterns: vec![],
             },
-            style: Style::Raw,
-            left: Some(2),
+            view: View {
+                style: Style::Raw,
+                on_terminal: false,
+            },
+            count: Some(2),
+            came: 0,
+            timeout: Timeout::new(None),
         };
         let ended = listener.listen(&mut connection, &mut Vec::new(), |_| {});
         assert!(matches!(ended, Err(End::Connection(Error::Lost { .. }))));
-        assert_eq!(listener.left, Some(1));
+        assert_eq!(listener.came, 1);
         server.join().unwrap();
     }
 
     #[test]
-    fn a_message_is_one_block() {
-        let message = Message {
-            pattern: None,
-            channel: b"news",
-            payload: b"{\"a\":1}",
+    fn a_word_with_a_star_is_a_pattern() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let (environment, _directory) = environment(|_| None, "CHANNEL=c\n");
+        let listed = |names: &[&str], channels: &[&str], patterns: &[&str]| {
+            let (names, channels, patterns) = (words(names), words(channels), words(patterns));
+            Subscriptions::of(names, channels, patterns, &environment)
+                .unwrap()
+                .to_string()
         };
         assert_eq!(
-            message.shown(&Style::Block),
-            b"[news]\n{\n  \"a\": 1\n}\n\n"
+            listed(&["news", "log.*", "a?", "[x]", "a\\b"], &["*"], &["plain"]),
+            "'*', 'news', 'a\\b', pattern 'plain', pattern 'log.*', pattern 'a?' and pattern '[x]'"
         );
-        assert_eq!(message.shown(&Style::Raw), b"{\"a\":1}\n");
-        let message = Message {
-            pattern: Some(b"n*"),
-            channel: b"news",
-            payload: b"\xff\r\nraw",
-        };
-        assert_eq!(
-            message.shown(&Style::Block),
-            b"[news] (pattern n*)\n\xff\r\nraw\n\n"
-        );
+        assert_eq!(listed(&[], &[], &["p*"]), "pattern 'p*'");
+        assert_eq!(listed(&[], &[], &[]), "'c'");
     }
 
     #[test]

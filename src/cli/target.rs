@@ -1,37 +1,33 @@
-//! Where a client verb connects to and which channel it means: `--url` and `--channel`, else
-//! `REDIS_URL` and `CHANNEL` from the environment, else from `.env` in the current directory, else
-//! the defaults.
+//! The broker that a client verb connects to, as an address names it.
 //!
-//! It opens no connection. A password leaves this module only through [`Target::credentials`]: no
-//! text made here, errors and `Debug` included, shows it.
+//! It opens no connection, and no text made here, errors and `Debug` included, shows a password.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use url::Url;
+use url::{ParseError, Url};
 
-const DEFAULT_URL: &str = "redis://localhost:6379/0";
-const DEFAULT_CHANNEL: &str = "messages";
-const DEFAULT_HOST: &str = "localhost";
 const MALFORMED: &str =
     "not a valid address; special characters in a password must be percent-encoded";
 
 /// The port that Redis listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 6379;
 
-/// What `--help` says about addresses.
-pub const HELP: &str = "\
-REDIS_URL and CHANNEL are read from the environment, else from .env in the current directory.
-Addresses: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], valkey:// alike, unix:///PATH[?db=DB].";
+/// The host that is meant when none is named.
+pub const DEFAULT_HOST: &str = "localhost";
+
+/// What a port must be.
+pub const PORT: &str = "the port must be a number from 1 to 65535";
 
 /// A broker's address, who to be there, and which database to use.
 #[derive(Clone, PartialEq)]
 pub struct Target {
     pub address: Address,
     pub database: u32,
-    credentials: Option<Credentials>,
+    pub credentials: Option<Credentials>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -45,20 +41,6 @@ pub enum Address {
 pub struct Credentials {
     pub user: Option<Vec<u8>>,
     pub password: Vec<u8>,
-}
-
-/// A setting that cannot be used: where it came from and what is wrong with it, in one line that
-/// does not repeat the setting, because it may hold a password.
-#[derive(Debug, PartialEq)]
-pub struct Invalid {
-    source: &'static str,
-    problem: &'static str,
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.source, self.problem)
-    }
 }
 
 impl Target {
@@ -89,7 +71,16 @@ impl Target {
         } else {
             ""
         };
-        let url = Url::parse(&format!("redis://{authority}{host}{path}")).map_err(|_| MALFORMED)?;
+        let url =
+            Url::parse(&format!("redis://{authority}{host}{path}")).map_err(
+                |error| match error {
+                    ParseError::InvalidPort => PORT,
+                    _ => MALFORMED,
+                },
+            )?;
+        if url.port() == Some(0) {
+            return Err(PORT);
+        }
 
         let mut target = Target {
             address: if is_socket { socket(&url)? } else { tcp(&url)? },
@@ -125,20 +116,22 @@ impl Target {
         Ok(target)
     }
 
-    pub fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
-    }
-
-    /// The command that starts a broker at this address, for a hint.
-    pub fn start_command(&self) -> String {
+    /// The command that starts a broker at this address, for a hint; none on another machine.
+    pub fn start_command(&self) -> Option<String> {
         match &self.address {
+            Address::Tcp { host, .. } if !is_local(host) => None,
             Address::Tcp {
                 port: DEFAULT_PORT, ..
-            } => "respd".to_owned(),
-            Address::Tcp { port, .. } => format!("respd --port {port}"),
-            Address::Unix(path) => format!("respd --unixsocket {}", path.display()),
+            } => Some("respd".to_owned()),
+            Address::Tcp { port, .. } => Some(format!("respd --port {port}")),
+            Address::Unix(path) => Some(format!("respd --unixsocket {}", path.display())),
         }
     }
+}
+
+fn is_local(host: &str) -> bool {
+    let address: Option<IpAddr> = host.parse().ok();
+    host == DEFAULT_HOST || address.is_some_and(|address| address.is_loopback())
 }
 
 fn tcp(url: &Url) -> Result<Address, &'static str> {
@@ -232,106 +225,6 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Where settings come from when no flag gives them.
-pub struct Environment {
-    /// A variable of the process. An argument, because a test cannot set one safely.
-    variable: fn(&str) -> Option<OsString>,
-    dotenv: PathBuf,
-}
-
-impl Environment {
-    /// The environment of this process and `.env` in its current directory, in no parent of it.
-    pub fn of_process() -> Environment {
-        Environment {
-            variable: |name| std::env::var_os(name),
-            dotenv: PathBuf::from(".env"),
-        }
-    }
-
-    /// The broker that a verb is to use.
-    pub fn target(&self, url: Option<&OsStr>) -> Result<Target, Invalid> {
-        let (text, source) = match self.setting(url, "--url", "REDIS_URL")? {
-            Some(setting) => setting,
-            None => (DEFAULT_URL.into(), "the default address"),
-        };
-        let invalid = |problem| Invalid { source, problem };
-        let text = text.to_str().ok_or(invalid("not UTF-8"))?;
-        Target::parse(text.trim()).map_err(invalid)
-    }
-
-    /// The channel that a verb is to use. Any bytes name one.
-    pub fn channel(&self, channel: Option<&OsStr>) -> Result<Vec<u8>, Invalid> {
-        let setting = self.setting(channel, "--channel", "CHANNEL")?;
-        Ok(match setting {
-            Some((channel, _)) => channel.into_vec(),
-            None => DEFAULT_CHANNEL.into(),
-        })
-    }
-
-    /// A value and where it comes from. A variable that is set to nothing counts as not set: that
-    /// is what `REDIS_URL=$UNSET` and a blank line of a template leave behind.
-    fn setting(
-        &self,
-        given: Option<&OsStr>,
-        flag: &'static str,
-        name: &'static str,
-    ) -> Result<Option<(OsString, &'static str)>, Invalid> {
-        if let Some(value) = given {
-            return Ok(Some((value.to_owned(), flag)));
-        }
-        if let Some(value) = (self.variable)(name).filter(|value| !value.is_empty()) {
-            return Ok(Some((value, name)));
-        }
-        let value = read_dotenv(&self.dotenv, name)?;
-        let value = value.filter(|value| !value.is_empty());
-        Ok(value.map(|value| (value.into(), ".env")))
-    }
-}
-
-/// One variable of a `.env` file. The first line that sets it wins, as everywhere where such a file
-/// never overrides what is already set. Lines that cannot be read matter only if they set this
-/// variable: the file has other readers.
-fn read_dotenv(path: &Path, name: &'static str) -> Result<Option<String>, Invalid> {
-    let invalid = |problem| Invalid {
-        source: ".env",
-        problem,
-    };
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // A directory of that name, such as a virtual environment of Python, is not ours to read.
-        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(None),
-        Err(_) => return Err(invalid("cannot be read")),
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    // Without an end, a last line with a space behind it would be refused.
-    let text = text.trim_start_matches('\u{feff}').to_owned() + "\n";
-    let mut all_read = true;
-    for line in dotenvy::from_read_iter(text.as_bytes()) {
-        match line {
-            Ok((key, value)) if key == name => return Ok(Some(value)),
-            Ok(_) => {}
-            Err(_) => all_read = false,
-        }
-    }
-    // The error does not tell which variable it is about.
-    if !all_read && text.lines().any(|line| sets(line, name)) {
-        return Err(invalid(match name {
-            "CHANNEL" => "CHANNEL cannot be read; are quotes missing, or open?",
-            _ => "REDIS_URL cannot be read; are quotes missing, or open?",
-        }));
-    }
-    Ok(None)
-}
-
-/// Whether a line is an assignment to `name`.
-fn sets(line: &str, name: &str) -> bool {
-    let line = line.trim_start();
-    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-    line.strip_prefix(name)
-        .is_some_and(|rest| rest.trim_start().starts_with('='))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,12 +288,12 @@ mod tests {
         ];
         for (text, user, password) in cases {
             let target = parsed(text);
-            let credentials = target.credentials().expect(text);
+            let credentials = target.credentials.expect(text);
             let user = user.map(|user| user.as_bytes().to_vec());
             assert_eq!(credentials.user, user, "{text}");
             assert_eq!(credentials.password, password.as_bytes(), "{text}");
         }
-        assert!(parsed("redis://localhost").credentials().is_none());
+        assert!(parsed("redis://localhost").credentials.is_none());
     }
 
     #[test]
@@ -426,11 +319,12 @@ mod tests {
             ("", "begins with redis://"),
             ("http://localhost", "begins with redis://"),
             ("rediss://hunter2@localhost", "TLS is not supported yet"),
-            ("redis://:hunter2@h:port", "percent-encoded"),
+            ("redis://:hunter2@h:port", "from 1 to 65535"),
+            ("redis://localhost:99999", "from 1 to 65535"),
+            ("redis://h:0", "from 1 to 65535"),
             ("redis://:hun/ter2@h", "percent-encoded"),
             ("redis://hun?ter2@h", "percent-encoded"),
             ("redis://hun#ter2@h", "percent-encoded"),
-            ("redis://h:70000", "percent-encoded"),
             ("redis://h/zero", "must be a number"),
             ("redis://h/1/2", "must be a number"),
             ("redis://h/-1", "must be a number"),
@@ -447,85 +341,14 @@ mod tests {
 
     #[test]
     fn hints_start_a_broker_where_it_was_looked_for() {
-        assert_eq!(parsed("redis://h").start_command(), "respd");
-        assert_eq!(parsed("redis://h:1").start_command(), "respd --port 1");
-        assert_eq!(parsed("unix:///s").start_command(), "respd --unixsocket /s");
-    }
-
-    /// An environment with a `.env` file, and the directory that keeps it alive.
-    fn environment(
-        variable: fn(&str) -> Option<OsString>,
-        dotenv: &str,
-    ) -> (Environment, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(".env");
-        std::fs::write(&path, dotenv).unwrap();
-        let environment = Environment {
-            variable,
-            dotenv: path,
-        };
-        (environment, directory)
-    }
-
-    fn channel(environment: &Environment, flag: Option<&str>) -> String {
-        let channel = environment.channel(flag.map(OsStr::new)).unwrap();
-        String::from_utf8(channel).unwrap()
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
-        let (environment_set, _directory) =
-            environment(|_| Some("environment".into()), "CHANNEL=file\n");
-        assert_eq!(channel(&environment_set, Some("flag")), "flag");
-        assert_eq!(channel(&environment_set, None), "environment");
-        let (unset, _directory) = environment(|_| None, "CHANNEL=file \nCHANNEL=again ");
-        assert_eq!(channel(&unset, None), "file");
-        let (blank, _directory) = environment(|_| Some("".into()), "CHANNEL=file\n");
-        assert_eq!(channel(&blank, None), "file");
-        let (empty, _directory) = environment(|_| None, "CHANNEL=\n");
-        assert_eq!(channel(&empty, None), "messages");
-        assert_eq!(
-            empty.target(None).unwrap().to_string(),
-            "redis://localhost:6379/0"
-        );
-    }
-
-    #[test]
-    fn a_file_with_lines_of_others_is_read() {
-        let dotenv = "\u{feff}CHANNEL='a b' # ours\nnot a line\nBAD=a b\n\
-                      export REDIS_URL=\"redis://:pw@h/2\"\n";
-        let (environment, _directory) = environment(|_| None, dotenv);
-        assert_eq!(channel(&environment, None), "a b");
-        let target = environment.target(None).unwrap();
-        assert_eq!(target.to_string(), "redis://:***@h:6379/2");
-    }
-
-    #[test]
-    fn a_broken_setting_is_named_without_its_value() {
-        let (environment, _directory) =
-            environment(|_| None, "REDIS_URL=redis://:hunter2 x@h\nCHANNEL='open\n");
-        let error = environment.target(None).unwrap_err().to_string();
-        assert!(error.starts_with(".env: REDIS_URL"), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
-        let error = environment.channel(None).unwrap_err().to_string();
-        assert!(error.starts_with(".env: CHANNEL"), "{error}");
-        let error = environment
-            .target(Some(OsStr::new("redis://:hunter2@h:x")))
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with("--url: "), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn no_file_is_no_error() {
-        let directory = tempfile::tempdir().unwrap();
-        for dotenv in [directory.path().join(".env"), directory.path().into()] {
-            let environment = Environment {
-                variable: |_| None,
-                dotenv,
-            };
-            assert_eq!(channel(&environment, None), "messages");
-        }
+        let command = |text: &str| parsed(text).start_command();
+        assert_eq!(command("redis://").as_deref(), Some("respd"));
+        let port = "respd --port 1";
+        assert_eq!(command("redis://127.0.0.2:1").as_deref(), Some(port));
+        assert_eq!(command("redis://[::1]:1").as_deref(), Some(port));
+        let socket = "respd --unixsocket /s";
+        assert_eq!(command("unix:///s").as_deref(), Some(socket));
+        // None can be started there.
+        assert_eq!(command("redis://h"), None);
     }
 }

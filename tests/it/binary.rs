@@ -2,8 +2,10 @@
 
 mod clients;
 mod config;
+mod consumers;
 mod log;
 pub mod process;
 mod serving;
 mod spawned;
 mod starting;
+mod terminal;

@@ -19,15 +19,6 @@ fn subscriber(broker: &Served, arguments: &[&str]) -> Process {
     process
 }
 
-/// Waits until somebody is blocked on a list.
-fn until_blocked(broker: &Served) {
-    let mut wire = broker.connect();
-    until("a client is blocked", || {
-        let list = wire.text(&["CLIENT", "LIST"]);
-        list.contains("cmd=brpop") || list.contains("cmd=blpop")
-    });
-}
-
 /// Takes the value of a key out of JSON, which must be text.
 fn text<'a>(json: &'a serde_json::Value, key: &str) -> &'a str {
     json[key]
@@ -40,7 +31,7 @@ fn a_message_is_published_as_json_and_shown_for_reading() {
     let broker = serve(&[]);
     let subscriber = subscriber(&broker, &["--count", "1"]);
     let publish = broker.run(&["publish", "hello, \"world\""]);
-    publish.printed("Published to 'messages': 1 subscriber received it\n");
+    publish.printed("Published to 'messages': handed to 1 subscriber\n");
     let end = subscriber.end();
     assert_eq!((end.status, end.stderr.as_str()), (Some(0), ""));
     let json = end.stdout.strip_prefix("[messages]\n").unwrap();
@@ -55,12 +46,12 @@ fn a_message_is_published_as_json_and_shown_for_reading() {
 #[test]
 fn raw_messages_are_untouched() {
     let broker = serve(&[]);
-    let subscriber = subscriber(&broker, &["--channel", "news", "--raw", "-n", "3"]);
+    let subscriber = subscriber(&broker, &["--channel", "news", "--raw", "--count", "3"]);
     let publish = ["publish", "--raw", "--channel", "news"];
     let one = broker.run(&[&publish[..], &["{\"a\":1}"]].concat());
-    one.printed("Published to 'news': 1 subscriber received it\n");
+    one.printed("Published to 'news': handed to 1 subscriber\n");
     let lines = broker.run_with(&publish, b"two words\r\n\n");
-    lines.printed(&"Published to 'news': 1 subscriber received it\n".repeat(2));
+    lines.printed(&"Published to 'news': handed to 1 subscriber\n".repeat(2));
     subscriber.end().printed("{\"a\":1}\ntwo words\n\n");
 }
 
@@ -80,7 +71,7 @@ fn many_lines_are_published_in_order() {
 #[test]
 fn channels_and_patterns_are_told_apart() {
     let broker = serve(&[]);
-    let arguments = ["-c", "news.a", "-p", "news.*", "-c", "mail", "-n", "3"];
+    let arguments = ["-c", "news.a", "news.*", "-c", "mail", "--count", "3"];
     let mut process = broker.start(&[&["subscribe"], &arguments[..]].concat());
     let told = process.told("subscribed");
     let url = broker.url();
@@ -88,9 +79,10 @@ fn channels_and_patterns_are_told_apart() {
         told,
         format!("respd: subscribed to 'news.a', 'mail' and pattern 'news.*' at {url}")
     );
-    for channel in ["news.a", "mail"] {
-        broker.run(&["publish", "--raw", "-c", channel, "x"]);
-    }
+    broker
+        .run(&["publish", "--raw", "news.a", "x"])
+        .printed("Published to 'news.a': handed to 2 subscribers\n");
+    broker.run(&["publish", "--raw", "-c", "mail", "x"]);
     process
         .end()
         .printed("[news.a]\nx\n\n[news.a] (pattern news.*)\nx\n\n[mail]\nx\n\n");
@@ -106,54 +98,11 @@ fn a_line_reaches_the_subscriber_before_the_next_is_typed() {
     for line in ["one", "two"] {
         publisher.type_line(line);
         subscriber.line(line);
-        publisher.line("1 subscriber received it");
+        publisher.line("handed to 1 subscriber");
     }
     publisher.end_input();
     publisher.end().printed("");
     subscriber.end_with(Signal::INT).printed("");
-}
-
-#[test]
-fn a_queue_is_first_in_first_out() {
-    let broker = serve(&[]);
-    let url = broker.url();
-    broker
-        .run(&["push", "jobs", "one"])
-        .printed("Pushed to 'jobs': it holds 1 item\n");
-    broker
-        .run_with(&["push", "jobs"], b"two\n\nlast")
-        .printed("Pushed to 'jobs': it holds 2 items\nPushed to 'jobs': it holds 3 items\nPushed to 'jobs': it holds 4 items\n");
-    broker.run(&["pop", "jobs"]).printed("one\n");
-    broker.run(&["pop", "jobs", "--lifo"]).printed("last\n");
-    broker.run(&["pop", "jobs"]).printed("two\n");
-    broker.run(&["pop", "jobs"]).printed("\n");
-    broker
-        .run(&["pop", "jobs", "--timeout", "0.01"])
-        .failed(1, "respd: no item came to 'jobs' within 0.01 s");
-    // Any client sees the same list.
-    assert_eq!(broker.connect().text(&["LLEN", "jobs"]), "0");
-    run(broker.dir.path(), &["push", "jobs", "x", "--url", url]);
-    assert_eq!(broker.connect().text(&["LLEN", "jobs"]), "1");
-}
-
-#[test]
-fn a_consumer_waits_for_its_item() {
-    let broker = serve(&[]);
-    let consumer = broker.start(&["pop", "jobs"]);
-    until_blocked(&broker);
-    broker.run(&["push", "jobs", "now"]);
-    consumer.end().printed("now\n");
-}
-
-#[test]
-fn a_consumer_that_follows_takes_everything_until_interrupted() {
-    let broker = serve(&[]);
-    let mut consumer = broker.start(&["pop", "jobs", "--follow"]);
-    broker.run_with(&["push", "jobs"], b"one\ntwo\nthree\n");
-    for item in ["one", "two", "three"] {
-        assert_eq!(consumer.line(""), item);
-    }
-    consumer.end_with(Signal::INT).printed("");
 }
 
 #[test]
@@ -163,20 +112,6 @@ fn ctrl_c_ends_a_subscriber_quietly() {
         let subscriber = subscriber(&broker, &[]);
         subscriber.end_with(signal).printed("");
     }
-}
-
-#[test]
-fn ctrl_c_ends_a_consumer_without_taking_anything() {
-    let broker = serve(&[]);
-    let consumer = broker.start(&["pop", "jobs"]);
-    until_blocked(&broker);
-    let end = consumer.end_with(Signal::INT);
-    assert_eq!(
-        (end.status, end.stdout.as_str(), end.stderr.as_str()),
-        (Some(130), "", "")
-    );
-    broker.run(&["push", "jobs", "kept"]);
-    broker.run(&["pop", "jobs"]).printed("kept\n");
 }
 
 #[test]
@@ -208,18 +143,18 @@ fn passwords_in_urls_are_used_and_never_shown() {
     );
     broker
         .run(&["publish", "x"])
-        .printed("Published to 'messages': 0 subscribers received it\n");
+        .printed("Published to 'messages': handed to 0 subscribers\n");
     let dir = broker.dir.path();
     let publish = |url: &str| run(dir, &["publish", "x", "--url", url]);
     publish(&format!("redis://default:p%40ss%3A%20w@127.0.0.1:{port}"))
-        .printed("Published to 'messages': 0 subscribers received it\n");
+        .printed("Published to 'messages': handed to 0 subscribers\n");
     publish(&format!("redis://:wrong@127.0.0.1:{port}/0")).failed(
         1,
         &format!("respd: redis://:***@127.0.0.1:{port}/0 answered: WRONGPASS invalid username-password pair or user is disabled."),
     );
     publish(&format!("redis://127.0.0.1:{port}/0")).failed(
         1,
-        &format!("respd: redis://127.0.0.1:{port}/0 answered: NOAUTH Authentication required. Give the password in the URL: redis://:PASSWORD@HOST:PORT/DB"),
+        &format!("respd: redis://127.0.0.1:{port}/0 answered: NOAUTH Authentication required. Give the password with -a, in REDIS_PASSWORD, or in the URL: redis://:PASSWORD@HOST:PORT/DB"),
     );
 }
 
@@ -248,12 +183,12 @@ fn settings_come_from_the_environment_and_from_dotenv() {
     let dotenv = format!("REDIS_URL={}\nCHANNEL=from-file\n", broker.url());
     fs::write(dir.path().join(".env"), dotenv).unwrap();
     run(dir.path(), &["publish", "x"])
-        .printed("Published to 'from-file': 0 subscribers received it\n");
+        .printed("Published to 'from-file': handed to 0 subscribers\n");
     let mut command = respd(dir.path());
     command.args(["publish", "x"]).env("CHANNEL", "from-env");
     Process::start(&mut command)
         .end()
-        .printed("Published to 'from-env': 0 subscribers received it\n");
+        .printed("Published to 'from-env': handed to 0 subscribers\n");
     let mut command = respd(dir.path());
     command.args(["publish", "x"]).env("REDIS_URL", "http://x");
     Process::start(&mut command).end().failed(
@@ -278,6 +213,7 @@ fn no_broker_is_one_line() {
         &["subscribe"],
         &["push", "q", "x"],
         &["pop", "q"],
+        &["ping"],
     ] {
         run(dir.path(), &[verb, &["--url", &tcp]].concat()).failed(
             1,
@@ -365,6 +301,151 @@ fn ctrl_c_ends_a_verb_that_waits_for_its_broker() {
     }
     subscriber.end_with(Signal::INT).printed("");
     consumer.end_with(Signal::INT).printed("");
+}
+
+#[test]
+fn flags_and_variables_name_the_broker() {
+    let broker = serve(&["--requirepass", "secret"]);
+    let port = broker.addr().port().to_string();
+    let dir = broker.dir.path();
+    let at = ["-h", "127.0.0.1", "-p", &port];
+    run(dir, &[&["ping"], &at[..], &["-a", "secret"]].concat()).printed("PONG\n");
+    let wrong = run(dir, &[&["ping", "-q"], &at[..], &["-a", "wrong"]].concat());
+    assert_eq!((wrong.status, wrong.stdout.as_str()), (Some(1), ""));
+    run(
+        dir,
+        &[
+            &["push", "jobs", "x", "-q", "-n", "3", "-a", "secret"],
+            &at[..],
+        ]
+        .concat(),
+    )
+    .printed("");
+    let mut command = respd(dir);
+    command.args(["pop", "jobs"]);
+    let variables = [
+        ("REDIS_HOST", "127.0.0.1"),
+        ("REDIS_PORT", &port),
+        ("REDIS_PASSWORD", "secret"),
+        ("REDIS_DB", "3"),
+    ];
+    Process::start(command.envs(variables)).end().printed("x\n");
+}
+
+#[test]
+fn a_ping_waits_for_a_broker_that_starts() {
+    let dir = TempDir::new().unwrap();
+    let url = format!("unix://{}/sock", dir.path().display());
+    let ping = Process::respd(dir.path(), &["ping", "--timeout", "60", "--url", &url]);
+    let _broker = serve_in(dir, &["--bind", "", "--unixsocket", "sock"]);
+    ping.end().printed("PONG\n");
+    let dir = TempDir::new().unwrap();
+    let url = format!("unix://{}/none", dir.path().display());
+    let end = run(dir.path(), &["ping", "--timeout", "0.01", "--url", &url]);
+    assert_eq!((end.status, end.stdout.as_str()), (Some(124), ""));
+    assert!(end.stderr.contains("no such socket"), "{}", end.stderr);
+}
+
+#[test]
+fn a_port_is_no_pattern() {
+    let dir = TempDir::new().unwrap();
+    for (arguments, word) in [
+        (&["subscribe", "-p", "news.*"][..], "from 1 to 65535"),
+        (&["publish", "x", "-p", "99999"], "from 1 to 65535"),
+        (
+            &["publish", "x", "--url", "redis://localhost:99999"],
+            "from 1 to 65535",
+        ),
+        (
+            &["ping", "-p", "1", "--url", "redis://localhost"],
+            "cannot be used with",
+        ),
+    ] {
+        let end = run(dir.path(), arguments);
+        assert_eq!(
+            (end.status, end.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(end.stderr.contains(word), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn h_alone_is_help_and_with_a_word_the_host() {
+    let dir = TempDir::new().unwrap();
+    let end = run(dir.path(), &["publish", "-h"]);
+    assert_eq!((end.status, end.stderr.as_str()), (Some(0), ""));
+    assert!(end.stdout.contains("Examples:"), "{}", end.stdout);
+    let end = run(dir.path(), &["ping", "-h", "nobody.invalid"]);
+    assert_eq!(end.status, Some(1));
+    let start = "respd: cannot connect to redis://nobody.invalid:6379/0: the host is not found (";
+    assert!(end.stderr.starts_with(start), "{}", end.stderr);
+    assert!(!end.stderr.contains("start one"), "{}", end.stderr);
+}
+
+#[test]
+fn scripts_get_lines_as_they_want_them() {
+    let broker = serve(&[]);
+    let json = broker.start(&["subscribe", "news", "n*", "--json", "--count", "2", "-q"]);
+    let template = "{channel}|{pattern}|{payload}";
+    let plain = subscriber(&broker, &["n*", "--format", template, "--count", "1"]);
+    let mut wire = broker.connect();
+    until("all subscribe", || {
+        wire.text(&["PUBSUB", "NUMPAT"]) == "1"
+            && wire.text(&["PUBSUB", "NUMSUB", "news"]) == "[news 1]"
+    });
+    broker
+        .run_with(
+            &["publish", "news", "--raw", "--stdin", "-q"],
+            b"two\nlines\xff",
+        )
+        .printed("");
+    plain.end().printed("news|n*|two\nlines\u{fffd}\n");
+    let end = json.end();
+    assert_eq!((end.status, end.stderr.as_str()), (Some(0), ""));
+    let objects: Vec<serde_json::Value> = end
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects.len(), 2);
+    for (object, pattern) in objects.iter().zip([None, Some("n*")]) {
+        assert_eq!(text(object, "channel"), "news");
+        assert_eq!(object["pattern"].as_str(), pattern);
+        assert_eq!(text(object, "payload_base64"), "dHdvCmxpbmVz/w==");
+        assert!(text(object, "time").ends_with('Z'));
+    }
+}
+
+#[test]
+fn a_timeout_is_status_124() {
+    let broker = serve(&[]);
+    let end = broker.run(&["subscribe", "news", "-q", "--timeout", "0.01"]);
+    end.failed(124, "respd: no message came to 'news' within 0.01 s");
+    let mut wire = broker.connect();
+    let arguments = ["news", "--raw", "--count", "2", "--timeout", "2"];
+    let process = subscriber(&broker, &arguments);
+    wire.text(&["PUBLISH", "news", "x"]);
+    let told = "respd: only 1 of 2 messages came to 'news', and none within 2 s since\n";
+    process.end().printed_but(124, "x\n", told);
+}
+
+#[test]
+fn lines_keep_to_a_rate() {
+    let broker = serve(&[]);
+    let begun = std::time::Instant::now();
+    broker
+        .run_with(
+            &["push", "jobs", "--rate", "50/s", "-q"],
+            b"1\n2\n3\n4\n5\n6\n",
+        )
+        .printed("");
+    // Nothing may come early.
+    let elapsed = begun.elapsed();
+    assert!(elapsed.as_millis() >= 100, "{elapsed:?}");
+    let jobs = broker.connect().text(&["LRANGE", "jobs", "0", "-1"]);
+    assert_eq!(jobs, "[6 5 4 3 2 1]");
 }
 
 #[test]

@@ -140,7 +140,12 @@ impl Drop for Process {
 pub fn respd(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_respd"));
     command.current_dir(dir);
-    command.env_remove("REDIS_URL").env_remove("CHANNEL");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("REDIS") || text == "CHANNEL" {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -167,6 +172,17 @@ impl End {
             status: Some(0),
             stdout: stdout.to_owned(),
             stderr: String::new(),
+        };
+        assert_eq!(*self, expected);
+    }
+
+    /// It ended with a status, after some of what it was asked to.
+    #[track_caller]
+    pub fn printed_but(&self, status: i32, stdout: &str, stderr: &str) {
+        let expected = End {
+            status: Some(status),
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
         };
         assert_eq!(*self, expected);
     }

@@ -284,9 +284,12 @@ fn help_has_the_verbs_and_the_settings() {
         stdout
     };
     let full = help(&["--help"]);
-    for verb in ["publish", "subscribe", "push", "pop"] {
+    for verb in ["publish", "subscribe", "push", "pop", "ping"] {
         assert!(full.contains(&format!("\n  {verb} ")), "{full}");
-        assert!(help(&[verb, "--help"]).contains("--url"));
+        for text in ["--url", "\nBroker:\n", &format!("\n  respd {verb} ")] {
+            let verb = help(&[verb, "--help"]);
+            assert!(verb.contains(text), "{text:?} is not in {verb}");
+        }
     }
     let settings = [
         "--ready-file PATH\n",

@@ -1,0 +1,182 @@
+//! Standard output for what must not get lost: it knows what has arrived there.
+//!
+//! What is written to a file or a terminal has arrived. What is written to a pipe has arrived when
+//! its reader has read it: `| head -3` leaves unread what was written before it was seen to go.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::failure::Failure;
+
+/// How long a reader gets for the last that is written, before it counts as a slow one.
+const GRACE: Duration = Duration::from_millis(500);
+
+pub struct Output {
+    file: File,
+    is_pipe: bool,
+}
+
+/// How far what was to be written has come.
+pub struct Arrived {
+    pub bytes: usize,
+    /// Why it went no further.
+    pub failure: Option<Failure>,
+}
+
+impl Output {
+    /// The standard output of this process.
+    pub fn standard() -> io::Result<Output> {
+        Output::of(io::stdout().as_fd().try_clone_to_owned()?.into())
+    }
+
+    fn of(file: File) -> io::Result<Output> {
+        let is_pipe = file.metadata()?.file_type().is_fifo();
+        Ok(Output { file, is_pipe })
+    }
+
+    pub fn is_pipe(&self) -> bool {
+        self.is_pipe
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
+    }
+
+    /// Writes all of `block` and waits until it has arrived. When `is_last` says so, a reader that
+    /// is there and does not read is waited for no longer: the pipe keeps it for the reader.
+    pub fn hand_over(&mut self, block: &[u8], is_last: impl Fn() -> bool) -> Arrived {
+        // Whoever ends the process after a signal waits for this lock.
+        let _whole = io::stdout().lock();
+        let mut written = 0;
+        let failure = self.write(block, &mut written).err();
+        let unread = self.unread(is_last);
+        let failure = match failure {
+            Some(error) => Some(Failure::of_output(&error)),
+            None => (unread > 0).then_some(Failure::OutputClosed),
+        };
+        let bytes = written.saturating_sub(unread);
+        Arrived { bytes, failure }
+    }
+
+    /// Not through the buffer of `Stdout`, which does not tell how far it came.
+    fn write(&mut self, block: &[u8], written: &mut usize) -> io::Result<()> {
+        while let rest @ [_, ..] = &block[*written..] {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => *written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a pipe is empty, or its reader gone; answers what that one has left in it.
+    fn unread(&self, is_last: impl Fn() -> bool) -> usize {
+        if !self.is_pipe {
+            return 0;
+        }
+        let mut pause = Duration::from_micros(20);
+        let mut last_since = None;
+        loop {
+            if self.in_pipe() == 0 {
+                return 0;
+            }
+            if self.reader_goes(pause) {
+                // It may have read before it went.
+                return self.in_pipe();
+            }
+            // Nothing tells of a pipe that is empty. A reader that is quick is asked often, one
+            // that takes its time costs fifty looks a second.
+            pause = (pause * 2).min(Duration::from_millis(20));
+            if is_last() && last_since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+                return 0;
+            }
+        }
+    }
+
+    fn in_pipe(&self) -> usize {
+        // Systems that count for the reading end only answer none.
+        let bytes = rustix::io::ioctl_fionread(&self.file).unwrap_or(0);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the reader has gone, or goes within `limit`.
+    fn reader_goes(&self, limit: Duration) -> bool {
+        // Only errors are waited for, and to have no reader is one.
+        let mut pipe = [PollFd::new(&self.file, PollFlags::empty())];
+        let limit = Timespec::try_from(limit).ok();
+        matches!(poll(&mut pipe, limit.as_ref()), Ok(1..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    fn pipe() -> (io::PipeReader, Output) {
+        let (reader, writer) = io::pipe().unwrap();
+        let output = Output::of(File::from(OwnedFd::from(writer))).unwrap();
+        assert!(output.is_pipe());
+        (reader, output)
+    }
+
+    #[test]
+    fn what_is_read_has_arrived() {
+        let (mut reader, mut output) = pipe();
+        let reading = std::thread::spawn(move || {
+            let mut read = [0; 5];
+            reader.read_exact(&mut read).unwrap();
+            // Not to be gone before the other side has looked.
+            (read, reader)
+        });
+        let arrived = output.hand_over(b"hello", || false);
+        assert_eq!(arrived.bytes, 5);
+        assert!(arrived.failure.is_none());
+        assert_eq!(reading.join().unwrap().0, *b"hello");
+    }
+
+    #[test]
+    fn what_a_reader_leaves_has_not_arrived() {
+        let (mut reader, mut output) = pipe();
+        let reading = std::thread::spawn(move || reader.read_exact(&mut [0; 2]).unwrap());
+        let arrived = output.hand_over(b"hello", || false);
+        assert_eq!(arrived.bytes, 2);
+        assert!(matches!(arrived.failure, Some(Failure::OutputClosed)));
+        reading.join().unwrap();
+        let arrived = output.hand_over(b"more", || false);
+        assert_eq!(arrived.bytes, 0);
+        assert!(matches!(arrived.failure, Some(Failure::OutputClosed)));
+    }
+
+    #[test]
+    fn a_pipe_keeps_what_came_last_for_a_slow_reader() {
+        let (mut reader, mut output) = pipe();
+        let arrived = output.hand_over(b"last", || true);
+        assert_eq!(arrived.bytes, 4);
+        assert!(arrived.failure.is_none());
+        drop(output);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "last");
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let arrived = Output::of(full).unwrap().hand_over(b"lost?", || false);
+        assert_eq!(arrived.bytes, 0);
+        let Some(Failure::Failed(line)) = arrived.failure else {
+            panic!("{:?}", arrived.failure);
+        };
+        assert!(line.starts_with("cannot write the output: "), "{line}");
+    }
+}

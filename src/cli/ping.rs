@@ -1,0 +1,72 @@
+//! `respd ping`: whether a broker answers, for health checks and for scripts that wait for one.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::address_flags::{self, Flags};
+use super::client::Connection;
+use super::environment::Environment;
+use super::failure::{Failure, print};
+use super::interrupt::Interrupt;
+use super::retry::Backoff;
+use super::timeout::parse_timeout;
+
+/// Ask a broker whether it is there
+///
+/// Prints PONG when it answers; else it says why not, with status 1.
+#[derive(Args)]
+#[command(disable_help_flag = true, after_help = address_flags::HELP, after_long_help = long_help())]
+pub struct Ping {
+    /// Try again until it answers, for so long; then with status 124
+    #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+
+    /// Print nothing
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    broker: Flags,
+}
+
+fn long_help() -> String {
+    let examples = "\
+Examples:
+  respd ping -p 7000
+  respd ping --timeout 10 && ./tests     wait for a broker that starts
+  HEALTHCHECK CMD respd ping -q";
+    format!("{examples}\n\n{}", address_flags::HELP)
+}
+
+impl Ping {
+    pub fn run(self) -> Result<(), Failure> {
+        let target = self.broker.target(&Environment::of_process())?;
+        // A connection that is open has answered once.
+        let mut opened = Connection::open(&target);
+        if let Some(limit) = self.timeout {
+            let deadline = Instant::now() + limit;
+            let interrupt = Interrupt::watch(0)?;
+            let mut backoff = Backoff::new(fastrand::Rng::new());
+            while let Err(failure) = &opened {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !failure.is_transient() {
+                    break;
+                }
+                if left.is_zero() {
+                    return Err(Failure::TimedOut(failure.to_string()));
+                }
+                if interrupt.wait(backoff.next_delay().min(left)) {
+                    return Err(Failure::Interrupted);
+                }
+                opened = Connection::open(&target);
+            }
+        }
+        opened?;
+        match self.quiet {
+            true => Ok(()),
+            false => print(&mut io::stdout(), b"PONG\n"),
+        }
+    }
+}
