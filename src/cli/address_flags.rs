@@ -229,7 +229,7 @@ mod tests {
                 ..Flags::default()
             };
             let error = flags.target(&environment).unwrap_err().to_string();
-            assert!(error.starts_with(&expected), "{error}");
+            assert!(error.starts_with(expected), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
         let (environment, _directory) = environment(|_| None, "");

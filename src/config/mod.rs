@@ -31,7 +31,7 @@ pub use fields::{
 pub use file::Loaded;
 pub use form::Form;
 pub(crate) use mention::Mentions;
-pub use row::{Change, Concern, Kind, Setting};
+pub use row::{Change, Concern, Kind, Parts, Setting};
 pub use settings::{HelpEntry, SETTINGS, help, lookup, without_effect};
 pub use unheeded::{Unheeded, summary};
 pub use value::Refusal;

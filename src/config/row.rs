@@ -46,6 +46,9 @@ pub enum Concern {
     Binary,
 }
 
+/// Names the parts that the words of a line are about.
+pub type Parts = fn(&[&[u8]]) -> Vec<Vec<u8>>;
+
 /// What values a setting has, with their bounds, and where in [`Config`] they are.
 #[derive(Clone, Copy)]
 pub enum Kind {
@@ -119,7 +122,7 @@ pub enum Kind {
         /// Words that CONFIG REWRITE puts on one line.
         per_line: usize,
         /// The parts that words are about, if a line may leave the others as they are.
-        parts: Option<fn(&[&[u8]]) -> Vec<Vec<u8>>>,
+        parts: Option<Parts>,
         /// Prints the field.
         get: fn(&Config) -> Vec<String>,
         /// Parses into the field.
