@@ -246,8 +246,7 @@ impl Broker {
             return Ok(());
         };
         let _guard = workers.first().enter();
-        let round_robin = workers.round_robin();
-        listeners.serve(&self.engine, round_robin)?;
+        listeners.serve(&self.engine, workers)?;
         let timekeeper = workers.timekeeper();
         let engine = self.engine.clone();
         timekeeper.spawn(async move { upkeep::run(&engine).await });

@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::holder;
 use super::socket_file::SocketFile;
 use super::stream::Stream;
-use super::worker::RoundRobin;
+use super::worker::{RoundRobin, Workers};
 use crate::config::{Config, describe};
 use crate::engine::Engine;
 use crate::server::{Endpoints, Server};
@@ -116,21 +116,25 @@ impl Listeners {
         Ok(())
     }
 
-    /// Accepts connections until the tasks are dropped.
+    /// Accepts connections until the broker is to end.
     ///
     /// # Errors
     ///
     /// The sockets cannot be registered with the runtime.
-    pub fn serve(self, engine: &Arc<Engine>, workers: RoundRobin) -> io::Result<()> {
-        let workers = Arc::new(workers);
+    pub fn serve(self, engine: &Arc<Engine>, workers: &Workers) -> io::Result<()> {
+        let round_robin = Arc::new(workers.round_robin());
+        let accept = |listener| {
+            let accepting = accept(listener, engine.clone(), round_robin.clone());
+            let shutdown = engine.server.shutdown.clone();
+            let accepting = async move { shutdown.run_until_cancelled(accepting).await };
+            workers.listening().spawn(accepting);
+        };
         for listener in self.tcp {
-            let listener = Listener::Tcp(TcpListener::from_std(listener)?);
-            tokio::spawn(accept(listener, engine.clone(), workers.clone()));
+            accept(Listener::Tcp(TcpListener::from_std(listener)?));
         }
         if let (Some(listener), Some(path)) = (self.unix, self.endpoints.unix) {
             let path = path.to_string_lossy().into();
-            let listener = Listener::Unix(UnixListener::from_std(listener)?, path);
-            tokio::spawn(accept(listener, engine.clone(), workers));
+            accept(Listener::Unix(UnixListener::from_std(listener)?, path));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::tasks::Tasks;
@@ -23,6 +24,7 @@ pub struct Workers {
     workers: Vec<Worker>,
     timekeeper: Handle,
     threads: Vec<JoinHandle<()>>,
+    listening: TaskTracker,
 }
 
 /// One of them.
@@ -60,11 +62,15 @@ impl Workers {
     /// then.
     pub fn start(count: usize, shutdown: &CancellationToken) -> io::Result<Workers> {
         let mut threads = Vec::new();
-        match start(count, shutdown, &mut threads) {
+        let listening = TaskTracker::new();
+        // It takes tasks nevertheless; who waits for none of them need not wait.
+        listening.close();
+        match start(count, shutdown, &listening, &mut threads) {
             Ok((workers, timekeeper)) => Ok(Workers {
                 workers,
                 timekeeper,
                 threads,
+                listening,
             }),
             Err(error) => {
                 // Those that have started end before anybody hears of it.
@@ -78,6 +84,11 @@ impl Workers {
     /// The first worker, which also accepts connections.
     pub fn first(&self) -> &Worker {
         &self.workers[0]
+    }
+
+    /// Where to spawn what listens: connections end when all of that has ended.
+    pub fn listening(&self) -> &TaskTracker {
+        &self.listening
     }
 
     /// The runtimes of all of them.
@@ -117,6 +128,7 @@ impl RoundRobin {
 fn start(
     count: usize,
     shutdown: &CancellationToken,
+    listening: &TaskTracker,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<(Vec<Worker>, Handle)> {
     let mut start = |name: String, runtime: io::Result<Runtime>| {
@@ -127,8 +139,12 @@ fn start(
             tasks: tasks.clone(),
         };
         let (shutdown, ending) = (shutdown.clone(), tasks.clone());
+        let listening = listening.clone();
         runtime.spawn(async move {
             shutdown.cancelled().await;
+            // Whoever is cut off and comes again at once is to find that nobody listens, as with
+            // Redis, and not to be cut off once more: redis-py 6.2 gives up then.
+            listening.wait().await;
             ending.end();
         });
         let thread = std::thread::Builder::new().name(name);

@@ -43,6 +43,31 @@ fn shutdown_closes_connections_and_frees_the_port() {
     assert_eq!(again.addr(), addr);
 }
 
+/// A client that comes again at once is not to be cut off once more.
+#[test]
+fn who_is_cut_off_by_the_end_finds_that_nobody_listens() {
+    for workers in ["1", "2"] {
+        // An address of its own: on 127.0.0.1 another test may get the port.
+        let builder = Broker::builder().set("bind", "127.83.1.2");
+        let broker = builder.set("workers", workers).start().unwrap();
+        let addr = broker.addr();
+        let mut clients: Vec<Wire> = (0..4).map(|_| Wire::connect(addr)).collect();
+        for client in &mut clients {
+            assert_eq!(client.text(&["PING"]), "PONG");
+        }
+        std::thread::scope(|scope| {
+            for mut client in clients {
+                scope.spawn(move || {
+                    assert_eq!(client.rest(), b"");
+                    let again = TcpStream::connect(addr);
+                    assert!(again.is_err(), "somebody still listens on {addr}");
+                });
+            }
+            broker.shutdown();
+        });
+    }
+}
+
 #[test]
 fn a_port_that_is_taken_is_an_error_that_names_it() {
     let broker = Broker::start().unwrap();
