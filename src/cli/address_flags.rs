@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use clap::{ArgAction, Args};
 
-use super::environment::{Environment, Invalid};
+use super::environment::{Environment, FILE, Invalid};
 use super::target::{Address, Credentials, DEFAULT_HOST, DEFAULT_PORT, PORT, Target};
 
 /// What `--help` says about addresses.
@@ -90,20 +90,31 @@ impl Flags {
     }
 
     fn put_together(&self, environment: &Environment) -> Result<Target, Invalid> {
-        let host = match &self.host {
-            Some(host) => host.clone(),
-            None => match environment.setting("REDIS_HOST")? {
-                Some((host, source)) => parse(source, &host, |host| Ok(host.to_owned()))?,
-                None => DEFAULT_HOST.to_owned(),
-            },
+        let host_set = match &self.host {
+            Some(_) => None,
+            None => environment.setting("REDIS_HOST")?,
         };
-        let port = match (self.port, environment.setting("REDIS_PORT")?) {
-            (Some(port), _) => port,
+        let port_set = match self.port {
+            Some(_) => None,
             // Kubernetes and old Docker set it to tcp://ADDRESS:PORT beside a service "redis".
-            (None, Some((text, source))) if !text.as_encoded_bytes().starts_with(b"tcp://") => {
-                parse(source, &text, port)?
-            }
-            _ => DEFAULT_PORT,
+            None => environment
+                .setting("REDIS_PORT")?
+                .filter(|(text, _)| !text.as_encoded_bytes().starts_with(b"tcp://")),
+        };
+        // The folder that one is in may be somebody else's: a file there must not have a password
+        // sent to a broker of its choice.
+        let is_of_file = [&host_set, &port_set]
+            .iter()
+            .any(|set| set.as_ref().is_some_and(|(_, source)| *source == FILE));
+        let host = match (&self.host, host_set) {
+            (Some(host), _) => host.clone(),
+            (None, Some((host, source))) => parse(source, &host, |host| Ok(host.to_owned()))?,
+            (None, None) => DEFAULT_HOST.to_owned(),
+        };
+        let port = match (self.port, port_set) {
+            (Some(port), _) => port,
+            (None, Some((text, source))) => parse(source, &text, port)?,
+            (None, None) => DEFAULT_PORT,
         };
         let database = match environment.setting("REDIS_DB")? {
             Some((text, source)) => parse(source, &text, |text| {
@@ -111,13 +122,17 @@ impl Flags {
             })?,
             None => 0,
         };
-        let password = match environment.setting("REDIS_PASSWORD")? {
-            None => environment.setting("REDISCLI_AUTH")?,
+        let secret = |name| match is_of_file {
+            true => environment.setting_in_file(name),
+            false => Ok(environment.setting(name)?.map(|(value, _)| value)),
+        };
+        let password = match secret("REDIS_PASSWORD")? {
+            None => secret("REDISCLI_AUTH")?,
             password => password,
         };
-        let user = environment.setting("REDIS_USERNAME")?;
-        let credentials = password.map(|(password, _)| Credentials {
-            user: user.map(|(user, _)| user.into_vec()),
+        let user = secret("REDIS_USERNAME")?;
+        let credentials = password.map(|password| Credentials {
+            user: user.map(OsString::into_vec),
             password: password.into_vec(),
         });
         let address = match host.starts_with('/') {

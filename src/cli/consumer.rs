@@ -102,6 +102,8 @@ impl Consumer {
         let (shown, fresh) = (self.list(self.turn), self.list(1 - self.turn));
         let from = self.end.word().as_bytes();
         connection.queue(&[b"DEL", &shown]);
+        // Whoever has removed that, with all that there was, does not know what it was for.
+        connection.queue(&[b"HSET", &self.registry(), self.name.as_bytes(), from]);
         let (queue, to) = (&self.queue, b"LEFT");
         connection.queue(&[b"BLMOVE", queue, &fresh, from, to, seconds.as_bytes()]);
         for _ in 1..most {
@@ -109,6 +111,7 @@ impl Consumer {
         }
         connection.flush()?;
         let forgotten = connection.receive()?;
+        let registered = connection.receive()?;
         let mut items = Vec::new();
         let mut refused = None;
         for _ in 0..most {
@@ -118,8 +121,10 @@ impl Consumer {
                 value => items.push(bytes_of(connection, &value)?),
             }
         }
-        if let Value::Error(text) = forgotten {
-            return Err(connection.refused(&text));
+        for reply in [forgotten, registered] {
+            if let Value::Error(text) = reply {
+                return Err(connection.refused(&text));
+            }
         }
         self.turn = 1 - self.turn;
         (self.taken, self.shown) = (items.len(), 0);

@@ -7,6 +7,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+/// Where settings come from that no variable has.
+pub const FILE: &str = ".env";
 const DEFAULT_CHANNEL: &str = "messages";
 
 /// A setting that cannot be used: where it came from and what is wrong with it, in one line that
@@ -35,7 +37,7 @@ impl Environment {
     pub fn of_process() -> Environment {
         Environment {
             variable: |name| std::env::var_os(name),
-            dotenv: PathBuf::from(".env"),
+            dotenv: PathBuf::from(FILE),
         }
     }
 
@@ -56,9 +58,15 @@ impl Environment {
         if let Some(value) = (self.variable)(name).filter(|value| !value.is_empty()) {
             return Ok(Some((value, name)));
         }
+        let value = self.setting_in_file(name)?;
+        Ok(value.map(|value| (value, FILE)))
+    }
+
+    /// A value of the file alone.
+    pub fn setting_in_file(&self, name: &'static str) -> Result<Option<OsString>, Invalid> {
         let value = read_dotenv(&self.dotenv, name)?;
         let value = value.filter(|value| !value.is_empty());
-        Ok(value.map(|value| (value.into(), ".env")))
+        Ok(value.map(OsString::from))
     }
 }
 

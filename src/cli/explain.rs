@@ -7,7 +7,7 @@ use std::path::Path;
 
 use respd::config::{self, ConfigError, Origin, SETTINGS, Setting};
 
-use super::flags;
+use super::flags::FLAGS;
 
 /// An error of the configuration with its place first, as compilers have it.
 pub fn explain(error: &ConfigError) -> String {
@@ -52,10 +52,11 @@ fn hint(origin: &Origin, text: &str) -> String {
     let word = text.split([' ', '\t', '=']).next().unwrap_or_default();
     let word = word.trim_matches(['"', '\'', '-']).to_ascii_lowercase();
     let settings = SETTINGS.iter().flat_map(Setting::names);
+    let flags = FLAGS.iter().map(|flag| flag.name).chain(["help"]);
     let (dashes, meant) = match origin {
         // As the verbs and the tools of Redis have it.
         Origin::Arguments if word == "p" => ("--", Some("port")),
-        Origin::Arguments => ("--", closest(&word, settings.chain(flags::NAMES))),
+        Origin::Arguments => ("--", closest(&word, settings.chain(flags))),
         _ => ("", closest(&word, settings.chain(["include"]))),
     };
     match meant {
@@ -92,12 +93,16 @@ fn closest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
     (nearest.0 <= most && word.len() > 1).then_some(nearest.1)
 }
 
-/// A line of the configuration as it may be shown: of a password, not even a wrong one.
+/// A line of the configuration as it may be shown: of a password, not even a wrong one, nor one
+/// that stands behind a name with a slip of the pen.
 fn without_secret(line: &str) -> Cow<'_, str> {
-    let name = line.split_ascii_whitespace().next().unwrap_or_default();
+    let end = line.find([' ', '\t', '=', ':']).unwrap_or(line.len());
+    let (name, values) = line.split_at(end);
     match config::lookup(name.trim_matches(['"', '\''])) {
-        Some(setting) if setting.is_sensitive() => format!("{name} ***").into(),
-        _ => line.into(),
+        Some(setting) if !setting.is_sensitive() => line.into(),
+        None if name == "include" => line.into(),
+        _ if values.trim().is_empty() => line.into(),
+        _ => format!("{name} ***").into(),
     }
 }
 

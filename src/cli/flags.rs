@@ -8,14 +8,45 @@ use std::path::PathBuf;
 /// types it.
 pub const IN_BACKGROUND: &str = "--in-background";
 
-/// The flags that there are, for whoever has mistyped one.
-pub const NAMES: [&str; 6] = [
-    "ready-file",
-    "print-url",
-    "exit-with-parent",
-    "check",
-    "help",
-    "version",
+/// A flag, as help shows it.
+pub struct Flag {
+    /// Without the dashes.
+    pub name: &'static str,
+    /// Stands for its value, if it takes one.
+    pub value: Option<&'static str>,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// The flags that there are, beside `--help`.
+pub const FLAGS: [Flag; 5] = [
+    Flag {
+        name: "ready-file",
+        value: Some("PATH"),
+        help: "Write a file once clients can connect, as JSON with pid, port, addr, url, \
+               unixsocket and version; it is removed at the end",
+    },
+    Flag {
+        name: "print-url",
+        value: None,
+        help: "Print REDIS_URL=redis://... once clients can connect; the log goes to standard \
+               error",
+    },
+    Flag {
+        name: "exit-with-parent",
+        value: None,
+        help: "End when the process ends that has started the broker, however it does",
+    },
+    Flag {
+        name: "check",
+        value: None,
+        help: "Read the configuration, say what of it has no effect here, and end",
+    },
+    Flag {
+        name: "version",
+        value: None,
+        help: "Print the version",
+    },
 ];
 
 /// What is to be done.

@@ -4,30 +4,28 @@ use std::fmt::Write as _;
 
 use respd::config;
 
+use super::flags::FLAGS;
+
 /// Columns of a terminal that the text of `--help` fits into.
 const HELP_WIDTH: usize = 100;
 
 /// The text.
 pub fn help() -> String {
-    let mut help = "\
-Flags of the server:
-  --ready-file PATH
-          Write a file once clients can connect, as JSON with pid, port, addr, url, unixsocket and
-          version; it is removed at the end
-  --print-url
-          Print REDIS_URL=redis://... once clients can connect; the log goes to standard error
-  --exit-with-parent
-          End when the process ends that has started the broker, however it does
-  --check
-          Read the configuration, say what of it has no effect here, and end
-  --version
-          Print the version
-
-Settings, as flags (--port 7000 or --port=7000) or, without the dashes, as lines of FILE.conf; the
-last to mention one wins. With - they are read from standard input as well."
-        .to_owned();
-    for setting in config::help() {
+    let mut help = "Flags of the server:".to_owned();
+    for flag in FLAGS {
         // Writing to a string cannot fail.
+        let _ = write!(help, "\n  --{}", flag.name);
+        if let Some(value) = flag.value {
+            let _ = write!(help, " {value}");
+        }
+        wrap(&mut help, 10, flag.help.split(' '));
+    }
+    help.push_str(
+        "\n\n\
+Settings, as flags (--port 7000 or --port=7000) or, without the dashes, as lines of FILE.conf; the
+last to mention one wins. With - they are read from standard input as well.",
+    );
+    for setting in config::help() {
         if let Some(heading) = setting.heading {
             let _ = write!(help, "\n\n{heading}:");
         }
@@ -45,19 +43,28 @@ last to mention one wins. With - they are read from standard input as well."
             let _ = write!(help, " [alias: --{alias}]");
         }
     }
-    help.push_str(
-        "\n\nAccepted, without effect here, since they tune what only Redis has inside:\n ",
+    help.push_str("\n\nAccepted, without effect here, since they tune what only Redis has inside:");
+    wrap(
+        &mut help,
+        2,
+        config::without_effect().map(config::Setting::name),
     );
-    let mut width = 1;
-    for name in config::without_effect().map(config::Setting::name) {
-        width += 1 + name.len();
-        if width > HELP_WIDTH {
-            help.push_str("\n ");
-            width = 2 + name.len();
-        }
-        let _ = write!(help, " {name}");
-    }
     help
+}
+
+/// Adds words, on lines of their own.
+fn wrap<'a>(text: &mut String, indent: usize, words: impl Iterator<Item = &'a str>) {
+    let mut width = HELP_WIDTH;
+    for word in words {
+        width += 1 + word.len();
+        if width > HELP_WIDTH {
+            let _ = write!(text, "\n{:indent$}", "");
+            width = indent + word.len();
+        } else {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod record;
 mod retry;
 mod say;
 pub mod serve;
+mod shell;
 mod signals;
 mod steps;
 mod subscribe;
@@ -70,6 +71,8 @@ enum Verb {
     Push(push::Push),
     Pop(pop::Pop),
     Ping(ping::Ping),
+    Completions(shell::Completions),
+    Man(shell::Manual),
 }
 
 /// Runs the program with the arguments after its name. What does not begin with a verb or a call
@@ -80,8 +83,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let outcome = match first {
         Some("help") if words.next().flatten() == Some("serve") => serve::run(&["--help".into()]),
         Some(
-            "publish" | "subscribe" | "push" | "pop" | "ping" | "help" | "-h" | "--help"
-            | "--version",
+            "publish" | "subscribe" | "push" | "pop" | "ping" | "completions" | "man" | "help"
+            | "-h" | "--help" | "--version",
         )
         | Some("-V" | "-v") => run_verb(arguments),
         Some("serve") => serve::run(&arguments[1..]),
@@ -105,16 +108,17 @@ fn unknown_verb(word: &OsStr) -> Option<String> {
 
 fn run_verb(mut arguments: Vec<OsString>) -> Result<(), Failure> {
     // After a verb -h is the host, as in redis-cli, and there as here the help without one.
+    let has_texts = arguments.iter().any(|argument| argument == "--");
     if let [_, .., last] = &mut arguments[..]
         && last == "-h"
+        && !has_texts
     {
         *last = OsString::from("--help");
     }
     // redis-server prints its version for the small letter, too.
-    let arguments = arguments.into_iter().map(|argument| match argument {
-        small if small == "-v" => OsString::from("-V"),
-        argument => argument,
-    });
+    if let Some(first) = arguments.first_mut().filter(|first| *first == "-v") {
+        *first = OsString::from("-V");
+    }
     let program = std::iter::once(OsString::from("respd"));
     // The table of settings is set as text only for who asks.
     let command = CommandLine::command().after_long_help(help::help());
@@ -127,6 +131,8 @@ fn run_verb(mut arguments: Vec<OsString>) -> Result<(), Failure> {
         Verb::Push(push) => push.run(),
         Verb::Pop(pop) => pop.run(),
         Verb::Ping(ping) => ping.run(),
+        Verb::Completions(completions) => completions.run(CommandLine::command()),
+        Verb::Man(manual) => manual.run(CommandLine::command()),
     }
 }
 

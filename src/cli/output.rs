@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::failure::Failure;
 
-/// How long a reader gets for the last that is written, before it counts as a slow one.
+/// How long a reader gets when the user wants an end.
 const GRACE: Duration = Duration::from_millis(500);
 
 pub struct Output {
@@ -47,14 +47,13 @@ impl Output {
         self.file.is_terminal()
     }
 
-    /// Writes all of `block` and waits until it has arrived. When `is_last` says so, a reader that
-    /// is there and does not read is waited for no longer: the pipe keeps it for the reader.
-    pub fn hand_over(&mut self, block: &[u8], is_last: impl Fn() -> bool) -> Arrived {
-        // Whoever ends the process after a signal waits for this lock.
-        let _whole = io::stdout().lock();
+    /// Writes all of `block` and waits until it has arrived. Who is to end, as `is_ending` says,
+    /// waits for a slow reader no longer than a moment: what it has not read then has not arrived,
+    /// though it may read it yet.
+    pub fn hand_over(&mut self, block: &[u8], is_ending: impl Fn() -> bool) -> Arrived {
         let mut written = 0;
         let failure = self.write(block, &mut written).err();
-        let unread = self.unread(is_last);
+        let unread = self.unread(is_ending);
         let failure = match failure {
             Some(error) => Some(Failure::of_output(&error)),
             None => (unread > 0).then_some(Failure::OutputClosed),
@@ -76,13 +75,13 @@ impl Output {
         Ok(())
     }
 
-    /// Waits until a pipe is empty, or its reader gone; answers what that one has left in it.
-    fn unread(&self, is_last: impl Fn() -> bool) -> usize {
+    /// Waits until a pipe is empty, or its reader gone; answers what is left in it.
+    fn unread(&self, is_ending: impl Fn() -> bool) -> usize {
         if !self.is_pipe {
             return 0;
         }
         let mut pause = Duration::from_micros(20);
-        let mut last_since = None;
+        let mut ending_since = None;
         loop {
             if self.in_pipe() == 0 {
                 return 0;
@@ -94,8 +93,8 @@ impl Output {
             // Nothing tells of a pipe that is empty. A reader that is quick is asked often, one
             // that takes its time costs fifty looks a second.
             pause = (pause * 2).min(Duration::from_millis(20));
-            if is_last() && last_since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
-                return 0;
+            if is_ending() && ending_since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+                return self.in_pipe();
             }
         }
     }
@@ -158,11 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_keeps_what_came_last_for_a_slow_reader() {
+    fn what_a_slow_reader_has_not_read_in_the_end_has_not_arrived() {
         let (mut reader, mut output) = pipe();
         let arrived = output.hand_over(b"last", || true);
-        assert_eq!(arrived.bytes, 4);
-        assert!(arrived.failure.is_none());
+        assert_eq!(arrived.bytes, 0);
+        assert!(matches!(arrived.failure, Some(Failure::OutputClosed)));
+        // And is not lost either.
         drop(output);
         let mut read = String::new();
         reader.read_to_string(&mut read).unwrap();

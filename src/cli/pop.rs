@@ -236,11 +236,9 @@ impl Work<'_> {
             }));
             ends.push(block.len());
         }
-        let is_last = items.len() >= self.left();
         let begun = Instant::now();
-        let arrived = self
-            .output
-            .hand_over(&block, || is_last || self.interrupt.is_raised());
+        let is_ending = || self.interrupt.is_raised();
+        let arrived = self.output.hand_over(&block, is_ending);
         self.pace.shown(items.len(), block.len(), begun.elapsed());
         let shown = ends.partition_point(|end| *end <= arrived.bytes);
         if let Source::Kept(consumer) = &mut self.source {

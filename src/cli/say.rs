@@ -10,9 +10,10 @@ pub const FULL_VERSION: &str = concat!(
     " (speaks RESP, behaves as Redis 7.2)"
 );
 
-/// Says one line to the user, apart from the output.
+/// Says something to the user, apart from the output.
 pub fn tell(line: &str) {
     // Without anyone to hear it, work goes on.
+    let line = harmless(line.as_bytes(), &['\n']);
     let _ = writeln!(io::stderr(), "respd: {line}");
 }
 
@@ -63,9 +64,11 @@ pub fn harmless(bytes: &[u8], kept: &[char]) -> String {
 }
 
 /// Whether a terminal does something else with a character than to show it: controls, and those
-/// that turn the direction of what follows.
+/// that nobody sees or that turn the direction of what follows.
 pub fn moves(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let is_unseen = matches!(char, '\u{ad}' | '\u{61c}' | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}');
+    char.is_control() || is_unseen
 }
 
 /// A number and its noun, in the plural where it is due.

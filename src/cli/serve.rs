@@ -53,6 +53,14 @@ pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
             let why = "--exit-with-parent and 'daemonize yes' exclude each other";
             return Err(Failure::Failed(why.to_owned()));
         }
+        let file = loaded.config_file.as_deref();
+        if let Some(file) = file.filter(|file| !file.is_file()) {
+            // The program in the background reads it again, and finds nothing.
+            let file = file.display();
+            let why =
+                format!("'daemonize yes' needs a file that can be read twice; '{file}' is none");
+            return Err(Failure::Failed(why));
+        }
         return background::start(arguments, &stdin.take());
     }
     let background = match flags.is_in_background {

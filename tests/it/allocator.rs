@@ -43,7 +43,7 @@ fn freed(client: &mut Wire) {
 /// The most that is to be resident for what is used: twice that, and what the
 /// program takes that has just started and done something.
 fn enough(used: f64) -> f64 {
-    let program = if cfg!(debug_assertions) { 30 } else { 20 };
+    let program = if cfg!(debug_assertions) { 40 } else { 20 };
     2.0 * used + f64::from(program << 20)
 }
 

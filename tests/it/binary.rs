@@ -6,6 +6,7 @@ mod consumers;
 mod log;
 pub mod process;
 mod serving;
+mod shell;
 mod spawned;
 mod starting;
 mod terminal;

@@ -63,11 +63,11 @@ fn wrong_flags_are_named() {
         ),
         (
             "--prot 7000",
-            r#"respd: command line: --prot "7000": Bad directive or wrong number of arguments (did you mean '--port'?)"#,
+            r#"respd: command line: --prot ***: Bad directive or wrong number of arguments (did you mean '--port'?)"#,
         ),
         (
             "-p 7000",
-            r#"respd: command line: "-p" "7000": Bad directive or wrong number of arguments (did you mean '--port'?)"#,
+            r#"respd: command line: "-p" ***: Bad directive or wrong number of arguments (did you mean '--port'?)"#,
         ),
         (
             "--port 0 --ready-file",
@@ -100,7 +100,7 @@ fn wrong_lines_of_a_file_are_named() {
         ),
         (
             "maxclients 10\nporte 7000",
-            "respd: DIR/respd.conf:2: 'porte 7000': Bad directive or wrong number of arguments (did you mean 'port'?)",
+            "respd: DIR/respd.conf:2: 'porte ***': Bad directive or wrong number of arguments (did you mean 'port'?)",
         ),
         (
             "loglevel \"notice",
