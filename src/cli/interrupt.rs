@@ -97,7 +97,8 @@ impl Interrupt {
         state.is_raised
     }
 
-    fn raise(&self) {
+    /// Lets whoever waits, or reads from the connection, leave.
+    pub fn raise(&self) {
         let mut state = self.lock();
         state.is_raised = true;
         if let Some(connection) = &state.connection {

@@ -42,6 +42,7 @@ mod subscribe;
 mod supervisor;
 mod target;
 mod timeout;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ enum Verb {
     Push(push::Push),
     Pop(pop::Pop),
     Ping(ping::Ping),
+    Watch(watch::Watch),
     Completions(shell::Completions),
     Man(shell::Manual),
 }
@@ -83,8 +85,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let outcome = match first {
         Some("help") if words.next().flatten() == Some("serve") => serve::run(&["--help".into()]),
         Some(
-            "publish" | "subscribe" | "push" | "pop" | "ping" | "completions" | "man" | "help"
-            | "-h" | "--help" | "--version",
+            "publish" | "subscribe" | "push" | "pop" | "ping" | "watch" | "completions" | "man"
+            | "help" | "-h" | "--help" | "--version",
         )
         | Some("-V" | "-v") => run_verb(arguments),
         Some("serve") => serve::run(&arguments[1..]),
@@ -131,6 +133,7 @@ fn run_verb(mut arguments: Vec<OsString>) -> Result<(), Failure> {
         Verb::Push(push) => push.run(),
         Verb::Pop(pop) => pop.run(),
         Verb::Ping(ping) => ping.run(),
+        Verb::Watch(watch) => watch.run(),
         Verb::Completions(completions) => completions.run(CommandLine::command()),
         Verb::Man(manual) => manual.run(CommandLine::command()),
     }

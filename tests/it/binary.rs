@@ -10,3 +10,4 @@ mod shell;
 mod spawned;
 mod starting;
 mod terminal;
+mod watch;

@@ -11,7 +11,7 @@ use super::process::{Process, respd, serve};
 use crate::wire::until;
 
 /// A terminal: the side of who sees it, and the side of a program.
-fn terminal() -> (File, File) {
+pub fn terminal() -> (File, File) {
     let seen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&seen).unwrap();
     unlockpt(&seen).unwrap();

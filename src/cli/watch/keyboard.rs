@@ -1,0 +1,333 @@
+//! What each key does. What it needs more for than what the user has chosen, it wishes for.
+
+use std::str;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::contents::Subject;
+use super::pane::Pane;
+use super::prompt::{Prompt, Purpose};
+use super::sampler::Request;
+use super::state::State;
+
+/// What is to be done for a key.
+#[derive(Debug, PartialEq)]
+pub enum Wish {
+    Leave,
+    Open(Subject),
+    Close,
+    Monitor(bool),
+    Ask(Request),
+}
+
+/// How far the keys for a page go.
+const PAGE: isize = 10;
+
+/// All of them, for the help: keys, and what they do.
+pub const KEYS: &[(&str, &str)] = &[
+    (
+        "↑ ↓  j k",
+        "choose a row; PgUp, PgDn, Home and End go further",
+    ),
+    ("Tab  1-6", "another pane; ← → and h l, too"),
+    (
+        "Enter",
+        "see messages, items, entries; once more: the whole of one",
+    ),
+    ("Esc", "back"),
+    ("p", "publish a message to a channel"),
+    ("u", "push an item to a queue, with LPUSH"),
+    ("e", "in a queue: from its other end"),
+    (
+        "m",
+        "MONITOR, on and off: rates by channel and queue, who waits",
+    ),
+    (
+        "",
+        "where, and every command; it costs the server up to half its speed",
+    ),
+    ("Space", "pause the display, and ask the server nothing"),
+    ("/", "show only what contains a text"),
+    ("s", "sort by size, or by name"),
+    ("z", "one pane alone, or four beside each other"),
+    ("q  Ctrl-C", "quit"),
+];
+
+pub fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
+    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+    if is_control && key.code == KeyCode::Char('c') {
+        return Some(Wish::Leave);
+    }
+    state.notice = None;
+    if state.prompt.is_some() {
+        return type_key(state, key, is_control);
+    }
+    if state.shows_help {
+        state.shows_help = false;
+        return (key.code == KeyCode::Char('q')).then_some(Wish::Leave);
+    }
+    match key.code {
+        KeyCode::Char('q') => return Some(Wish::Leave),
+        KeyCode::Char('?') => state.shows_help = true,
+        KeyCode::Char('p') => ask_name(state, Purpose::Channel),
+        KeyCode::Char('u') => ask_name(state, Purpose::Queue),
+        KeyCode::Char('m') => return Some(Wish::Monitor(!state.is_monitoring)),
+        KeyCode::Char(' ') => {
+            state.is_paused = !state.is_paused;
+            return Some(Wish::Ask(Request::Pause(state.is_paused)));
+        }
+        KeyCode::Char('/') if state.detail.is_none() => {
+            state.prompt = Some(Prompt::new(Purpose::Filter, &state.filter));
+        }
+        KeyCode::Char('s') => state.by_size = !state.by_size,
+        KeyCode::Char('z') => state.is_alone = !state.is_alone,
+        KeyCode::Char('e') => return turn(state),
+        KeyCode::Up | KeyCode::Char('k') => return move_by(state, -1),
+        KeyCode::Down | KeyCode::Char('j') => return move_by(state, 1),
+        KeyCode::PageUp => return move_by(state, -PAGE),
+        KeyCode::PageDown => return move_by(state, PAGE),
+        KeyCode::Home | KeyCode::Char('g') => return move_by(state, isize::MIN),
+        KeyCode::End | KeyCode::Char('G') => return move_by(state, isize::MAX),
+        KeyCode::Tab | KeyCode::Right | KeyCode::Char('l') => {
+            return go_to(state, state.pane.moved(1));
+        }
+        KeyCode::BackTab | KeyCode::Left | KeyCode::Char('h') => {
+            return go_to(state, state.pane.moved(-1));
+        }
+        KeyCode::Char(digit @ '1'..='6') => {
+            let pane = Pane::ALL[digit as usize - '1' as usize];
+            return go_to(state, pane);
+        }
+        KeyCode::Enter => return enter(state),
+        KeyCode::Esc => return back(state),
+        _ => {}
+    }
+    None
+}
+
+/// What was pasted is typed where something is typed, and does nothing elsewhere.
+pub fn paste(state: &mut State, text: &str) {
+    if let Some(prompt) = &mut state.prompt {
+        prompt.insert(text);
+    }
+}
+
+fn type_key(state: &mut State, key: KeyEvent, is_control: bool) -> Option<Wish> {
+    let prompt = state.prompt.as_mut()?;
+    match key.code {
+        KeyCode::Enter => {
+            let prompt = state.prompt.take()?;
+            return submit(state, prompt);
+        }
+        KeyCode::Esc => {
+            if prompt.purpose == Purpose::Filter {
+                state.filter.clear();
+            }
+            state.prompt = None;
+            return None;
+        }
+        KeyCode::Backspace => prompt.erase(),
+        KeyCode::Delete => prompt.erase_after(),
+        KeyCode::Left => prompt.move_by(-1),
+        KeyCode::Right => prompt.move_by(1),
+        KeyCode::Home => prompt.move_by(isize::MIN),
+        KeyCode::End => prompt.move_by(isize::MAX),
+        KeyCode::Char('a') if is_control => prompt.move_by(isize::MIN),
+        KeyCode::Char('e') if is_control => prompt.move_by(isize::MAX),
+        KeyCode::Char('w') if is_control => prompt.erase_word(),
+        KeyCode::Char('u') if is_control => prompt.erase_line(),
+        KeyCode::Char(char) if !is_control => prompt.insert(char.encode_utf8(&mut [0; 4])),
+        _ => {}
+    }
+    // One sees at once what is left.
+    if prompt.purpose == Purpose::Filter {
+        state.filter = prompt.text();
+    }
+    None
+}
+
+fn submit(state: &mut State, prompt: Prompt) -> Option<Wish> {
+    let text = prompt.text();
+    let bytes = text.clone().into_bytes();
+    let next = match prompt.purpose {
+        Purpose::Filter => {
+            state.filter = text;
+            return None;
+        }
+        Purpose::Message { channel } => return Some(Wish::Ask(Request::Publish(channel, bytes))),
+        Purpose::Item { queue } => return Some(Wish::Ask(Request::Push(queue, bytes))),
+        Purpose::Channel => Purpose::Message { channel: bytes },
+        Purpose::Queue => Purpose::Item { queue: bytes },
+    };
+    if text.is_empty() {
+        state.warn("nothing is sent without a name".to_owned());
+    } else {
+        state.prompt = Some(Prompt::new(next, ""));
+    }
+    None
+}
+
+/// Asks for the name of a channel or queue, which is likely to be the chosen one.
+fn ask_name(state: &mut State, purpose: Purpose) {
+    let (name, next): (Vec<u8>, fn(Vec<u8>) -> Purpose) = match (state.subject(), &purpose) {
+        (Some(Subject::Channel(channel)), Purpose::Channel) => {
+            (channel, |channel| Purpose::Message { channel })
+        }
+        (Some(Subject::Queue(queue)), Purpose::Queue) => (queue, |queue| Purpose::Item { queue }),
+        _ => {
+            state.prompt = Some(Prompt::new(purpose, ""));
+            return;
+        }
+    };
+    state.prompt = Some(match str::from_utf8(&name) {
+        Ok(text) => Prompt::new(purpose, text),
+        // Nobody could type it.
+        Err(_) => Prompt::new(next(name), ""),
+    });
+}
+
+fn move_by(state: &mut State, by: isize) -> Option<Wish> {
+    match &mut state.detail {
+        None => state.move_by(by),
+        Some(detail) => {
+            if detail.move_by(by) {
+                return Some(Wish::Ask(Request::Look(detail.look())));
+            }
+        }
+    }
+    None
+}
+
+fn turn(state: &mut State) -> Option<Wish> {
+    let detail = state.detail.as_mut()?;
+    if let Subject::Queue(_) = detail.subject {
+        detail.turn();
+        return Some(Wish::Ask(Request::Look(detail.look())));
+    }
+    None
+}
+
+fn go_to(state: &mut State, pane: Pane) -> Option<Wish> {
+    state.pane = pane;
+    state.detail.is_some().then_some(Wish::Close)
+}
+
+fn enter(state: &mut State) -> Option<Wish> {
+    match &mut state.detail {
+        None => state.subject().map(Wish::Open),
+        Some(detail) => {
+            if detail.len() > 0 && !detail.is_open {
+                (detail.is_open, detail.scroll) = (true, 0);
+            }
+            None
+        }
+    }
+}
+
+fn back(state: &mut State) -> Option<Wish> {
+    if let Some(detail) = &mut state.detail {
+        let is_within = detail.is_open && detail.look().is_some()
+            || detail.is_open && matches!(detail.subject, Subject::Channel(_));
+        if is_within {
+            detail.is_open = false;
+            return None;
+        }
+        return Some(Wish::Close);
+    }
+    if !state.filter.is_empty() {
+        state.filter.clear();
+    } else {
+        state.is_alone = false;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::tests::row;
+    use super::*;
+
+    fn code(state: &mut State, code: KeyCode) -> Option<Wish> {
+        press(state, KeyEvent::new(code, KeyModifiers::NONE))
+    }
+
+    /// Types a text, and gives what the last key wishes for.
+    fn typed(state: &mut State, text: &str) -> Option<Wish> {
+        let mut wish = None;
+        for char in text.chars() {
+            wish = match char {
+                '\n' => code(state, KeyCode::Enter),
+                char => code(state, KeyCode::Char(char)),
+            };
+        }
+        wish
+    }
+
+    #[test]
+    fn something_is_published_and_pushed() {
+        let mut state = State::new();
+        let publish = |channel: &str, message: &str| {
+            Some(Wish::Ask(Request::Publish(channel.into(), message.into())))
+        };
+        assert_eq!(typed(&mut state, "pnews\nq?\n"), publish("news", "q?"));
+        assert_eq!(state.prompt, None);
+        assert_eq!(typed(&mut state, "pnews\n"), None);
+        paste(&mut state, "two\nlines");
+        assert_eq!(typed(&mut state, "\n"), publish("news", "two\nlines"));
+        // Nothing, too, can be published, but not to nothing.
+        assert_eq!(typed(&mut state, "pnews\n\n"), publish("news", ""));
+        assert_eq!(typed(&mut state, "p\n"), None);
+        assert!(state.prompt.is_none() && state.notice.take().unwrap().is_bad);
+        typed(&mut state, "pnews");
+        assert_eq!(code(&mut state, KeyCode::Esc), None);
+        assert_eq!(state.prompt, None);
+
+        // The chosen queue is there already.
+        state.set_rows(Pane::Queues, vec![row("jobs", 1)]);
+        let push = Some(Wish::Ask(Request::Push(b"jobs2".to_vec(), b"x".to_vec())));
+        assert_eq!(typed(&mut state, "u2\nx\n"), push);
+        // Pasting outside does nothing.
+        paste(&mut state, "q");
+    }
+
+    #[test]
+    fn a_filter_shows_at_once_and_goes_with_escape() {
+        let mut state = State::new();
+        typed(&mut state, "/jo");
+        assert_eq!(state.filter, "jo");
+        typed(&mut state, "b\n");
+        assert_eq!((&*state.filter, &state.prompt), ("job", &None));
+        code(&mut state, KeyCode::Esc);
+        assert_eq!(state.filter, "");
+    }
+
+    #[test]
+    fn keys_move_between_rows_and_panes() {
+        let mut state = State::new();
+        state.set_rows(Pane::Queues, vec![row("a", 1), row("b", 1), row("c", 1)]);
+        typed(&mut state, "jj");
+        assert_eq!(state.chosen_index(Pane::Queues), 2);
+        typed(&mut state, "kkkk");
+        assert_eq!(state.chosen_index(Pane::Queues), 0);
+        typed(&mut state, "G");
+        let open = typed(&mut state, "\n");
+        assert_eq!(open, Some(Wish::Open(Subject::Queue(b"c".to_vec()))));
+        typed(&mut state, "1");
+        assert_eq!(state.pane, Pane::Channels);
+        code(&mut state, KeyCode::BackTab);
+        assert_eq!(state.pane, Pane::Commands);
+        code(&mut state, KeyCode::Tab);
+        assert_eq!(state.pane, Pane::Channels);
+        assert_eq!(typed(&mut state, "\n"), None);
+    }
+
+    #[test]
+    fn leaving_is_always_possible() {
+        let mut state = State::new();
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(typed(&mut state, "?q"), Some(Wish::Leave));
+        assert_eq!(typed(&mut state, "q"), Some(Wish::Leave));
+        assert_eq!(typed(&mut state, "pq"), None);
+        assert_eq!(press(&mut state, interrupt), Some(Wish::Leave));
+    }
+}
