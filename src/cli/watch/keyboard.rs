@@ -5,6 +5,7 @@ use std::str;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::contents::Subject;
+use super::detail::Source;
 use super::pane::Pane;
 use super::prompt::{Prompt, Purpose};
 use super::sampler::Request;
@@ -169,20 +170,17 @@ fn submit(state: &mut State, prompt: Prompt) -> Option<Wish> {
 
 /// Asks for the name of a channel or queue, which is likely to be the chosen one.
 fn ask_name(state: &mut State, purpose: Purpose) {
-    let (name, next): (Vec<u8>, fn(Vec<u8>) -> Purpose) = match (state.subject(), &purpose) {
+    let (name, next) = match (state.subject(), &purpose) {
         (Some(Subject::Channel(channel)), Purpose::Channel) => {
-            (channel, |channel| Purpose::Message { channel })
+            (channel.clone(), Purpose::Message { channel })
         }
-        (Some(Subject::Queue(queue)), Purpose::Queue) => (queue, |queue| Purpose::Item { queue }),
-        _ => {
-            state.prompt = Some(Prompt::new(purpose, ""));
-            return;
-        }
+        (Some(Subject::Queue(queue)), Purpose::Queue) => (queue.clone(), Purpose::Item { queue }),
+        _ => (Vec::new(), purpose.clone()),
     };
     state.prompt = Some(match str::from_utf8(&name) {
         Ok(text) => Prompt::new(purpose, text),
         // Nobody could type it.
-        Err(_) => Prompt::new(next(name), ""),
+        Err(_) => Prompt::new(next, ""),
     });
 }
 
@@ -226,8 +224,8 @@ fn enter(state: &mut State) -> Option<Wish> {
 
 fn back(state: &mut State) -> Option<Wish> {
     if let Some(detail) = &mut state.detail {
-        let is_within = detail.is_open && detail.look().is_some()
-            || detail.is_open && matches!(detail.subject, Subject::Channel(_));
+        // What is shown as a whole from the beginning has no list to go back to.
+        let is_within = detail.is_open && !matches!(detail.source, Source::Text(_));
         if is_within {
             detail.is_open = false;
             return None;

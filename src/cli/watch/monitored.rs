@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_line_is_taken_apart() {
         let command = parsed(r#""lpush" "q] 1" "a\"b\\n" "c\x01\xff\r\n\t\a\b" """#);
-        assert_eq!(command.at, 1795363977.290230);
+        assert_eq!(command.at, 1_795_363_977.290_23);
         assert_eq!((command.database, &*command.client), (3, "127.0.0.1:37584"));
         let expected: [&[u8]; 5] = [
             b"lpush",
