@@ -175,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_no_password_of_the_environment_sent_to_its_host() {
+        let secret = |name: &str| (name == "REDIS_PASSWORD").then(|| "hunter2".into());
+        for (file, expected) in [
+            ("", "redis://:***@localhost:6379/0"),
+            ("REDIS_HOST=h", "redis://h:6379/0"),
+            ("REDIS_PORT=7", "redis://localhost:7/0"),
+            ("REDIS_HOST=h\nREDIS_PASSWORD=p", "redis://:***@h:6379/0"),
+        ] {
+            let (environment, _directory) = environment(secret, file);
+            let target = flags(None, None).target(&environment).unwrap();
+            assert_eq!(target.to_string(), expected, "{file}");
+        }
+    }
+
+    #[test]
     fn flags_win_over_variables_and_a_url_is_taken_whole() {
         let parts = "REDIS_HOST=h\nREDIS_PORT=7\nREDIS_DB=2\nREDIS_PASSWORD=p\nREDIS_USERNAME=u\n";
         let url = format!("{parts}REDIS_URL=redis://:pw@other:8/4\n");
