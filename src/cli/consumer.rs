@@ -102,20 +102,21 @@ impl Consumer {
         let (shown, fresh) = (self.list(self.turn), self.list(1 - self.turn));
         let from = self.end.word().as_bytes();
         connection.queue(&[b"DEL", &shown]);
-        // Whoever has removed that, with all that there was, does not know what it was for.
-        connection.queue(&[b"HSET", &self.registry(), self.name.as_bytes(), from]);
         let (queue, to) = (&self.queue, b"LEFT");
         connection.queue(&[b"BLMOVE", queue, &fresh, from, to, seconds.as_bytes()]);
+        // FLUSHALL may have removed it, also while this waited.
+        connection.queue(&[b"HSET", &self.registry(), self.name.as_bytes(), from]);
         for _ in 1..most {
             connection.queue(&[b"LMOVE", queue, &fresh, from, to]);
         }
         connection.flush()?;
         let forgotten = connection.receive()?;
+        let mut first = Some(connection.receive()?);
         let registered = connection.receive()?;
         let mut items = Vec::new();
         let mut refused = None;
         for _ in 0..most {
-            match connection.receive()? {
+            match first.take().map_or_else(|| connection.receive(), Ok)? {
                 Value::Error(text) => refused = Some(text),
                 Value::Null => {}
                 value => items.push(bytes_of(connection, &value)?),

@@ -156,6 +156,33 @@ fn what_nobody_has_read_when_it_is_interrupted_goes_back() {
 }
 
 #[test]
+fn a_consumer_is_known_again_after_flushall() {
+    let broker = serve(&[]);
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let consumer = consumer_into(&broker, writer, &["--follow"]);
+    let mut client = broker.connect();
+    until("it waits", || {
+        client
+            .text(&["INFO", "clients"])
+            .contains("blocked_clients:1")
+    });
+    assert_eq!(client.text(&["FLUSHALL"]), "OK");
+    broker.run_with(&["push", "jobs"], b"1\n2\n3\n");
+    until_length(&broker, 2);
+    consumer.end_with(Signal::KILL);
+    let again = broker.run_with(&["pop", "jobs", "--count", "3"], b"");
+    assert_eq!(again.stdout, "1\n2\n3\n");
+}
+
+#[test]
+fn texts_behind_two_dashes_are_no_flags() {
+    let broker = serve(&[]);
+    let arguments = ["push", "jobs", "--url", broker.url(), "--", "-v", "-h"];
+    run(&std::env::temp_dir(), &arguments);
+    assert_eq!(left_in_queue(&broker), "-v -h");
+}
+
+#[test]
 fn what_a_killed_consumer_held_goes_back_to_its_place() {
     for (arguments, rest, again) in [(&[][..], "2\n", "1\n"), (&["--lifo"], "2\n", "3\n")] {
         let broker = serve(&[]);
