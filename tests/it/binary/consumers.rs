@@ -169,6 +169,9 @@ fn a_consumer_is_known_again_after_flushall() {
     assert_eq!(client.text(&["FLUSHALL"]), "OK");
     broker.run_with(&["push", "jobs"], b"1\n2\n3\n");
     until_length(&broker, 2);
+    until("it is known again", || {
+        client.text(&["EXISTS", "jobs:respd-pop"]) == "1"
+    });
     consumer.end_with(Signal::KILL);
     let again = broker.run_with(&["pop", "jobs", "--count", "3"], b"");
     assert_eq!(again.stdout, "1\n2\n3\n");
