@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::file::is_include;
 use super::settings::lookup;
 use crate::text::words::{self, quote};
 
@@ -67,5 +68,5 @@ impl Arguments {
 fn split_assignment(option: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = option.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (&option[..at], &option[at + 1..]);
-    lookup(name).map(|_| (name, value))
+    (lookup(name).is_some() || is_include(name)).then_some((name, value))
 }

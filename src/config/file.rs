@@ -41,7 +41,8 @@ impl Config {
     /// the flags; the last to mention a setting wins, and only what it says is judged.
     /// `--name=value` is the same as `--name value`. Values run up to the next argument that
     /// begins with `--`, except that the first value may itself begin so, and name and value
-    /// may be one argument, as in `"--port 6380"`.
+    /// may be one argument, as in `"--port 6380"`. A file with wildcards stands for all that
+    /// match, as for `include`.
     ///
     /// `stdin` is called at most once, for `-`.
     pub fn from_args<A: AsRef<OsStr>>(
@@ -57,9 +58,19 @@ impl Config {
         let mut config_file = None;
         if let Some(file) = file {
             let path = std::path::absolute(&file).unwrap_or_else(|_| file.into());
-            let text = read(&path)?;
-            reader.read(&text, &Origin::File(path.clone()), 0)?;
-            config_file = Some(path);
+            let matching = match path.exists() {
+                true => Vec::new(),
+                false => matching(&path),
+            };
+            if matching.is_empty() {
+                let text = read(&path)?;
+                reader.read(&text, &Origin::File(path.clone()), 0)?;
+                config_file = Some(path);
+            }
+            // Of several files none is the one to rewrite.
+            for path in matching {
+                reader.read(&read(&path)?, &Origin::File(path), 0)?;
+            }
         }
         if reads_stdin {
             let text = stdin().map_err(|error| ConfigError::Stdin {
@@ -120,7 +131,7 @@ impl Reader {
         }
         let name = words.remove(0);
         match &words[..] {
-            [pattern] if name.eq_ignore_ascii_case(b"include") => {
+            [pattern] if is_include(&name) => {
                 if depth == MAX_INCLUDE_DEPTH {
                     return Err(place.error("Too many levels of include"));
                 }
@@ -138,7 +149,7 @@ impl Reader {
     /// error, and wildcards that match nothing are none.
     fn include(&mut self, pattern: &Path, depth: usize) -> Result<(), ConfigError> {
         let paths = match has_wildcard(pattern.as_os_str()) {
-            true => expand(pattern),
+            true => matching(pattern),
             false => vec![pattern.to_owned()],
         };
         for path in paths {
@@ -147,6 +158,11 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Whether a directive reads another file.
+pub(super) fn is_include(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"include")
 }
 
 /// Whether a line, without blanks around it, says nothing.
@@ -169,7 +185,7 @@ fn has_wildcard(name: &OsStr) -> bool {
 
 /// The existing paths that match, sorted. Each component may have wildcards, which match a
 /// leading dot only if they spell it out, as in a shell.
-fn expand(pattern: &Path) -> Vec<PathBuf> {
+fn matching(pattern: &Path) -> Vec<PathBuf> {
     let mut paths = vec![PathBuf::new()];
     for component in pattern.components() {
         let component = component.as_os_str();

@@ -122,6 +122,26 @@ fn files_include_files() {
     let config = load(&[&path("r.conf")]).unwrap().config;
     assert_eq!((config.hz, config.maxclients, config.timeout), (22, 7, 5));
 
+    for (arguments, file) in [
+        (vec![path("conf.d/[ab].conf")], None),
+        (vec![format!("--include={}", path("conf.d/b.conf"))], None),
+        (
+            vec![path("conf.d/b.conf")],
+            Some(path("conf.d/b.conf").into()),
+        ),
+    ] {
+        let loaded = load(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        assert_eq!(loaded.config.hz, 22, "{arguments:?}");
+        assert_eq!(loaded.config_file, file, "{arguments:?}");
+    }
+    assert_eq!(
+        load_error(&[&path("*.none")]),
+        format!(
+            "Fatal error, can't open config file '{}': No such file or directory",
+            path("*.none")
+        )
+    );
+
     write("r.conf", &format!("\ninclude {}", path("conf.d/other")));
     assert_eq!(
         load_error(&[&path("r.conf")]),
