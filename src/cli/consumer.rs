@@ -155,8 +155,9 @@ impl Consumer {
             let rest = format!("-{}", std::mem::take(&mut self.shown) + 1);
             connection.call(&[b"LTRIM", &last, b"0", rest.as_bytes()])?;
         }
-        let name = std::mem::take(&mut self.name);
-        self.take_back(connection, &name, self.end)?;
+        // Under its name until all is back: whoever calls again goes on with it.
+        self.take_back(connection, &self.name, self.end)?;
+        self.name.clear();
         (self.taken, self.shown) = (0, 0);
         Ok(())
     }
