@@ -1,8 +1,10 @@
 //! How a verb ends that has not done what it was asked to.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+use super::output::write_all;
 use super::say::tell;
 use super::{environment, error, interrupt};
 
@@ -76,8 +78,6 @@ impl From<io::Error> for Failure {
 /// Writes all of `block` to standard output, so that neither another thread's exit nor a buffer
 /// comes between its first and its last byte.
 pub fn print(output: &mut impl Write, block: &[u8]) -> Result<(), Failure> {
-    match output.write_all(block).and_then(|()| output.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(Failure::of_output(&error)),
-    }
+    let whole = io::stdout().lock();
+    write_all(output, whole.as_fd(), block, &mut 0).map_err(|error| Failure::of_output(&error))
 }

@@ -102,7 +102,7 @@ impl Sender<'_> {
         self.queue(connection, &payload);
         connection.flush()?;
         let report = self.receive(connection)?;
-        print(output, report.as_bytes())
+        print_reports(output, report.as_bytes())
     }
 
     fn send_lines<R: Read>(
@@ -159,7 +159,7 @@ impl Sender<'_> {
             sent += received;
             // Where the progress stands, they would only break it.
             if !(hides_reports && progress.is_drawn()) {
-                print(output, &reports)?;
+                print_reports(output, &reports)?;
             }
             progress.sent(received as u64, bytes as u64);
             if let Some(failure) = failure {
@@ -210,6 +210,14 @@ impl Sender<'_> {
             Value::Error(text) => Err(connection.refused(&text)),
             _ => Err(connection.unexpected()),
         }
+    }
+}
+
+/// That nobody reads the reports, as behind `| head`, is no reason to send less.
+fn print_reports(output: &mut impl Write, reports: &[u8]) -> Result<(), Failure> {
+    match print(output, reports) {
+        Err(Failure::OutputClosed) => Ok(()),
+        printed => printed,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,8 @@ impl Output {
     /// though it may read it yet.
     pub fn hand_over(&mut self, block: &[u8], is_ending: impl Fn() -> bool) -> Arrived {
         let mut written = 0;
-        let failure = self.write(block, &mut written).err();
+        let copy = self.file.as_fd();
+        let failure = write_all(&mut &self.file, copy, block, &mut written).err();
         let unread = self.unread(is_ending);
         let failure = match failure {
             Some(error) => Some(Failure::of_output(&error)),
@@ -60,19 +61,6 @@ impl Output {
         };
         let bytes = written.saturating_sub(unread);
         Arrived { bytes, failure }
-    }
-
-    /// Not through the buffer of `Stdout`, which does not tell how far it came.
-    fn write(&mut self, block: &[u8], written: &mut usize) -> io::Result<()> {
-        while let rest @ [_, ..] = &block[*written..] {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(more) => *written += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Waits until a pipe is empty, or its reader gone; answers what is left in it.
@@ -111,6 +99,41 @@ impl Output {
         let mut pipe = [PollFd::new(&self.file, PollFlags::empty())];
         let limit = Timespec::try_from(limit).ok();
         matches!(poll(&mut pipe, limit.as_ref()), Ok(1..))
+    }
+}
+
+/// Writes all of `block`, and counts what has gone, to what `descriptor` is of.
+pub fn write_all(
+    output: &mut impl Write,
+    descriptor: BorrowedFd<'_>,
+    block: &[u8],
+    written: &mut usize,
+) -> io::Result<()> {
+    while let rest @ [_, ..] = &block[*written..] {
+        match patiently(descriptor, || output.write(rest))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            more => *written += more,
+        }
+    }
+    patiently(descriptor, || output.flush())
+}
+
+/// Attempts until it is neither interrupted nor would block: programs that share a pipe or a
+/// terminal with this one make it non-blocking for all, as Node and ssh do.
+fn patiently<T>(
+    descriptor: BorrowedFd<'_>,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut room = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+                // What is wrong with it the next attempt tells.
+                let _ = poll(&mut room, None);
+            }
+            done => return done,
+        }
     }
 }
 
@@ -167,6 +190,23 @@ mod tests {
         let mut read = String::new();
         reader.read_to_string(&mut read).unwrap();
         assert_eq!(read, "last");
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_takes_all() {
+        let (mut reader, mut output) = pipe();
+        rustix::io::ioctl_fionbio(&output.file, true).unwrap();
+        // More than any pipe holds.
+        let block = vec![b'x'; 3 << 20];
+        let reading = std::thread::spawn(move || {
+            let mut read = vec![0; 3 << 20];
+            reader.read_exact(&mut read).unwrap();
+            reader
+        });
+        let arrived = output.hand_over(&block, || false);
+        assert_eq!(arrived.bytes, block.len());
+        assert!(arrived.failure.is_none(), "{:?}", arrived.failure);
+        reading.join().unwrap();
     }
 
     #[test]

@@ -372,6 +372,46 @@ fn a_port_is_no_pattern() {
 }
 
 #[test]
+fn what_is_typed_out_of_habit_is_told_where_it_goes() {
+    let dir = TempDir::new().unwrap();
+    for (arguments, said) in [
+        (&["ping", "localhost"][..], "-h HOST"),
+        (&["publish", "hello", "big", "world"], "needs quotes"),
+        (&["ping", "-h", "localhost:7000"], "the port goes with -p"),
+        (&["ping", "-h", "redis://localhost"], "goes with --url"),
+    ] {
+        let end = run(dir.path(), arguments);
+        assert_eq!(end.status, Some(2), "{arguments:?}");
+        assert!(end.stderr.contains(said), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn all_is_sent_though_nobody_reads_the_reports() {
+    const LINES: usize = 5000;
+    let broker = serve(&[]);
+    for (verb, input) in [
+        (&["push", "jobs"][..], "line\n".repeat(LINES)),
+        (&["push", "words", "one", "two", "three"], String::new()),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = respd(broker.dir.path());
+        command.args(verb).args(["--url", broker.url()]);
+        let mut process = Process::writing_to(writer, command.stdin(Stdio::piped()));
+        process.type_line(input.trim_end());
+        process.end_input();
+        process.end().printed("");
+    }
+    let mut wire = broker.connect();
+    assert_eq!(wire.text(&["LLEN", "jobs"]), LINES.to_string());
+    assert_eq!(
+        wire.text(&["LRANGE", "words", "0", "-1"]),
+        "[three two one]"
+    );
+}
+
+#[test]
 fn h_alone_is_help_and_with_a_word_the_host() {
     let dir = TempDir::new().unwrap();
     let end = run(dir.path(), &["publish", "-h"]);
