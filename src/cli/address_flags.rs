@@ -49,6 +49,18 @@ pub struct Flags {
     help: Option<bool>,
 }
 
+/// The host of a flag, which many expect to take more.
+fn host(text: &str) -> Result<String, &'static str> {
+    if text.contains("://") {
+        return Err("an address goes with --url");
+    }
+    // An address of IPv6 has more than one colon.
+    match text.split_once(':') {
+        Some((_, port)) if !port.contains(':') => Err("the port goes with -p"),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 fn port(text: &str) -> Result<u16, &'static str> {
     match text.parse() {
         Ok(0) | Err(_) => Err(PORT),
@@ -107,7 +119,7 @@ impl Flags {
             .iter()
             .any(|set| set.as_ref().is_some_and(|(_, source)| *source == FILE));
         let host = match (&self.host, host_set) {
-            (Some(host), _) => host.clone(),
+            (Some(given), _) => parse("--host", &given.into(), host)?,
             (None, Some((host, source))) => parse(source, &host, |host| Ok(host.to_owned()))?,
             (None, None) => DEFAULT_HOST.to_owned(),
         };
@@ -252,6 +264,14 @@ mod tests {
             (None, "REDIS_PORT=hunter2", ".env: the port must be"),
             (None, "REDIS_DB=-1", ".env: the database must be"),
         ];
+        for (given, problem) in [
+            ("h:7000", "--host: the port goes with -p"),
+            ("redis://:hunter2@h", "--host: an address goes with --url"),
+        ] {
+            let (environment, _directory) = environment(|_| None, "");
+            let error = flags(Some(given), None).target(&environment).unwrap_err();
+            assert_eq!(error.to_string(), problem);
+        }
         for (url, variable, expected) in cases {
             let (environment, _directory) = environment(|_| None, variable);
             let flags = Flags {

@@ -38,8 +38,9 @@ pub fn explain(error: &ConfigError) -> String {
             }
         }
         ConfigError::File { path, reason } => {
+            let hint = file_hint(path);
             let path = path.display();
-            format!("cannot read the configuration file '{path}': {reason}")
+            format!("cannot read the configuration file '{path}': {reason}{hint}")
         }
         ConfigError::Stdin { reason } => {
             format!("cannot read the configuration from standard input: {reason}")
@@ -53,6 +54,10 @@ fn hint(origin: &Origin, text: &str) -> String {
     let word = word.trim_matches(['"', '\'', '-']).to_ascii_lowercase();
     let settings = SETTINGS.iter().flat_map(Setting::names);
     let flags = FLAGS.iter().map(|flag| flag.name).chain(["help"]);
+    if *origin == Origin::Arguments && Path::new(text.trim_matches('"')).is_file() {
+        return " (one file is read; more go with --include)".to_owned();
+    }
+    let has_one_dash = text.starts_with("\"-") && !text.starts_with("\"--");
     let (dashes, meant) = match origin {
         // As the verbs and the tools of Redis have it.
         Origin::Arguments if word == "p" => ("--", Some("port")),
@@ -61,9 +66,18 @@ fn hint(origin: &Origin, text: &str) -> String {
     };
     match meant {
         // The word is right, and so it is the rest that is not.
-        Some(meant) if meant == word => String::new(),
+        Some(meant) if meant == word && !has_one_dash => String::new(),
         Some(meant) => format!(" (did you mean '{dashes}{meant}'?)"),
         None => " (respd --help lists the settings)".to_owned(),
+    }
+}
+
+/// What a file that cannot be read was probably meant to be.
+fn file_hint(path: &Path) -> String {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    match name.parse::<u16>() {
+        Ok(port) => format!(" (did you mean '--port {port}'?)"),
+        Err(_) => String::new(),
     }
 }
 
@@ -116,6 +130,11 @@ mod tests {
             ("prot \"7000\"", " (did you mean '--port'?)"),
             ("prot=7000", " (did you mean '--port'?)"),
             ("\"-p\" \"7000\"", " (did you mean '--port'?)"),
+            ("\"-port\" \"7000\"", " (did you mean '--port'?)"),
+            (
+                "\"Cargo.toml\"",
+                " (one file is read; more go with --include)",
+            ),
             ("print-ulr", " (did you mean '--print-url'?)"),
             ("daemonise \"no\"", " (did you mean '--daemonize'?)"),
             ("zzzzzz", " (respd --help lists the settings)"),

@@ -83,11 +83,14 @@ impl Flags {
         let mut is_value = false;
         while let Some(argument) = arguments.next() {
             let bytes = argument.as_bytes();
+            let was_value = is_value;
             let is_flag = bytes.starts_with(b"--") && !is_value;
             let has_value = bytes.iter().any(|byte| b" =".contains(byte));
             is_value = is_flag && bytes != b"--save" && !has_value;
             match (is_flag, bytes) {
                 (true, b"--help") => flags.task = Task::Help,
+                // What everybody adds to a line that is there: `--port 7000 -h`.
+                (false, b"-h") if !was_value && arguments.len() == 0 => flags.task = Task::Help,
                 (true, b"--version") => flags.task = Task::Version,
                 (true, b"--check") => flags.task = Task::Check,
                 (true, b"--print-url") => flags.prints_url = true,
@@ -157,6 +160,15 @@ mod tests {
             };
             assert_eq!(flags, expected);
         }
+        assert_eq!(
+            Flags::parse(&words("--requirepass -h")).unwrap().task,
+            Task::Serve
+        );
+        assert_eq!(
+            Flags::parse(&words("--port 7000 -h")).unwrap().task,
+            Task::Help
+        );
+        assert_eq!(Flags::parse(&words("-h")).unwrap().task, Task::Help);
         // Name and value in one argument.
         for port in ["--port 7000", "--port=7000"] {
             for (flag, task) in [

@@ -81,15 +81,13 @@ enum Verb {
 /// for help is meant for the broker: its flags, or a configuration file.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let mut words = arguments.iter().map(|argument| argument.to_str());
-    let first = words.next().flatten();
-    let outcome = match first {
-        Some("help") if words.next().flatten() == Some("serve") => serve::run(&["--help".into()]),
-        Some(
-            "publish" | "subscribe" | "push" | "pop" | "ping" | "watch" | "completions" | "man"
-            | "help" | "-h" | "--help" | "--version",
-        )
-        | Some("-V" | "-v") => run_verb(arguments),
-        Some("serve") => serve::run(&arguments[1..]),
+    let outcome = match (words.next().flatten(), words.next().flatten()) {
+        (Some("help"), Some("serve")) | (Some("serve"), Some("help")) => {
+            serve::run(&["--help".into()])
+        }
+        (Some("serve"), _) => serve::run(&arguments[1..]),
+        (Some("help" | "-h" | "--help" | "--version" | "-V" | "-v"), _) => run_verb(arguments),
+        (Some(verb), _) if Verb::has_subcommand(verb) => run_verb(arguments),
         _ => match arguments.first().and_then(|first| unknown_verb(first)) {
             Some(line) => Err(Failure::Failed(line)),
             None => serve::run(&arguments),

@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::failure::{Failure, print};
 use super::interrupt::Interrupt;
 use super::retry::Backoff;
+use super::say::harmless;
 use super::timeout::parse_timeout;
 
 /// Ask a broker whether it is there
@@ -19,6 +20,10 @@ use super::timeout::parse_timeout;
 #[derive(Args)]
 #[command(disable_help_flag = true, after_help = address_flags::HELP, after_long_help = long_help())]
 pub struct Ping {
+    /// For those who expect the broker here, to be told where it goes
+    #[arg(hide = true)]
+    words: Vec<String>,
+
     /// Try again until it answers, for so long; then with status 124
     #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
     timeout: Option<Duration>,
@@ -42,6 +47,11 @@ Examples:
 
 impl Ping {
     pub fn run(self) -> Result<(), Failure> {
+        if let Some(word) = self.words.first() {
+            let word = harmless(word.as_bytes(), &[]);
+            let line = format!("'{word}': the broker is named by -h HOST, -p PORT or -u URL");
+            return Err(Failure::Setting(line));
+        }
         let target = self.broker.target(&Environment::of_process())?;
         // A connection that is open has answered once.
         let mut opened = Connection::open(&target);

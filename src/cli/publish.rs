@@ -27,7 +27,7 @@ use super::say::{counted, harmless};
 pub struct Publish {
     /// The channel, if two words are given or --stdin is, and the text; put -- before one that
     /// begins with a dash [default channel: CHANNEL, or messages]
-    #[arg(value_names = ["CHANNEL", "MESSAGE"], num_args = 0..=2, allow_negative_numbers = true)]
+    #[arg(value_names = ["CHANNEL", "MESSAGE"], num_args = 0.., allow_negative_numbers = true)]
     words: Vec<OsString>,
 
     /// The channel to publish to
@@ -89,6 +89,9 @@ fn sort(
 ) -> Result<(Option<OsString>, Option<OsString>), Failure> {
     let mut words = words.into_iter();
     match (words.next(), words.next()) {
+        _ if words.next().is_some() => Err(Failure::Setting(
+            "more than CHANNEL and MESSAGE; a message of several words needs quotes".to_owned(),
+        )),
         (Some(_), Some(_)) if message_is_elsewhere => Err(Failure::Setting(
             "the message is given twice, as a word and with --stdin".to_owned(),
         )),
@@ -170,6 +173,13 @@ mod tests {
             assert_eq!(sorted(words, elsewhere).unwrap(), expected, "{words:?}");
         }
         assert!(sorted(&["a", "b"], true).is_err());
+        let Err(Failure::Setting(line)) = sorted(&["hello", "big", "world"], false) else {
+            panic!("three words");
+        };
+        assert!(
+            line.ends_with("a message of several words needs quotes"),
+            "{line}"
+        );
     }
 
     #[test]
