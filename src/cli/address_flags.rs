@@ -12,8 +12,8 @@ use super::target::{Address, Credentials, DEFAULT_HOST, DEFAULT_PORT, PORT, Targ
 /// What `--help` says about addresses.
 pub const HELP: &str = "\
 Addresses: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], valkey:// alike, unix:///PATH[?db=DB].
-Without --url, -h and -p: REDIS_URL; else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and
-REDIS_PASSWORD (or REDISCLI_AUTH). These and CHANNEL are read from the environment, else from .env
+Without --url, -h and -p: REDIS_URL; else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and \
+REDIS_PASSWORD (or REDISCLI_AUTH). These and CHANNEL are read from the environment, else from .env \
 in the current directory. An address that is a URL takes nothing from the others.
 -h is the host, as in redis-cli and psql; -h without one, and --help, show the help.";
 

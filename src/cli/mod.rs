@@ -121,7 +121,7 @@ fn run_verb(mut arguments: Vec<OsString>) -> Result<(), Failure> {
     }
     let program = std::iter::once(OsString::from("respd"));
     // The table of settings is set as text only for who asks.
-    let command = CommandLine::command().after_long_help(help::help());
+    let command = help::styled(CommandLine::command().after_long_help(help::help()));
     // A usage error ends the program here, with status 2.
     let matches = command.get_matches_from(program.chain(arguments));
     let parsed = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

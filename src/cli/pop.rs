@@ -71,15 +71,15 @@ pub struct Pop {
 }
 
 const PROMISE: &str = "\
-What is promised: an item is gone from the queue when it has been shown, and not before: written to
-the terminal or the file, or read from the pipe by the program behind it. Until then it is in a list
-beside the queue, QUEUE:respd-pop:NAME:0 or 1 (BLMOVE, Redis 6.2). What was not shown goes back to
-its place when pop ends, by Ctrl+C or a full disk, too. What a pop leaves that was killed goes back
-with the next one on the same queue, or one that follows within 10 s; it knows the dead from the
-living by CLIENT LIST. So nothing is lost, and after a crash or an outage an item may be shown twice.
-Into a pipe, the first 1000 items go one by one, so that `| head -3` takes three; a program that
-reads more than it uses has taken what it read. What is written to a socket, as Node gives its
-children for standard output, counts as shown. The list beside the queue needs room under maxmemory;
+What is promised: an item is gone from the queue when it has been shown, and not before: written to \
+the terminal or the file, or read from the pipe by the program behind it. Until then it is in a list \
+beside the queue, QUEUE:respd-pop:NAME:0 or 1 (BLMOVE, Redis 6.2). What was not shown goes back to \
+its place when pop ends, by Ctrl+C or a full disk, too. What a pop leaves that was killed goes back \
+with the next one on the same queue, or one that follows within 10 s; it knows the dead from the \
+living by CLIENT LIST. So nothing is lost, and after a crash or an outage an item may be shown twice. \
+Into a pipe, the first 1000 items go one by one, so that `| head -3` takes three; a program that \
+reads more than it uses has taken what it read. What is written to a socket, as Node gives its \
+children for standard output, counts as shown. The list beside the queue needs room under maxmemory; \
 where there is none, --at-most-once does without.";
 
 fn long_help() -> String {

@@ -54,7 +54,7 @@ Examples:
   respd publish images --raw --stdin < picture.png
   seq 1000 | respd publish --channel numbers --rate 50/s
 
-It says how many subscribers the broker handed each message to; one that subscribed by name and by
+It says how many subscribers the broker handed each message to; one that subscribed by name and by \
 pattern counts for each, and one that is cut off because it reads too slowly was handed it, too.";
     format!("{examples}\n\n{}", address_flags::HELP)
 }

@@ -20,7 +20,7 @@ use super::descriptors::{Room, make_room};
 use super::explain::explain;
 use super::failure::{Failure, print};
 use super::flags::{Flags, Task};
-use super::help::help;
+use super::help;
 use super::log::{Log, Output};
 use super::marker::Marker;
 use super::say::{FULL_VERSION, VERSION, counted, describe, one_line};
@@ -34,8 +34,8 @@ pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
     let flags = Flags::parse(arguments).map_err(Failure::Failed)?;
     match flags.task {
         Task::Help => {
-            let usage = "Usage: respd [FILE.conf] [--SETTING VALUE]... [-]";
-            return say(&format!("{usage}\n\n{}\n", help()));
+            let printed = help::of_serving().print_long_help();
+            return printed.map_err(|error| Failure::of_output(&error));
         }
         Task::Version => return say(&format!("respd {FULL_VERSION}\n")),
         Task::Check | Task::Serve => {}

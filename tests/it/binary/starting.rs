@@ -298,7 +298,7 @@ fn help_has_the_verbs_and_the_settings() {
         "\n  --port NUMBER\n          TCP port to listen on; 0 lets the system choose one [default: 6379]\n",
         "\n  --requirepass PASSWORD\n",
         " [default: \"\"]\n",
-        " [alias: --list-max-ziplist-size]\n",
+        " --list-max-ziplist-size]\n",
     ];
     for text in settings {
         assert!(full.contains(text), "{text:?} is not in {full}");
