@@ -16,29 +16,47 @@ use tokio::sync::oneshot;
 /// How often it is looked for where there are no such handles.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The process that started this one.
-pub struct Parent {
-    end: oneshot::Receiver<()>,
-}
+/// The process that started this one, as long as that runs.
+#[derive(Clone, Copy)]
+pub struct Parent(Option<Pid>);
+
+/// The end of that process.
+pub struct ParentsEnd(oneshot::Receiver<()>);
 
 impl Parent {
+    /// The one that this process has now. Asked as early as can be: whose parent has ended before
+    /// has got another one, and cannot tell.
+    pub fn of_process() -> Parent {
+        Parent(getppid())
+    }
+
     /// Keeps an eye on it from now on, on a thread that waits for nothing else.
-    pub fn watch() -> io::Result<Parent> {
-        let parent = getppid();
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn watch(self) -> io::Result<ParentsEnd> {
+        let Parent(parent) = self;
         let handle = parent.and_then(handle_of);
+        // Asked when the handle is there: it may be one of a process that has got the number since.
+        if getppid() != parent {
+            return Err(io::Error::other("the process that started it has ended"));
+        }
         let (sender, end) = oneshot::channel();
         thread::Builder::new().spawn(move || {
             wait(parent, handle);
             // The broker may have ended by itself meanwhile.
             let _ = sender.send(());
         })?;
-        Ok(Parent { end })
+        Ok(ParentsEnd(end))
     }
+}
 
-    /// Returns when it has ended.
-    pub async fn ended(&mut self) {
+impl ParentsEnd {
+    /// Returns when it has come.
+    pub async fn came(&mut self) {
         // The thread says nothing else, and goes on until it does.
-        let _ = (&mut self.end).await;
+        let _ = (&mut self.0).await;
     }
 }
 

@@ -23,6 +23,7 @@ use super::flags::{Flags, Task};
 use super::help;
 use super::log::{Log, Output};
 use super::marker::Marker;
+use super::parent::Parent;
 use super::say::{FULL_VERSION, VERSION, counted, describe, one_line};
 use super::signals::Signals;
 use super::steps::{next_steps, redis_cli_place};
@@ -31,6 +32,7 @@ use super::supervisor::Supervisor;
 /// Starts a broker with the flags or the configuration file in `arguments`, and returns when it
 /// has ended.
 pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
+    let parent = Parent::of_process();
     let flags = Flags::parse(arguments).map_err(Failure::Failed)?;
     match flags.task {
         Task::Help => {
@@ -70,7 +72,8 @@ pub fn run(arguments: &[OsString]) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(flags, loaded, supervisor, background))
+    let parent = flags.exits_with_parent.then_some(parent);
+    runtime.block_on(serve(flags, loaded, supervisor, background, parent))
 }
 
 fn say(text: &str) -> Result<(), Failure> {
@@ -101,6 +104,7 @@ async fn serve(
     loaded: Loaded,
     supervisor: Supervisor,
     background: Option<Background>,
+    parent: Option<Parent>,
 ) -> Result<(), Failure> {
     let Loaded {
         mut config,
@@ -108,7 +112,7 @@ async fn serve(
         config_file,
     } = loaded;
     // Before clients can connect, so that no signal finds its default still in place.
-    let mut signals = Signals::watch(flags.exits_with_parent)?;
+    let mut signals = Signals::watch(parent)?;
     let log = open_log(&config, flags.prints_url).map_err(Failure::Failed)?;
     tell_unheeded(&unheeded);
     fit_clients(&mut config).map_err(Failure::Failed)?;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::descriptors::{Room, make_room};
 use super::log::Log;
-use super::parent::Parent;
+use super::parent::{Parent, ParentsEnd};
 
 /// Has the process follow changed settings.
 fn follow(config: &Config, log: &Log) {
@@ -33,15 +33,15 @@ pub struct Signals {
     /// Whether the broker is to end with the terminal that it was started from: not where there
     /// is none, nor after `nohup`.
     ends_with_terminal: bool,
-    parent: Option<Parent>,
+    parents_end: Option<ParentsEnd>,
 }
 
 impl Signals {
     /// Keeps an eye on them from now on, and on the process that has started this one if it is to
     /// end with that.
-    pub fn watch(exits_with_parent: bool) -> io::Result<Signals> {
+    pub fn watch(parent: Option<Parent>) -> io::Result<Signals> {
         Ok(Signals {
-            parent: exits_with_parent.then(Parent::watch).transpose()?,
+            parents_end: parent.map(Parent::watch).transpose()?,
             // What is asked here is over once the signal has a handler.
             ends_with_terminal: has_terminal() && !ignores_hangup(),
             int: signal(SignalKind::interrupt())?,
@@ -65,7 +65,7 @@ impl Signals {
                 () = broker.stopped() => return,
                 _ = self.int.recv() => "Received SIGINT",
                 _ = self.term.recv() => "Received SIGTERM",
-                () = end_of(&mut self.parent) => "The process that started it has ended,",
+                () = end_of(&mut self.parents_end) => "The process that started it has ended,",
                 _ = self.hup.recv() => {
                     if self.ends_with_terminal && !has_terminal() {
                         "The terminal was closed,"
@@ -102,9 +102,9 @@ impl Signals {
     }
 }
 
-async fn end_of(parent: &mut Option<Parent>) {
-    match parent {
-        Some(parent) => parent.ended().await,
+async fn end_of(parents_end: &mut Option<ParentsEnd>) {
+    match parents_end {
+        Some(end) => end.came().await,
         None => std::future::pending().await,
     }
 }

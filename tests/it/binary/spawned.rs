@@ -111,6 +111,27 @@ fn it_ends_with_the_process_that_started_it_however_that_one_ends() {
 }
 
 #[test]
+fn it_does_not_start_when_the_process_that_started_it_has_ended() {
+    let dir = TempDir::new().unwrap();
+    // What a shell puts into the background has the shell's input only where it is told so.
+    let flags = "--port 0 --ready-file ready --exit-with-parent -";
+    let script = format!("exec 3<&0; \"$0\" {flags} <&3 & wait");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_respd")]);
+    shell.current_dir(dir.path()).stdin(Stdio::piped());
+    let mut shell = Process::start(&mut shell);
+    // More than a pipe holds: whoever reads it has begun, and goes on when it ends.
+    shell.type_line(&format!("# {}", "x".repeat(1 << 20)));
+    shell.signal(Signal::KILL);
+    until("the shell has ended", || shell.has_ended());
+    shell.end_input();
+    let end = shell.end();
+    let why = "respd: the process that started it has ended\n";
+    assert_eq!((end.stdout.as_str(), end.stderr.as_str()), ("", why));
+    assert!(!dir.path().join("ready").exists());
+}
+
+#[test]
 fn it_does_not_end_with_the_thread_that_started_it() {
     let dir = TempDir::new().unwrap();
     let arguments = ["--port", "0", "--ready-file", "ready", "--exit-with-parent"];
