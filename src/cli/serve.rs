@@ -22,7 +22,7 @@ use super::failure::{Failure, print};
 use super::flags::{Flags, Task};
 use super::help;
 use super::log::{Log, Output};
-use super::marker::Marker;
+use super::marker::{self, Marker};
 use super::parent::Parent;
 use super::say::{FULL_VERSION, VERSION, counted, describe, one_line};
 use super::signals::Signals;
@@ -118,8 +118,9 @@ async fn serve(
     fit_clients(&mut config).map_err(Failure::Failed)?;
     if let Some(path) = &flags.ready_file {
         // One that was left behind by a crash would tell the wrong address until the end of the
-        // start. Where it cannot be removed, it cannot be replaced either, which fails below.
-        let _ = std::fs::remove_file(path);
+        // start. Where it cannot be removed, or is another broker's, it cannot be replaced either,
+        // which fails below.
+        let _ = marker::make_way(path);
     }
     let builder = Broker::builder().config(config.clone());
     let broker = builder
@@ -245,7 +246,7 @@ fn place_markers(flags: &Flags, config: &Config, broker: &Broker) -> Result<Vec<
         }
     }
     if let Some(path) = &flags.ready_file {
-        let marker = Marker::rename_into_place(path.clone(), &ready(broker)).map_err(|error| {
+        let marker = Marker::place(path.clone(), &ready(broker)).map_err(|error| {
             let error = describe(&error);
             format!("cannot write the ready file '{}': {error}", path.display())
         })?;

@@ -56,6 +56,39 @@ fn an_old_ready_file_is_gone_before_the_new_one_comes() {
 }
 
 #[test]
+fn the_files_of_a_broker_are_taken_from_it_by_nobody() {
+    let broker = serve(&["--pidfile", "pid"]);
+    let read = |name| fs::read_to_string(broker.path(name)).unwrap();
+    let files = (read("ready"), read("pid"));
+    let (port, id) = (broker.addr().port().to_string(), broker.process.id());
+    let fails = |arguments: &[&str], why: &str| {
+        let arguments = [arguments, &["--ready-file", "ready"]].concat();
+        let end = super::process::run(broker.dir.path(), &arguments);
+        end.failed(1, &format!("respd: {why}"));
+        assert_eq!((read("ready"), read("pid")), files);
+    };
+    let taken = format!("Address already in use by respd (pid {id})");
+    let taken = format!("cannot listen on 127.0.0.1:{port}: {taken}");
+    fails(&["--port", &port], &taken);
+    let taken = "cannot write the ready file 'ready': a running broker has it";
+    fails(&["--port", "0", "--loglevel", "nothing"], taken);
+
+    let mut second = Process::respd(broker.dir.path(), &["--port", "0", "--pidfile", "pid"]);
+    let line = second.line("PID file");
+    assert!(line.ends_with("pid: a running broker has it"), "{line}");
+    second.line("Ready to accept connections");
+    assert_eq!(second.end_with(Signal::TERM).status, Some(0));
+    assert_eq!((read("ready"), read("pid")), files);
+
+    // What a crash leaves behind is anybody's.
+    broker.process.end_with(Signal::KILL);
+    let broker = serve_in(broker.dir, &["--pidfile", "pid"]);
+    let pid = fs::read_to_string(broker.path("pid")).unwrap();
+    assert_eq!(pid, format!("{}\n", broker.process.id()));
+    assert_eq!(broker.ready["pid"], broker.process.id());
+}
+
+#[test]
 fn the_url_is_all_that_is_printed() {
     let dir = TempDir::new().unwrap();
     let arguments = ["--port", "0", "--print-url", "--requirepass", "a b"];
