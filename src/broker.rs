@@ -16,7 +16,6 @@ use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
 use crate::net::listener::Listeners;
-use crate::net::socket_file::SocketFile;
 use crate::server::{Server, house};
 use crate::session::client::Peer;
 
@@ -35,8 +34,6 @@ pub struct Broker {
     engine: Arc<Engine>,
     /// `None` once it has stopped.
     workers: Option<Workers>,
-    /// The file of its Unix socket, until then.
-    socket_file: Option<SocketFile>,
 }
 
 /// Why a broker did not start.
@@ -133,7 +130,7 @@ impl Builder {
         for line in summary(&unheeded.map_err(|error| StartError(error.to_string()))?) {
             tracing::warn!("{line}");
         }
-        let mut listeners = Listeners::bind(&config).map_err(StartError)?;
+        let listeners = Listeners::bind(&config).map_err(StartError)?;
         let count = config.workers as usize;
         let commands = TABLE.commands().iter();
         let names = commands.map(|command| command.full_name.as_str());
@@ -149,7 +146,6 @@ impl Builder {
         let broker = Broker {
             engine,
             workers: Some(workers),
-            socket_file: listeners.socket_file.take(),
         };
         broker.spawn_tasks(listeners).map_err(system)?;
         Ok(broker)
@@ -271,7 +267,6 @@ impl Broker {
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
-        self.socket_file = None;
     }
 }
 

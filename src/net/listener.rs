@@ -37,11 +37,10 @@ const FREE_PORT_ATTEMPTS: usize = 16;
 /// Sockets that listen, and where.
 pub struct Listeners {
     tcp: Vec<std::net::TcpListener>,
-    unix: Option<std::os::unix::net::UnixListener>,
+    /// Its file goes first.
+    unix: Option<(SocketFile, std::os::unix::net::UnixListener)>,
     /// Where they listen, with the ports that the system chose.
     pub endpoints: Endpoints,
-    /// The file of the Unix socket, for whoever outlives these.
-    pub socket_file: Option<SocketFile>,
 }
 
 impl Listeners {
@@ -56,7 +55,6 @@ impl Listeners {
             tcp: Vec::new(),
             unix: None,
             endpoints: Endpoints::default(),
-            socket_file: None,
         };
         let mut attempts = 0;
         while let Err(Taken { host, port, error }) = listeners.bind_tcp(config) {
@@ -84,9 +82,8 @@ impl Listeners {
                 let path = std::path::absolute(&path).unwrap_or(path);
                 format!("cannot listen on {}: {}", path.display(), describe(&error))
             })?;
-            listeners.unix = Some(listener);
             listeners.endpoints.unix = Some(file.path().to_owned());
-            listeners.socket_file = Some(file);
+            listeners.unix = Some((file, listener));
         }
         if listeners.tcp.is_empty() && listeners.unix.is_none() {
             return Err("there is no address to listen on".into());
@@ -132,9 +129,13 @@ impl Listeners {
         for listener in self.tcp {
             accept(Listener::Tcp(TcpListener::from_std(listener)?));
         }
-        if let (Some(listener), Some(path)) = (self.unix, self.endpoints.unix) {
-            let path = path.to_string_lossy().into();
-            accept(Listener::Unix(UnixListener::from_std(listener)?, path));
+        if let Some((file, listener)) = self.unix {
+            let path = file.path().to_string_lossy().into();
+            accept(Listener::Unix {
+                _file: file,
+                listener: UnixListener::from_std(listener)?,
+                path,
+            });
         }
         Ok(())
     }
@@ -200,8 +201,12 @@ fn holder_of(host: &str, port: u16) -> Option<String> {
 /// Where connections come from.
 enum Listener {
     Tcp(TcpListener),
-    /// With its path.
-    Unix(UnixListener, Arc<str>),
+    Unix {
+        /// Stands first, so it goes first.
+        _file: SocketFile,
+        listener: UnixListener,
+        path: Arc<str>,
+    },
 }
 
 impl Listener {
@@ -213,7 +218,7 @@ impl Listener {
                 let local = stream.local_addr()?;
                 Ok((Stream::Tcp(stream), Peer::Tcp { remote, local }))
             }
-            Listener::Unix(listener, path) => {
+            Listener::Unix { listener, path, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix(path.clone())))
             }

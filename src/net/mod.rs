@@ -3,7 +3,7 @@
 pub mod connection;
 mod holder;
 pub mod listener;
-pub mod socket_file;
+mod socket_file;
 mod stream;
 mod tasks;
 mod worker;

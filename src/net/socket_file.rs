@@ -1,7 +1,7 @@
 //! The file of a Unix socket: taken from nobody who still listens on it, and removed at the end
 //! unless it has become somebody else's.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::holder;
 
-/// A file that is removed when this is dropped.
+/// A file that is removed when this is dropped, which must come before its listener is: until then
+/// nobody else takes the path, and no other file is this one.
 pub struct SocketFile {
     path: PathBuf,
     /// Which file it is, on which device.
@@ -25,13 +26,14 @@ impl SocketFile {
     ///
     /// Somebody listens there, or the file is none of a socket.
     pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<(SocketFile, UnixListener)> {
+        let _start = Start::at(path)?;
         make_way(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(path)?)?;
         let file = SocketFile {
             // One that holds wherever the process goes.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            identity: identity(path)?,
+            identity: fs::metadata(path).map(identity)?,
         };
         if mode != 0 {
             // Before anybody can connect.
@@ -51,15 +53,52 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody may have removed it already, and somebody else have made another.
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if leads_to(&self.path, self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let file = fs::metadata(path)?;
-    Ok((file.dev(), file.ino()))
+fn identity(file: Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+fn leads_to(path: &Path, file: (u64, u64)) -> bool {
+    fs::metadata(path).is_ok_and(|there| identity(there) == file)
+}
+
+/// A file beside a path, locked by the one broker that starts to listen there. A socket that is
+/// bound and does not listen yet looks like one that was left behind.
+struct Start {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Start {
+    /// # Errors
+    ///
+    /// Another broker starts at this moment.
+    fn at(path: &Path) -> io::Result<Start> {
+        let mut path = path.as_os_str().to_owned();
+        path.push(".starting");
+        let path = PathBuf::from(path);
+        let mut options = File::options();
+        let file = options.append(true).create(true).open(&path)?;
+        // Where a file system has no locks, nobody has one.
+        let is_locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        // Who had it until now has removed it.
+        if is_locked && leads_to(&path, file.metadata().map(identity)?) {
+            return Ok(Start { path, _lock: file });
+        }
+        Err(io::Error::new(ErrorKind::AddrInUse, holder::in_use(None)))
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        // While it is locked, so that nobody locks what is none any more.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Removes what a broker has left behind that was killed, and nothing else.
@@ -92,4 +131,41 @@ fn taken(socket: &Socket) -> String {
 #[cfg(not(target_os = "linux"))]
 fn taken(_: &Socket) -> String {
     holder::in_use(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn of_many_that_start_at_once_one_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sock");
+        for round in 0..300 {
+            if round % 3 > 0 {
+                drop(UnixListener::bind(&path).unwrap());
+            }
+            let start = Barrier::new(4);
+            let listen = || {
+                start.wait();
+                SocketFile::listen(&path, 0, 5).map_err(|error| error.to_string())
+            };
+            let (listening, failed): (Vec<_>, Vec<_>) = thread::scope(|scope| {
+                let threads = [(); 4].map(|()| scope.spawn(listen));
+                let ends = threads.map(|thread| thread.join().unwrap());
+                ends.into_iter().partition(Result::is_ok)
+            });
+            assert_eq!(listening.len(), 1, "round {round}");
+            for failed in failed.into_iter().filter_map(Result::err) {
+                assert!(failed.starts_with("Address already in use"), "{failed}");
+            }
+            UnixStream::connect(&path).unwrap();
+            drop(listening);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The broker inside a program.
 
+use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use redis::Commands;
 use respd::Broker;
@@ -270,4 +273,36 @@ fn whoever_follows_the_settings_hears_of_changes_and_not_of_the_start() {
         let changed = tokio::time::timeout(PATIENCE, broker.reconfigured()).await;
         assert_eq!(changed.expect("it is told of the change").timeout, 7);
     });
+}
+
+#[test]
+fn brokers_that_come_and_go_on_one_socket_take_it_from_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sock");
+    let come_and_go = |name: &str| {
+        for _ in 0..100 {
+            let builder = Broker::builder().set("bind", "");
+            let broker = match builder.set("unixsocket", path.to_str().unwrap()).start() {
+                Ok(broker) => broker,
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(error.contains(": Address already in use"), "{error}");
+                    continue;
+                }
+            };
+            broker.client().call(&["SET", "name", name]);
+            let mut client = UnixStream::connect(&path).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.write_all(b"GET name\r\n").unwrap();
+            let mut reply = [0; 7];
+            client.read_exact(&mut reply).unwrap();
+            assert_eq!(reply, format!("$1\r\n{name}\r\n").as_bytes());
+        }
+    };
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            scope.spawn(move || come_and_go(name));
+        }
+    });
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
