@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::allocator::Allocator;
 use crate::command::TABLE;
-use crate::config::{Config, Mentions, summary};
+use crate::config::{Config, Mentions, Supervised, summary};
 use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
@@ -60,6 +60,7 @@ pub struct Builder {
     mentions: Mentions,
     config_file: Option<PathBuf>,
     allocator: Option<Allocator>,
+    supervised: Supervised,
 }
 
 impl Default for Builder {
@@ -74,6 +75,7 @@ impl Default for Builder {
             mentions: Mentions::default(),
             config_file: None,
             allocator: None,
+            supervised: Supervised::No,
         }
     }
 }
@@ -98,6 +100,13 @@ impl Builder {
     /// nothing is asked of any.
     pub fn allocator(mut self, allocator: Allocator) -> Builder {
         self.allocator = Some(allocator);
+        self
+    }
+
+    /// Who supervises the process, for INFO. Only the program knows: without
+    /// this it is nobody, whatever the setting `supervised` is.
+    pub fn supervised_by(mut self, supervised: Supervised) -> Builder {
+        self.supervised = supervised;
         self
     }
 
@@ -136,6 +145,7 @@ impl Builder {
         let names = commands.map(|command| command.full_name.as_str());
         let mut server = Server::new(config, self.config_file, names);
         server.allocator = self.allocator;
+        server.supervised = self.supervised;
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
         let engine = Engine::new(server);

@@ -116,6 +116,10 @@ async fn serve(
     let log = open_log(&config, flags.prints_url).map_err(Failure::Failed)?;
     tell_unheeded(&unheeded);
     fit_clients(&mut config).map_err(Failure::Failed)?;
+    if supervisor != Supervisor::None {
+        // As in Redis, `auto` becomes the one that was found.
+        config.supervised = supervisor.name();
+    }
     if let Some(path) = &flags.ready_file {
         // One that was left behind by a crash would tell the wrong address until the end of the
         // start. Where it cannot be removed, or is another broker's, it cannot be replaced either,
@@ -126,6 +130,7 @@ async fn serve(
     let broker = builder
         .config_file(config_file.clone())
         .allocator(allocator())
+        .supervised_by(supervisor.name())
         .start()
         .map_err(|error| Failure::Failed(one_line(&error.to_string())))?;
 

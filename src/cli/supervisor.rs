@@ -32,6 +32,15 @@ impl Supervisor {
         }
     }
 
+    /// As settings and INFO name it.
+    pub fn name(self) -> Supervised {
+        match self {
+            Supervisor::Systemd => Supervised::Systemd,
+            Supervisor::Upstart => Supervised::Upstart,
+            Supervisor::None => Supervised::No,
+        }
+    }
+
     /// Clients can connect.
     pub fn ready(self) {
         match self {

@@ -120,6 +120,7 @@ fn config_resetstat(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_
     let uptime = context.turn.uptime;
     let state = context.turn.state();
     state.keyspace.stats = Stats::default();
+    state.keyspace.garbage.freed = 0;
     state.evictor.reset(uptime);
     reply.ok();
     Ok(())

@@ -3,14 +3,15 @@
 //! Fields have the names of Redis 7.2, so that what reads them there reads
 //! them here. A field is here if its value is true: counted, measured, or a
 //! constant because respd has no such thing (`role:master`, `aof_enabled:0`).
-//! What would have to be made up is left out.
+//! What would have to be made up is left out, such as the compiler of Redis and
+//! the laps of its event loop. `.ci/info` compares the list with redis-server's.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::memory::{Held, Memory, ScriptsMemory, human};
-use crate::config::REDIS_VERSION;
+use crate::config::{REDIS_VERSION, Supervised};
 use crate::process;
 use crate::pubsub::Target;
 use crate::server::Endpoints;
@@ -123,7 +124,10 @@ fn server(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("redis_mode", "standalone");
     lines.field("os", process::operating_system());
     lines.field("arch_bits", usize::BITS);
+    lines.field("monotonic_clock", "POSIX clock_gettime");
+    lines.field("multiplexing_api", MULTIPLEXING);
     lines.field("process_id", std::process::id());
+    lines.field("process_supervised", supervised(server.supervised));
     lines.field("run_id", &server.run_id);
     let endpoints = server.endpoints.get().cloned().unwrap_or_default();
     let port = endpoints.tcp.first().map_or(0, |addr| addr.port());
@@ -149,6 +153,22 @@ fn server(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("io_threads_active", 0);
     lines.field("respd_workers", workers);
     write_listeners(lines, &endpoints);
+}
+
+/// What the runtime waits for sockets with.
+const MULTIPLEXING: &str = if cfg!(target_os = "linux") {
+    "epoll"
+} else {
+    "kqueue"
+};
+
+fn supervised(by: Supervised) -> &'static str {
+    match by {
+        Supervised::No => "no",
+        Supervised::Upstart => "upstart",
+        Supervised::Systemd => "systemd",
+        Supervised::Auto => "unknown",
+    }
 }
 
 fn write_listeners(lines: &mut Lines, endpoints: &Endpoints) {
@@ -200,7 +220,8 @@ fn clients(lines: &mut Lines, context: &mut Context<'_>) {
 
 fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     let memory = Memory::measure(context);
-    let garbage = context.turn.state().keyspace.garbage.len();
+    let garbage = &context.turn.state().keyspace.garbage;
+    let (pending, freed) = (garbage.len(), garbage.freed);
     lines.bytes("used_memory", memory.used() as u64);
     let held = Held::measure(context, &memory);
     if let Some(held) = &held {
@@ -248,7 +269,8 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("mem_allocator", allocator);
     lines.fields(&[
         ("active_defrag_running", 0),
-        ("lazyfree_pending_objects", garbage as u64),
+        ("lazyfree_pending_objects", pending as u64),
+        ("lazyfreed_objects", freed),
     ]);
 }
 
@@ -256,8 +278,9 @@ fn memory(lines: &mut Lines, context: &mut Context<'_>) {
 /// the same, which counts as that of scripts.
 fn scripts_memory(lines: &mut Lines, scripts: &ScriptsMemory) {
     let interpreter = scripts.interpreter as u64;
+    lines.field("used_memory_lua", interpreter);
     lines.field("used_memory_vm_eval", interpreter);
-    lines.bytes("used_memory_lua", interpreter);
+    lines.field("used_memory_lua_human", human(interpreter));
     lines.fields(&[
         ("used_memory_scripts_eval", scripts.cache as u64),
         ("number_of_cached_scripts", scripts.cached as u64),
@@ -372,6 +395,10 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
             "expired_time_cap_reached_count",
             keyspace.expiry_interrupted,
         ),
+        (
+            "expire_cycle_cpu_milliseconds",
+            keyspace.expiry_time.as_millis() as u64,
+        ),
         ("evicted_keys", keyspace.evicted),
         ("evicted_clients", metrics.evicted_clients.load(Relaxed)),
         ("total_eviction_exceeded_time", exceeded_ever),
@@ -398,6 +425,8 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
         ("active_defrag_misses", 0),
         ("active_defrag_key_hits", 0),
         ("active_defrag_key_misses", 0),
+        ("total_active_defrag_time", 0),
+        ("current_active_defrag_time", 0),
         ("tracking_total_keys", tracking.keys as u64),
         ("tracking_total_items", tracking.items as u64),
         ("tracking_total_prefixes", tracking.prefixes as u64),
@@ -416,6 +445,9 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
             "client_output_buffer_limit_disconnections",
             metrics.output_limit_disconnections.load(Relaxed),
         ),
+        // No client has a buffer of its own that is resized.
+        ("reply_buffer_shrinks", 0),
+        ("reply_buffer_expands", 0),
         (
             "acl_access_denied_auth",
             metrics.auth_failures.load(Relaxed),
@@ -426,10 +458,12 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
     ]);
 }
 
-fn replication(lines: &mut Lines, _: &mut Context<'_>) {
+fn replication(lines: &mut Lines, context: &mut Context<'_>) {
     lines.field("role", "master");
     lines.field("connected_slaves", 0);
     lines.field("master_failover_state", "no-failover");
+    lines.field("master_replid", &context.server.replication_id);
+    lines.field("master_replid2", "0".repeat(40));
     lines.field("master_repl_offset", 0);
     lines.field("second_repl_offset", -1);
     lines.fields(&[

@@ -12,20 +12,24 @@ const FREED_AT_ONCE: usize = 256;
 #[derive(Default, Debug)]
 pub struct Garbage {
     values: Vec<Value>,
-    databases: Vec<Database>,
+    /// Each with the number of its keys whose values are still in it.
+    databases: Vec<(Database, usize)>,
     /// Bytes of memory that all of it holds.
     memory: usize,
+    /// How many values have waited here and are freed.
+    pub freed: u64,
 }
 
 impl Garbage {
-    /// How many values and databases there are.
+    /// How many values there are, those in databases included.
     pub fn len(&self) -> usize {
-        self.values.len() + self.databases.len()
+        let in_databases = self.databases.iter().map(|(_, keys)| keys);
+        self.values.len() + in_databases.sum::<usize>()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.values.is_empty() && self.databases.is_empty()
     }
 
     /// Bytes of memory held.
@@ -45,7 +49,8 @@ impl Garbage {
     pub fn add_database(&mut self, database: Database) {
         if database.pieces(FREED_AT_ONCE) > FREED_AT_ONCE {
             self.memory += database.total_memory();
-            self.databases.push(database);
+            let keys = database.len();
+            self.databases.push((database, keys));
         }
     }
 
@@ -57,13 +62,16 @@ impl Garbage {
                 self.memory -= value.stored().memory();
                 if value.stored_mut().free_some(&mut budget) {
                     self.values.pop();
+                    self.freed += 1;
                 } else {
                     self.memory += value.stored().memory();
                 }
-            } else if let Some(database) = self.databases.last_mut() {
+            } else if let Some((database, keys)) = self.databases.last_mut() {
                 self.memory -= database.total_memory();
                 let value = database.free_some(&mut budget);
+                *keys -= usize::from(value.is_some());
                 if value.is_none() && budget > 0 {
+                    self.freed += *keys as u64;
                     self.databases.pop();
                 } else {
                     self.memory += database.total_memory();
@@ -73,7 +81,10 @@ impl Garbage {
                     self.values.push(value);
                 }
             } else {
-                *self = Garbage::default();
+                *self = Garbage {
+                    freed: self.freed,
+                    ..Garbage::default()
+                };
                 return false;
             }
         }
@@ -137,8 +148,10 @@ mod tests {
         garbage.add_database(database);
         assert!(garbage.memory() > 600_000 * 16);
         // 1000 values, one of them with 1180 chunks, and as many long keys.
+        assert_eq!((garbage.len(), garbage.freed), (5_000, 0));
         assert!((40..80).contains(&steps(&mut garbage, 100)));
         assert_eq!(garbage.memory(), 0);
+        assert_eq!((garbage.len(), garbage.freed), (0, 5_000));
         garbage.add_database(Database::default());
         assert!(garbage.is_empty());
     }

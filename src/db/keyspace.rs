@@ -1,6 +1,7 @@
 //! All databases together, and what happens to whole ones.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::garbage::Garbage;
@@ -55,6 +56,8 @@ pub struct Stats {
     pub expired: u64,
     /// How often that took so long that others had their turn in between.
     pub expiry_interrupted: u64,
+    /// How long it took.
+    pub expiry_time: Duration,
     /// Keys that were removed because there was no room for them.
     pub evicted: u64,
 }

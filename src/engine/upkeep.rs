@@ -72,9 +72,11 @@ fn step(engine: &Engine) -> Option<Duration> {
     while more && server.clock.uptime().saturating_sub(start) < STEP {
         more = false;
         if expires {
+            let since = server.clock.uptime();
             overdue = state.keyspace.expire_due(now, AT_ONCE);
             more = overdue;
             settle::settle(server, &mut state, None, time);
+            state.keyspace.stats.expiry_time += server.clock.uptime().saturating_sub(since);
         }
         if state.evictor.pending && paused_until.is_none() {
             more |= room::free(server, &mut state, time, STEP / 4) == Room::Pending;
@@ -170,7 +172,12 @@ mod tests {
         let engine = engine();
         let mut client = client(&engine);
         let elements = " 0123456789abcdef".repeat(MANY);
-        for line in ["DEL list", "SET list v", "RENAME other list", "FLUSHALL"] {
+        for (line, objects) in [
+            ("DEL list", 1),
+            ("SET list v", 1),
+            ("RENAME other list", 1),
+            ("FLUSHALL", 2),
+        ] {
             for _ in 0..200 {
                 client.line(&format!("RPUSH list{elements}"));
             }
@@ -182,10 +189,16 @@ mod tests {
             );
             let info = client.line("INFO memory");
             assert!(
-                info.contains("\r\nlazyfree_pending_objects:1\r\n"),
+                info.contains(&format!("\r\nlazyfree_pending_objects:{objects}\r\n")),
                 "{line}: {info}"
             );
+            client.line("CONFIG RESETSTAT");
             until_done(&engine);
+            let info = client.line("INFO memory");
+            assert!(
+                info.contains(&format!("\r\nlazyfreed_objects:{objects}\r\n")),
+                "{line}: {info}"
+            );
             assert!(engine.lock().keyspace.garbage.is_empty(), "{line}");
             client.line("DEL list");
         }

@@ -20,7 +20,7 @@ pub use running::{RunningScript, SlowScript};
 
 use crate::allocator::Allocator;
 use crate::clock::Clock;
-use crate::config::{Config, DebugCommand};
+use crate::config::{Config, DebugCommand, Supervised};
 use crate::metrics::{Latency, Metrics, SlowLog};
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
@@ -39,6 +39,8 @@ pub struct Server {
     pub config_file: Option<PathBuf>,
     /// The allocator of the program, if it was named.
     pub allocator: Option<Allocator>,
+    /// Who supervises the process.
+    pub supervised: Supervised,
     /// Those settings that every request needs.
     pub live: Live,
     /// What time it is.
@@ -62,6 +64,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Forty hexadecimal digits that name this run.
     pub run_id: String,
+    /// As many that name the history of the data, which begins with the run.
+    pub replication_id: String,
     /// Where it listens; set once it does.
     pub endpoints: OnceLock<Endpoints>,
     /// When it was looked last for the clients that hold most.
@@ -95,6 +99,7 @@ impl Server {
             config: RwLock::new(Config::default()),
             config_file,
             allocator: None,
+            supervised: Supervised::No,
             live: Live::default(),
             clock: Clock::system(),
             pubsub: PubSub::default(),
@@ -106,7 +111,8 @@ impl Server {
             pause: Pause::default(),
             running_script: RunningScript::default(),
             active_expire: AtomicBool::new(true),
-            run_id: (0..40).map(|_| fastrand::digit(16)).collect(),
+            run_id: forty_digits(),
+            replication_id: forty_digits(),
             endpoints: OnceLock::new(),
             looked_for_heavy_at: AtomicU64::new(u64::MAX),
             kept_house_at: AtomicU64::new(0),
@@ -263,4 +269,9 @@ impl Server {
             DebugCommand::Local => client.peer.is_local(),
         }
     }
+}
+
+/// Hexadecimal, and drawn by chance.
+fn forty_digits() -> String {
+    (0..40).map(|_| fastrand::digit(16)).collect()
 }

@@ -166,11 +166,21 @@ fn systemd_is_told_when_it_serves_and_when_it_ends() {
             "yes",
             "--supervised",
             supervised,
+            "--ready-file",
+            "ready",
         ]);
         command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null());
         let mut broker = Process::start(&mut command);
         assert_eq!(heard(), "STATUS=Ready to accept connections\nREADY=1\n");
         broker.line("Ready to accept connections");
+        let mut client = Wire::connect(addr_of(&read_ready(&dir.path().join("ready"))));
+        let info = client.text(&["INFO", "server"]);
+        assert!(
+            info.contains("\r\nprocess_supervised:systemd\r\n"),
+            "{info}"
+        );
+        let setting = client.text(&["CONFIG", "GET", "supervised"]);
+        assert_eq!(setting, "[supervised systemd]");
         broker.signal(Signal::TERM);
         assert_eq!(heard(), "STATUS=Shutting down\nSTOPPING=1\n");
         assert_eq!(broker.end().status, Some(0));
