@@ -90,6 +90,18 @@ fn a_start_in_the_background_that_fails_is_told() {
 }
 
 #[test]
+fn in_the_background_it_takes_no_file_that_can_be_read_only_once() {
+    let dir = TempDir::new().unwrap();
+    // As `respd <(echo daemonize yes)` in bash.
+    let script = "echo daemonize yes | \"$0\" /dev/fd/3 --port 0 3<&0 </dev/null";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_respd")]);
+    shell.current_dir(dir.path()).stdin(Stdio::null());
+    let why = "respd: 'daemonize yes' needs a file that can be read twice; '/dev/fd/3' is none";
+    Process::start(&mut shell).end().failed(1, why);
+}
+
+#[test]
 fn it_ends_with_the_process_that_started_it_however_that_one_ends() {
     let dir = TempDir::new().unwrap();
     // What the shell waits for, it does not become.
