@@ -351,11 +351,21 @@ mod tests {
                     peer.expect("SELECT 2", loading);
                     peer.expect("PING", loading);
                 }),
+                Box::new(|peer| {
+                    let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL \
+                                or SHUTDOWN NOSAVE.\r\n";
+                    peer.expect("SELECT 2", busy);
+                    peer.expect("PING", busy);
+                }),
                 // Said before anything was asked, and closed at once.
                 Box::new(|peer| peer.refuse("-ERR max number of clients reached\r\n")),
             ],
         );
-        for text in ["LOADING Redis is loading", "ERR max number of clients"] {
+        for text in [
+            "LOADING Redis is loading",
+            "BUSY Redis is busy",
+            "ERR max number of clients",
+        ] {
             let error = failure(&target);
             assert!(error.to_string().contains(text), "{error}");
             assert!(error.is_transient(), "{error}");

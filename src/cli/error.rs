@@ -33,12 +33,15 @@ pub enum Cause {
 }
 
 impl Error {
-    /// Whether trying again later may help: the broker is away, starts, or has too many clients.
+    /// Whether trying again later may help: the broker is away, starts, runs a script for long, or
+    /// has too many clients.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { .. } | Error::Lost { .. } => true,
             Error::Refused { text, .. } => {
-                text.starts_with("LOADING ") || text == "ERR max number of clients reached"
+                text.starts_with("LOADING ")
+                    || text.starts_with("BUSY ")
+                    || text == "ERR max number of clients reached"
             }
             Error::Unexpected { .. } => false,
         }
