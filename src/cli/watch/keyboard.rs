@@ -15,6 +15,10 @@ use super::state::State;
 #[derive(Debug, PartialEq)]
 pub enum Wish {
     Leave,
+    /// To be put aside by the shell, for a while.
+    Stop,
+    /// To have everything drawn anew, over what others have written.
+    Redraw,
     Open(Subject),
     Close,
     Monitor(bool),
@@ -51,21 +55,26 @@ pub const KEYS: &[(&str, &str)] = &[
     ("/", "show only what contains a text"),
     ("s", "sort by size, or by name"),
     ("z", "one pane alone, or four beside each other"),
-    ("q  Ctrl-C", "quit"),
+    ("q  Ctrl-C", "quit; Ctrl-Z stops it until fg"),
 ];
 
 pub fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    if is_control && key.code == KeyCode::Char('c') {
-        return Some(Wish::Leave);
+    match key.code {
+        KeyCode::Char('c') if is_control => return Some(Wish::Leave),
+        KeyCode::Char('z') if is_control => return Some(Wish::Stop),
+        KeyCode::Char('l') if is_control => return Some(Wish::Redraw),
+        _ => state.notice = None,
     }
-    state.notice = None;
     if state.prompt.is_some() {
         return type_key(state, key, is_control);
     }
     if state.shows_help {
         state.shows_help = false;
         return (key.code == KeyCode::Char('q')).then_some(Wish::Leave);
+    }
+    if is_control {
+        return None;
     }
     match key.code {
         KeyCode::Char('q') => return Some(Wish::Leave),
@@ -137,6 +146,8 @@ fn type_key(state: &mut State, key: KeyEvent, is_control: bool) -> Option<Wish> 
         KeyCode::Char('e') if is_control => prompt.move_by(isize::MAX),
         KeyCode::Char('w') if is_control => prompt.erase_word(),
         KeyCode::Char('u') if is_control => prompt.erase_line(),
+        // What the key for Backspace sends on some terminals.
+        KeyCode::Char('h') if is_control => prompt.erase(),
         KeyCode::Char(char) if !is_control => prompt.insert(char.encode_utf8(&mut [0; 4])),
         _ => {}
     }
@@ -327,5 +338,25 @@ mod tests {
         assert_eq!(typed(&mut state, "q"), Some(Wish::Leave));
         assert_eq!(typed(&mut state, "pq"), None);
         assert_eq!(press(&mut state, interrupt), Some(Wish::Leave));
+    }
+
+    #[test]
+    fn a_letter_with_control_is_not_the_letter() {
+        let mut state = State::new();
+        let press = |state: &mut State, letter| {
+            press(
+                state,
+                KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL),
+            )
+        };
+        assert_eq!(press(&mut state, 'z'), Some(Wish::Stop));
+        assert_eq!(press(&mut state, 'l'), Some(Wish::Redraw));
+        for letter in "pumsqe".chars() {
+            assert_eq!(press(&mut state, letter), None, "{letter}");
+        }
+        assert!(!state.by_size && state.prompt.is_none() && state.pane == Pane::Queues);
+        typed(&mut state, "pab");
+        press(&mut state, 'h');
+        assert_eq!(state.prompt.unwrap().text(), "a");
     }
 }

@@ -20,6 +20,7 @@ mod rows;
 mod sampler;
 mod screen;
 mod server;
+mod signals;
 mod state;
 mod traffic;
 mod view;
@@ -37,7 +38,6 @@ use super::address_flags::{self, Flags};
 use super::client::Connection;
 use super::environment::Environment;
 use super::failure::Failure;
-use super::interrupt::Interrupt;
 use super::target::Target;
 use board::Board;
 use contents::{Messages, Subject};
@@ -101,7 +101,6 @@ impl Watch {
         }
         // What is wrong with the address is said before the terminal changes.
         let connection = Connection::open(&target)?;
-        let interrupt = Interrupt::watch(0)?;
         let (sender, events) = channel();
         let (requests, asked) = channel();
         let mut desk = Desk {
@@ -119,10 +118,10 @@ impl Watch {
         let sampler = Sampler::new(desk.target.clone(), self.interval, traffic);
         let news = sender.clone();
         spawn("sampler", move || sampler.run(connection, &asked, &news))?;
-        let left = sender.clone();
-        spawn("leave", move || {
-            while !interrupt.wait(Duration::from_secs(3600)) {}
-            let _ = left.send(Event::Leave);
+        let leave = sender.clone();
+        signals::heed(move || {
+            // It may be leaving already.
+            let _ = leave.send(Event::Leave);
         })?;
         let theme = Theme::new(std::env::var_os("NO_COLOR"));
         let mut screen = Screen::take()?;
@@ -214,6 +213,8 @@ impl Desk {
                     Event::Paste(text) => keyboard::paste(&mut self.state, &text),
                     Event::Key(key) => match keyboard::press(&mut self.state, key) {
                         Some(Wish::Leave) => return Ok(()),
+                        Some(Wish::Stop) => screen.stop()?,
+                        Some(Wish::Redraw) => screen.clear()?,
                         Some(wish) => self.fulfil(wish)?,
                         None => {}
                     },
@@ -271,7 +272,7 @@ impl Desk {
 
     fn fulfil(&mut self, wish: Wish) -> Result<(), Failure> {
         match wish {
-            Wish::Leave => {}
+            Wish::Leave | Wish::Stop | Wish::Redraw => {}
             Wish::Ask(request) => self.ask(request),
             Wish::Open(subject) => self.open(subject)?,
             Wish::Close => {

@@ -10,8 +10,9 @@ use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use rustix::process::{Signal, kill_current_process_group};
 
 /// What a program ends with that has panicked.
 const PANICKED: i32 = 101;
@@ -29,14 +30,35 @@ pub struct Screen {
 
 impl Screen {
     pub fn take() -> io::Result<Screen> {
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let terminal = terminal()?;
         // From here on it is given back, also when the next step fails.
         let screen = Screen { terminal };
         give_back_on_panic();
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+        take()?;
         Ok(screen)
     }
+
+    /// Gives the terminal back to the shell that started the program, until that has it go on.
+    pub fn stop(&mut self) -> io::Result<()> {
+        give_back();
+        // What the terminal does by itself while it is not ours: all that the shell has started
+        // together stops, and nothing does where there is no shell to have it go on.
+        kill_current_process_group(Signal::TSTP)?;
+        take()?;
+        self.clear()
+    }
+
+    /// Has all be drawn anew, whatever others have written there.
+    pub fn clear(&mut self) -> io::Result<()> {
+        // Not by the terminal's own method, which asks where the cursor is, and does not get the
+        // answer while the keys are read elsewhere.
+        self.terminal = terminal()?;
+        execute!(io::stdout(), Clear(ClearType::All))
+    }
+}
+
+fn terminal() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    Terminal::new(CrosstermBackend::new(io::stdout()))
 }
 
 impl Drop for Screen {
@@ -53,6 +75,11 @@ fn give_back_on_panic() {
         report(panic);
         exit(PANICKED);
     }));
+}
+
+fn take() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)
 }
 
 fn give_back() {

@@ -28,6 +28,11 @@ struct Watched {
 
 impl Watched {
     fn start(broker: &Served, columns: u16, lines: u16) -> Watched {
+        Watched::start_by(&[], broker, columns, lines)
+    }
+
+    /// By a command that runs the one that follows it.
+    fn start_by(before: &[&str], broker: &Served, columns: u16, lines: u16) -> Watched {
         let (desk, terminal) = terminal();
         let parser = vt100::Parser::new(of(lines), of(columns), 0);
         let mut watched = Watched {
@@ -41,7 +46,7 @@ impl Watched {
         watched.resize(columns, lines);
         let mut command = Command::new("setsid");
         let verb = respd(broker.dir.path());
-        command.arg("--ctty").arg(verb.get_program());
+        command.arg("--ctty").args(before).arg(verb.get_program());
         command.args(["watch", "--interval", "0.1", "--url", broker.url()]);
         command
             .current_dir(broker.dir.path())
@@ -115,6 +120,13 @@ impl Watched {
     fn ended(mut self, status: i32) {
         until("it has ended", || self.child.try_wait().unwrap().is_some());
         assert_eq!(self.child.wait().unwrap().code(), Some(status));
+        self.is_as_it_was();
+        assert_eq!(self.contents().trim(), "");
+    }
+
+    /// Looks at what the program leaves of the terminal.
+    #[track_caller]
+    fn is_as_it_was(&self) {
         let settings = format!("{:?}", tcgetattr(&self.terminal).unwrap());
         assert_eq!(settings, self.settings);
         until("the screen is as it was", || {
@@ -122,7 +134,6 @@ impl Watched {
             let screen = screen.screen();
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
-        assert_eq!(self.contents().trim(), "");
     }
 }
 
@@ -241,10 +252,31 @@ fn a_broker_that_comes_back_is_watched_on() {
 #[test]
 fn a_signal_leaves_the_terminal_as_it_was() {
     let broker = serve(&[]);
-    let watched = Watched::start(&broker, 80, 24);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let watched = Watched::start(&broker, 80, 24);
+        watched.shows("commands/s");
+        watched.signal(signal);
+        watched.ended(0);
+    }
+}
+
+#[test]
+fn the_shell_has_the_terminal_while_it_is_stopped() {
+    let broker = serve(&[]);
+    // As a shell does for who types at it.
+    let shell = "set -m; \"$@\"; echo stopped; read line; fg";
+    let mut watched = Watched::start_by(&["sh", "-c", shell, "sh"], &broker, 80, 24);
     watched.shows("commands/s");
-    watched.signal(Signal::TERM);
-    watched.ended(0);
+    watched.types("\x1a");
+    watched.shows("stopped");
+    watched.is_as_it_was();
+    assert!(!watched.contents().contains("commands/s"));
+    watched.types("\n");
+    watched.shows("commands/s");
+    watched.types("q");
+    let child = &mut watched.child;
+    until("it has ended", || child.try_wait().unwrap().is_some());
+    watched.is_as_it_was();
 }
 
 #[test]
