@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
+use super::contents::Channel;
 use super::keyspace::Keys;
-use super::rate::Rate;
+use super::monitored::Kind;
+use super::rate::{Rate, WINDOW};
 use super::sampler::{Channels, Part, Sample};
-use super::server::{Client, Server, Slow};
+use super::server::{Client, Others, Server, Slow};
 use super::traffic::Traffic;
 
 /// How many numbers of commands per second are kept for the picture of them.
@@ -41,13 +43,13 @@ pub struct Board {
     pub clients: Told<Vec<Client>>,
     pub keys: Told<Keys>,
     pub slow: Told<Vec<Slow>>,
-    /// When the last sample was taken.
+    /// When the last sample was taken, or has been asked for anew.
     pub sampled: Option<Instant>,
+    /// The commands per second of others, the newest last.
     pub commands: VecDeque<u64>,
     pub expired: Rate,
     pub evicted: Rate,
-    hits: Rate,
-    misses: Rate,
+    others: VecDeque<(Instant, Others)>,
     pub queues: HashMap<Vec<u8>, Queue>,
     /// Entries added to streams.
     pub added: HashMap<Vec<u8>, Rate>,
@@ -67,9 +69,20 @@ pub struct Queue {
 #[derive(Debug, Default)]
 pub struct Watched {
     begun: u64,
-    pub published: BTreeMap<Vec<u8>, (u64, Rate)>,
+    pub published: BTreeMap<Channel, (u64, Rate)>,
     /// How many clients wait for a key.
-    pub waiting: HashMap<Vec<u8>, u64>,
+    waiting: HashMap<Vec<u8>, u64>,
+    /// What those wait for of which nobody knows the keys: they began before MONITOR did, or came
+    /// by a Unix socket.
+    unknown: Vec<Kind>,
+}
+
+impl Watched {
+    /// How many clients wait for a key, at least, and whether it may be more.
+    pub fn waiting(&self, key: &[u8], kind: Kind) -> (u64, bool) {
+        let known = self.waiting.get(key).copied().unwrap_or(0);
+        (known, self.unknown.contains(&kind))
+    }
 }
 
 impl Board {
@@ -78,7 +91,7 @@ impl Board {
         let at = sample.at;
         self.sampled = Some(at);
         self.server.hear(sample.server);
-        self.see_server(at);
+        self.see_server(at, sample.others);
         self.slow.hear(sample.slow);
         self.keys.hear(sample.keys);
         if let Some(channels) = sample.channels {
@@ -107,29 +120,37 @@ impl Board {
         }
     }
 
-    /// The part of the look-ups within the last seconds that found something, ours not counted.
+    /// The server was asked nothing until then, so that its silence means nothing.
+    pub fn asked_since(&mut self, at: Instant) {
+        self.sampled = Some(at);
+    }
+
+    /// The part of the look-ups of others within the last seconds that found something.
     pub fn hit_rate(&self) -> Option<f64> {
-        let (hits, misses) = (self.hits.change()?.max(0), self.misses.change()?.max(0));
+        let others = || self.others.iter().map(|(_, others)| others);
+        let hits: u64 = others().map(|others| others.hits).sum();
+        let misses: u64 = others().map(|others| others.misses).sum();
         let all = hits + misses;
         (all > 0).then(|| hits as f64 / all as f64)
     }
 
-    fn see_server(&mut self, at: Instant) {
+    fn see_server(&mut self, at: Instant, others: Option<Others>) {
         let server = &self.server.known;
+        // As long as we have not asked for much, what the server tells is of others, too.
+        let others = others.as_ref();
+        let commands = others.map_or(server.commands_per_second, Others::commands_per_second);
         if self.commands.len() == HISTORY {
             self.commands.pop_front();
         }
-        self.commands.push_back(server.commands_per_second);
+        self.commands.push_back(commands);
+        self.others
+            .extend(others.map(|others| (at, others.clone())));
+        let is_old = |seen: Instant| at.saturating_duration_since(seen) > WINDOW;
+        while self.others.front().is_some_and(|(seen, _)| is_old(*seen)) {
+            self.others.pop_front();
+        }
         self.expired.count(at, server.expired);
         self.evicted.count(at, server.evicted);
-        let others = |all: u64, ours: u64| {
-            let difference = i128::from(all) - i128::from(ours);
-            i64::try_from(difference).unwrap_or(0)
-        };
-        // Still as they were before this round, which came after INFO.
-        let keys = &self.keys.known;
-        self.hits.see(at, others(server.hits, keys.hits));
-        self.misses.see(at, others(server.misses, keys.misses));
     }
 
     fn see_traffic(&mut self, at: Instant, traffic: &Traffic) {
@@ -159,9 +180,16 @@ impl Board {
             queue.popped.see(at, i64::try_from(popped).unwrap_or(0));
         }
         watched.waiting.clear();
+        watched.unknown.clear();
         for client in &self.clients.known {
-            let keys = traffic.waiting.get(&client.address);
-            for key in keys.into_iter().flatten().filter(|_| client.is_blocked) {
+            let Some(kind) = client.waits_for() else {
+                continue;
+            };
+            let Some(wait) = traffic.waiting.get(&client.address) else {
+                watched.unknown.push(kind);
+                continue;
+            };
+            for key in &wait.keys {
                 *watched.waiting.entry(key.clone()).or_default() += 1;
             }
         }
@@ -175,24 +203,28 @@ mod tests {
     use super::super::monitored::Monitored;
     use super::*;
 
-    fn sample(at: Instant, length: u64, hits: u64) -> Sample {
+    fn sample(at: Instant, length: u64, hits: Option<u64>) -> Sample {
         let keys = Keys {
             queues: [(b"q".to_vec(), length)].into(),
-            hits: 10,
             ..Keys::default()
         };
         let server = Server {
-            hits,
-            misses: 5,
             commands_per_second: 7,
             ..Server::default()
         };
         Sample {
             at,
             server: Ok(server),
+            others: hits.map(|hits| Others {
+                during: Duration::from_millis(500),
+                commands: 20,
+                hits,
+                misses: 1,
+            }),
             channels: Some(Err("NOPERM".to_owned())),
             clients: Some(Ok(vec![Client {
                 address: "a:1".to_owned(),
+                command: "brpop".to_owned(),
                 is_blocked: true,
                 ..Client::default()
             }])),
@@ -213,12 +245,18 @@ mod tests {
         let mut board = Board::default();
         traffic.begin();
         see(&mut traffic, r#""lpush" "q" "a""#);
-        board.see(sample(start, 10, 100), Some(&traffic));
+        board.see(sample(start, 10, None), Some(&traffic));
+        let waiting = |board: &Board| {
+            let watched = board.monitored.as_ref().unwrap();
+            watched.waiting(b"r", Kind::List)
+        };
+        // It has been seen to push, and waits since before.
+        assert_eq!(waiting(&board), (0, true));
         see(&mut traffic, r#""lpush" "q" "a" "b" "c""#);
         see(&mut traffic, r#""publish" "news" "a""#);
         see(&mut traffic, r#""brpop" "q" "r" "0""#);
         board.see(
-            sample(start + Duration::from_secs(1), 8, 113),
+            sample(start + Duration::from_secs(1), 8, Some(3)),
             Some(&traffic),
         );
         let queue = &board.queues[&b"q"[..]];
@@ -226,19 +264,25 @@ mod tests {
         assert_eq!(queue.pushed.per_second(), Some(3.0));
         assert_eq!(queue.popped.per_second(), Some(5.0));
         let watched = board.monitored.as_ref().unwrap();
-        assert_eq!(watched.published[&b"news"[..]].0, 1);
-        assert_eq!(watched.waiting[&b"r"[..]], 1);
+        assert_eq!(watched.published[&Channel::plain(b"news")].0, 1);
+        assert_eq!(waiting(&board), (1, false));
+        assert_eq!(watched.waiting(b"r", Kind::Stream), (1, false));
         assert_eq!(board.channels.refusal.as_deref(), Some("NOPERM"));
-        assert_eq!((board.hit_rate(), board.commands.len()), (Some(1.0), 2));
+        // The first look tells what the server says, and all others what others do.
+        assert_eq!(
+            (board.hit_rate(), &board.commands),
+            (Some(0.75), &[7, 40].into())
+        );
 
         // A new MONITOR knows nothing of what was before.
         traffic.begin();
         board.see(
-            sample(start + Duration::from_secs(2), 8, 113),
+            sample(start + Duration::from_secs(2), 8, None),
             Some(&traffic),
         );
         assert_eq!(board.queues[&b"q"[..]].popped.per_second(), None);
-        board.see(sample(start + Duration::from_secs(3), 8, 113), None);
+        board.see(sample(start + Duration::from_secs(9), 8, None), None);
+        assert_eq!(board.hit_rate(), None);
         assert!(board.monitored.is_none());
     }
 }

@@ -11,14 +11,41 @@ use super::super::client::Connection;
 use super::super::error::Error;
 use super::ask::{ask, refusal};
 
-/// How many messages are kept, and how much of each.
+/// How many messages are kept, how much of each, and how much of all.
 const MESSAGES: usize = 1000;
 const LONGEST: usize = 256 * 1024;
+const ALL: usize = 16 * 1024 * 1024;
+
+/// How much one look may bring, about. The server has to hold it until it is sent.
+const BUDGET: usize = 32 * 1024 * 1024;
+
+/// A channel: one that all nodes of a cluster share, or one of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Channel {
+    pub name: Vec<u8>,
+    pub is_of_shard: bool,
+}
+
+impl Channel {
+    pub fn plain(name: &[u8]) -> Channel {
+        Channel {
+            name: name.to_vec(),
+            is_of_shard: false,
+        }
+    }
+
+    pub fn of_shard(name: &[u8]) -> Channel {
+        Channel {
+            name: name.to_vec(),
+            is_of_shard: true,
+        }
+    }
+}
 
 /// What is looked into.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
-    Channel(Vec<u8>),
+    Channel(Channel),
     Queue(Vec<u8>),
     Stream(Vec<u8>),
     Client(u64),
@@ -49,6 +76,18 @@ pub struct Content {
     /// A time, a place in the queue, an id.
     pub head: String,
     pub body: Vec<u8>,
+    /// How many bytes it has, of which the body may be the first ones.
+    pub size: usize,
+}
+
+impl Content {
+    fn of(head: String, body: &[u8]) -> Content {
+        Content {
+            head,
+            body: body[..body.len().min(LONGEST)].to_vec(),
+            size: body.len(),
+        }
+    }
 }
 
 /// The messages of a channel since it was opened.
@@ -57,8 +96,12 @@ pub struct Messages {
     pub count: u64,
     /// The newest first.
     pub last: VecDeque<Content>,
+    /// How often the channel was subscribed to, again after what may have been missed.
+    pub begun: u64,
     /// Why no more come.
     pub ended: Option<String>,
+    /// What the bodies of the last ones take.
+    bytes: usize,
 }
 
 impl Messages {
@@ -69,15 +112,18 @@ impl Messages {
         let [kind, _channel, payload] = &parts[..] else {
             return;
         };
-        let (Some(b"message"), Some(payload)) = (kind.as_bytes(), payload.as_bytes()) else {
+        let (Some(b"message" | b"smessage"), Some(payload)) = (kind.as_bytes(), payload.as_bytes())
+        else {
             return;
         };
         self.count += 1;
-        self.last.truncate(MESSAGES - 1);
-        self.last.push_front(Content {
-            head: clock(at),
-            body: bounded(payload),
-        });
+        let content = Content::of(clock(at), payload);
+        self.bytes += content.body.len();
+        self.last.push_front(content);
+        while self.last.len() > MESSAGES || self.bytes > ALL {
+            let oldest = self.last.pop_back();
+            self.bytes -= oldest.map_or(0, |oldest| oldest.body.len());
+        }
     }
 }
 
@@ -85,10 +131,6 @@ impl Messages {
 pub fn clock(at: Timestamp) -> String {
     let local = at.to_zoned(jiff::tz::TimeZone::system());
     local.strftime("%H:%M:%S%.3f").to_string()
-}
-
-fn bounded(bytes: &[u8]) -> Vec<u8> {
-    bytes[..bytes.len().min(LONGEST)].to_vec()
 }
 
 /// What lies there, asked for as often as it is cheap.
@@ -115,34 +157,61 @@ impl Window {
         if Instant::now() < self.next {
             return Ok(None);
         }
-        let count = self.look.count.to_string();
+        // One tells how large they are, and as many more are asked for as are to be expected within
+        // the budget.
+        let (mut count, mut all) = (1, 0);
+        let contents = loop {
+            let Some(command) = self.command(count) else {
+                return Ok(None);
+            };
+            let command: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            let reply = ask(connection, &[command])?.remove(0);
+            let contents: Vec<Content> = match (&reply, &self.look.subject) {
+                (Value::Array(entries), Subject::Stream(_)) => entries.iter().map(entry).collect(),
+                (Value::Array(items), _) => listed(items, self.look.end),
+                _ => return Ok(Some(Err(refusal(&reply)))),
+            };
+            all += size(&contents);
+            let next = fitting(&contents).min(count * 10).min(self.look.count);
+            if contents.len() < count || next <= count {
+                break contents;
+            }
+            count = next;
+        };
+        self.next = Instant::now() + Duration::from_secs((all / PER_SECOND) as u64);
+        Ok(Some(Ok(contents)))
+    }
+
+    /// What tells so many of the contents; nothing does for what is no queue and no stream.
+    fn command(&self, count: usize) -> Option<Vec<Vec<u8>>> {
         let (first, last) = match self.look.end {
-            End::Left => ("0".to_owned(), (self.look.count.max(1) - 1).to_string()),
+            End::Left => ("0".to_owned(), (count - 1).to_string()),
             End::Right => (format!("-{count}"), "-1".to_owned()),
         };
+        let count = count.to_string();
         let command: Vec<&[u8]> = match &self.look.subject {
             Subject::Queue(key) => vec![b"LRANGE", key, first.as_bytes(), last.as_bytes()],
             Subject::Stream(key) => vec![b"XREVRANGE", key, b"+", b"-", b"COUNT", count.as_bytes()],
-            _ => return Ok(None),
+            _ => return None,
         };
-        let reply = ask(connection, &[command])?.remove(0);
-        let contents: Vec<Content> = match (&reply, &self.look.subject) {
-            (Value::Array(entries), Subject::Stream(_)) => entries.iter().map(entry).collect(),
-            (Value::Array(items), _) => listed(items, self.look.end),
-            _ => return Ok(Some(Err(refusal(&reply)))),
-        };
-        let bytes: usize = contents.iter().map(|content| content.body.len()).sum();
-        self.next = Instant::now() + Duration::from_secs((bytes / PER_SECOND) as u64);
-        Ok(Some(Ok(contents)))
+        Some(command.into_iter().map(<[u8]>::to_vec).collect())
     }
+}
+
+fn size(contents: &[Content]) -> usize {
+    contents.iter().map(|content| content.size).sum()
+}
+
+/// How many are asked for at once, if the others are as large as these.
+pub fn fitting(contents: &[Content]) -> usize {
+    let average = size(contents) / contents.len().max(1);
+    BUDGET / average.max(1)
 }
 
 /// With the index by which LINDEX finds each.
 fn listed(items: &[Value], end: End) -> Vec<Content> {
-    let bodies = items
-        .iter()
-        .map(|item| bounded(item.as_bytes().unwrap_or_default()));
-    let content = |(head, body)| Content { head, body };
+    let bodies = items.iter().map(|item| item.as_bytes().unwrap_or_default());
+    let content = |(head, body): (String, &[u8])| Content::of(head, body);
     match end {
         End::Left => bodies
             .enumerate()
@@ -173,10 +242,8 @@ fn entry(value: &Value) -> Content {
         .chunks(2)
         .map(|pair| pair.iter().map(bytes).collect::<Vec<_>>().join(&b": "[..]))
         .collect();
-    Content {
-        head: String::from_utf8_lossy(&id).into_owned(),
-        body: bounded(&lines.join(&b'\n')),
-    }
+    let id = String::from_utf8_lossy(&id).into_owned();
+    Content::of(id, &lines.join(&b'\n'))
 }
 
 #[cfg(test)]
@@ -207,13 +274,14 @@ mod tests {
     fn queues_and_streams_are_read_and_not_taken_from() {
         let (target, server) = serve_one(|peer| {
             let two = "*2\r\n$1\r\na\r\n$1\r\nb\r\n";
-            peer.expect("LRANGE q -2 -1", two);
-            peer.expect("LRANGE q 0 1", two);
-            peer.expect(
-                "XREVRANGE s + - COUNT 2",
-                "*1\r\n*2\r\n$3\r\n1-0\r\n*4\r\n$1\r\nf\r\n$1\r\nv\r\n$1\r\ng\r\n$1\r\nw\r\n",
-            );
-            peer.expect("LRANGE s -2 -1", "-WRONGTYPE no\r\n");
+            peer.expect("lRANGE q -1 -1", "*1\r\n$1\r\nb\r\n");
+            peer.expect("lRANGE q -2 -1", two);
+            peer.expect("lRANGE q 0 0", "*1\r\n$1\r\na\r\n");
+            peer.expect("lRANGE q 0 1", two);
+            let one = "*1\r\n*2\r\n$3\r\n1-0\r\n*4\r\n$1\r\nf\r\n$1\r\nv\r\n$1\r\ng\r\n$1\r\nw\r\n";
+            peer.expect("xREVRANGE s + - COUNT 1", one);
+            peer.expect("xREVRANGE s + - COUNT 2", one);
+            peer.expect("lRANGE s -1 -1", "-WRONGTYPE no\r\n");
         });
         let mut connection = Connection::open(&target).unwrap();
         let mut contents = |mut window: Window| {
@@ -233,6 +301,27 @@ mod tests {
     }
 
     #[test]
+    fn large_items_are_asked_for_a_few_at_once() {
+        let item = format!("${}\r\n{}\r\n", BUDGET / 3, "x".repeat(BUDGET / 3));
+        let (target, server) = serve_one(move |peer| {
+            peer.expect("lRANGE q -1 -1", &format!("*1\r\n{item}"));
+            peer.expect("lRANGE q -3 -1", &format!("*3\r\n{}", item.repeat(3)));
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut window = look(Subject::Queue(b"q".to_vec()), End::Right);
+        window.look.count = 100;
+        let contents = window.contents(&mut connection).unwrap().unwrap().unwrap();
+        assert_eq!((contents.len(), fitting(&contents)), (3, 3));
+        assert_eq!(
+            (contents[0].body.len(), contents[0].size),
+            (LONGEST, BUDGET / 3)
+        );
+        // Not so soon again.
+        assert_eq!(window.contents(&mut connection).unwrap(), None);
+        server.join().unwrap();
+    }
+
+    #[test]
     fn messages_are_kept_up_to_a_bound() {
         let mut messages = Messages::default();
         let text = |text: &str| Value::Bulk(text.to_owned().into());
@@ -245,5 +334,12 @@ mod tests {
         assert_eq!(messages.count, MESSAGES as u64 + 5);
         assert_eq!(messages.last.len(), MESSAGES);
         assert_eq!(messages.last[0].body, b"1004");
+        let large = "x".repeat(LONGEST + 1);
+        for _ in 0..ALL / LONGEST + 5 {
+            let parts = vec![text("smessage"), text("news"), text(&large)];
+            messages.hear(&Value::Array(parts), Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(messages.last.len(), ALL / LONGEST);
+        assert_eq!(messages.bytes, ALL);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::contents::{Content, End, Look, Messages, Subject};
+use super::contents::{Content, End, Look, Messages, Subject, fitting};
+use super::scroll::Scroll;
 use super::traffic::Shared;
 
 /// How many items or entries are asked for, more when the last of them is reached, and the most.
@@ -31,10 +32,12 @@ pub struct Detail {
     pub chosen: usize,
     /// Whether the chosen one is shown as a whole, and from which line on.
     pub is_open: bool,
-    pub scroll: usize,
+    pub scroll: Scroll,
     count: usize,
     /// How many messages had come when they were shown last.
     seen: u64,
+    /// How often some may have been missed.
+    gaps: u64,
 }
 
 impl Detail {
@@ -46,9 +49,10 @@ impl Detail {
             source,
             refusal: None,
             chosen: 0,
-            scroll: 0,
+            scroll: Scroll::default(),
             count: STEP,
             seen: 0,
+            gaps: 0,
         }
     }
 
@@ -87,6 +91,7 @@ impl Detail {
                 self.chosen = self.chosen.saturating_add(new).min(last);
             }
             self.seen = messages.count;
+            self.gaps = messages.begun.saturating_sub(1);
             self.refusal.clone_from(&messages.ended);
         }
     }
@@ -94,6 +99,21 @@ impl Detail {
     /// How many messages have come since the channel was opened.
     pub fn messages(&self) -> u64 {
         self.seen
+    }
+
+    /// How many times the channel had to be subscribed to again.
+    pub fn gaps(&self) -> i64 {
+        i64::try_from(self.gaps).unwrap_or(i64::MAX)
+    }
+
+    /// Whether there are more than were asked for at once, because they are large.
+    pub fn is_cut(&self) -> bool {
+        match &self.source {
+            Source::Window(Some(contents)) => {
+                (fitting(contents)..self.count).contains(&contents.len())
+            }
+            _ => false,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -112,6 +132,7 @@ impl Detail {
         let line = |content: &Content| Content {
             head: content.head.clone(),
             body: content.body[..content.body.len().min(LINE)].to_vec(),
+            size: content.size,
         };
         match &self.source {
             Source::Window(contents) => {
@@ -140,6 +161,7 @@ impl Detail {
             Source::Text(text) => Some(Content {
                 head: String::new(),
                 body: text.clone(),
+                size: text.len(),
             }),
         }
     }
@@ -147,8 +169,7 @@ impl Detail {
     /// Moves on, or scrolls what is open. Says whether more is to be asked for.
     pub fn move_by(&mut self, by: isize) -> bool {
         if self.is_open {
-            // The view knows where the end is.
-            self.scroll = self.scroll.saturating_add_signed(by).min(1_000_000);
+            self.scroll.move_by(by);
             return false;
         }
         let last = self.len().saturating_sub(1);
@@ -184,12 +205,14 @@ mod tests {
     use jiff::Timestamp;
     use respd::resp::value::Value;
 
+    use super::super::contents::Channel;
     use super::*;
 
     fn contents(count: usize) -> Vec<Content> {
         let content = |n: usize| Content {
             head: n.to_string(),
             body: format!("body {n}").into_bytes(),
+            size: 10,
         };
         (0..count).map(content).collect()
     }
@@ -224,7 +247,7 @@ mod tests {
             messages.lock().hear(&value, Timestamp::UNIX_EPOCH);
         };
         let source = Source::Messages(Arc::clone(&messages));
-        let mut detail = Detail::of(Subject::Channel(b"c".to_vec()), source);
+        let mut detail = Detail::of(Subject::Channel(Channel::plain(b"c")), source);
         let chosen = |detail: &Detail| String::from_utf8(detail.opened().unwrap().body).unwrap();
         publish("one");
         publish("two");

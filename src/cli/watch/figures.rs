@@ -149,6 +149,26 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// The same at the blanks between words, for what we say ourselves.
+pub fn wrap_words(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| width(line));
+        let is_first = line == 0;
+        if !is_first && line + 1 + width(word) > columns {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    let lines = lines.iter().flat_map(|line| wrap(line, columns));
+    lines.collect()
+}
+
 /// The last numbers as a line of bars, the highest as high as there are.
 pub fn bars(numbers: impl Iterator<Item = u64> + Clone) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -200,6 +220,8 @@ mod tests {
         );
         assert_eq!(wrap("日本語ab", 4), ["日本", "語ab"]);
         assert_eq!(wrap("", 4), [""]);
+        let lines = wrap_words("one two three fourteen", 7);
+        assert_eq!(lines, ["one two", "three", "fourtee", "n"]);
         assert_eq!(wrap("日", 1), ["日"]);
     }
 

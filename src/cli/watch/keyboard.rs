@@ -4,11 +4,12 @@ use std::str;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::contents::Subject;
+use super::contents::{Channel, Subject};
 use super::detail::Source;
 use super::pane::Pane;
 use super::prompt::{Prompt, Purpose};
 use super::sampler::Request;
+use super::scroll::Scroll;
 use super::state::State;
 
 /// What is to be done for a key.
@@ -69,18 +70,23 @@ pub fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
     if state.prompt.is_some() {
         return type_key(state, key, is_control);
     }
-    if state.shows_help {
-        state.shows_help = false;
-        return (key.code == KeyCode::Char('q')).then_some(Wish::Leave);
+    if let Some(help) = &state.help {
+        match key.code {
+            KeyCode::Char('q') => return Some(Wish::Leave),
+            KeyCode::Up | KeyCode::Char('k') => help.move_by(-1),
+            KeyCode::Down | KeyCode::Char('j') => help.move_by(1),
+            _ => state.help = None,
+        }
+        return None;
     }
     if is_control {
         return None;
     }
     match key.code {
         KeyCode::Char('q') => return Some(Wish::Leave),
-        KeyCode::Char('?') => state.shows_help = true,
-        KeyCode::Char('p') => ask_name(state, Purpose::Channel),
-        KeyCode::Char('u') => ask_name(state, Purpose::Queue),
+        KeyCode::Char('?') => state.help = Some(Scroll::default()),
+        KeyCode::Char('p') => ask_channel(state),
+        KeyCode::Char('u') => ask_queue(state),
         KeyCode::Char('m') => return Some(Wish::Monitor(!state.is_monitoring)),
         KeyCode::Char(' ') => {
             state.is_paused = !state.is_paused;
@@ -168,7 +174,11 @@ fn submit(state: &mut State, prompt: Prompt) -> Option<Wish> {
         }
         Purpose::Message { channel } => return Some(Wish::Ask(Request::Publish(channel, bytes))),
         Purpose::Item { queue } => return Some(Wish::Ask(Request::Push(queue, bytes))),
-        Purpose::Channel => Purpose::Message { channel: bytes },
+        Purpose::Channel { is_of_shard } => {
+            let name = bytes;
+            let channel = Channel { name, is_of_shard };
+            Purpose::Message { channel }
+        }
         Purpose::Queue => Purpose::Item { queue: bytes },
     };
     if text.is_empty() {
@@ -179,20 +189,36 @@ fn submit(state: &mut State, prompt: Prompt) -> Option<Wish> {
     None
 }
 
-/// Asks for the name of a channel or queue, which is likely to be the chosen one.
-fn ask_name(state: &mut State, purpose: Purpose) {
-    let (name, next) = match (state.subject(), &purpose) {
-        (Some(Subject::Channel(channel)), Purpose::Channel) => {
-            (channel.clone(), Purpose::Message { channel })
-        }
-        (Some(Subject::Queue(queue)), Purpose::Queue) => (queue.clone(), Purpose::Item { queue }),
-        _ => (Vec::new(), purpose.clone()),
+/// Asks for the name of a channel, which is likely to be the chosen one.
+fn ask_channel(state: &mut State) {
+    let channel = match state.subject() {
+        Some(Subject::Channel(channel)) => Some(channel),
+        _ => None,
     };
-    state.prompt = Some(match str::from_utf8(&name) {
-        Ok(text) => Prompt::new(purpose, text),
+    let name = channel.as_ref().map(|channel| channel.name.clone());
+    let is_of_shard = channel.as_ref().is_some_and(|channel| channel.is_of_shard);
+    let next = channel.map(|channel| Purpose::Message { channel });
+    ask_name(state, Purpose::Channel { is_of_shard }, name, next);
+}
+
+fn ask_queue(state: &mut State) {
+    let name = match state.subject() {
+        Some(Subject::Queue(queue)) => Some(queue),
+        _ => None,
+    };
+    let next = name.clone().map(|queue| Purpose::Item { queue });
+    ask_name(state, Purpose::Queue, name, next);
+}
+
+/// `next` is what is asked with the name that is chosen.
+fn ask_name(state: &mut State, purpose: Purpose, name: Option<Vec<u8>>, next: Option<Purpose>) {
+    let name = name.unwrap_or_default();
+    let prompt = match (str::from_utf8(&name), next) {
         // Nobody could type it.
-        Err(_) => Prompt::new(next, ""),
-    });
+        (Err(_) | Ok(""), Some(next)) => Prompt::new(next, ""),
+        (name, _) => Prompt::new(purpose, name.unwrap_or_default()),
+    };
+    state.prompt = Some(prompt);
 }
 
 fn move_by(state: &mut State, by: isize) -> Option<Wish> {
@@ -226,7 +252,7 @@ fn enter(state: &mut State) -> Option<Wish> {
         None => state.subject().map(Wish::Open),
         Some(detail) => {
             if detail.len() > 0 && !detail.is_open {
-                (detail.is_open, detail.scroll) = (true, 0);
+                (detail.is_open, detail.scroll) = (true, Scroll::default());
             }
             None
         }
@@ -253,6 +279,7 @@ fn back(state: &mut State) -> Option<Wish> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::Row;
     use super::super::state::tests::row;
     use super::*;
 
@@ -276,7 +303,8 @@ mod tests {
     fn something_is_published_and_pushed() {
         let mut state = State::new();
         let publish = |channel: &str, message: &str| {
-            Some(Wish::Ask(Request::Publish(channel.into(), message.into())))
+            let channel = Channel::plain(channel.as_bytes());
+            Some(Wish::Ask(Request::Publish(channel, message.into())))
         };
         assert_eq!(typed(&mut state, "pnews\nq?\n"), publish("news", "q?"));
         assert_eq!(state.prompt, None);
@@ -295,6 +323,20 @@ mod tests {
         state.set_rows(Pane::Queues, vec![row("jobs", 1)]);
         let push = Some(Wish::Ask(Request::Push(b"jobs2".to_vec(), b"x".to_vec())));
         assert_eq!(typed(&mut state, "u2\nx\n"), push);
+        // What could not be typed is not asked for.
+        state.set_rows(Pane::Queues, vec![row("", 1)]);
+        let push = Some(Wish::Ask(Request::Push(b"".to_vec(), b"x".to_vec())));
+        assert_eq!(typed(&mut state, "ux\n"), push);
+        // And what is chosen of a shard goes there.
+        let channel = Channel::of_shard(b"news");
+        let chosen = Row {
+            subject: Some(Subject::Channel(channel.clone())),
+            ..row("news", 1)
+        };
+        state.pane = Pane::Channels;
+        state.set_rows(Pane::Channels, vec![chosen]);
+        let publish = Some(Wish::Ask(Request::Publish(channel, b"x".to_vec())));
+        assert_eq!(typed(&mut state, "p\nx\n"), publish);
         // Pasting outside does nothing.
         paste(&mut state, "q");
     }
@@ -334,7 +376,9 @@ mod tests {
     fn leaving_is_always_possible() {
         let mut state = State::new();
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(typed(&mut state, "?q"), Some(Wish::Leave));
+        assert_eq!(typed(&mut state, "?jkq"), Some(Wish::Leave));
+        assert_eq!(code(&mut state, KeyCode::Esc), None);
+        assert!(state.help.is_none());
         assert_eq!(typed(&mut state, "q"), Some(Wish::Leave));
         assert_eq!(typed(&mut state, "pq"), None);
         assert_eq!(press(&mut state, interrupt), Some(Wish::Leave));

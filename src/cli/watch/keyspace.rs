@@ -1,7 +1,7 @@
 //! The lists and streams of a database: found by SCAN a few steps at a time, so that a million keys
 //! neither stall the watch nor burden the server, and measured once they are known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use respd::resp::value::Value;
@@ -27,6 +27,9 @@ const MOST_STREAMS: usize = 200;
 
 /// How long a list is remembered that is empty, as queues are whose consumers are quick.
 const EMPTY: Duration = Duration::from_secs(60);
+
+/// What XINFO STREAM may take, which repeats the first entry and the last.
+const BULKY: usize = 64 * 1024;
 
 /// How long a key may be to be measured again and again.
 const LONGEST_KEY: usize = 64 * 1024;
@@ -57,9 +60,6 @@ pub struct Keys {
     pub more: (usize, usize),
     /// Which part of the keys has been looked at, until it was all of them.
     pub progress: Option<f64>,
-    /// Our own look-ups, which the server counts among its hits and misses.
-    pub hits: u64,
-    pub misses: u64,
 }
 
 pub struct Keyspace {
@@ -68,6 +68,8 @@ pub struct Keyspace {
     known: Keys,
     /// Since when the lists have been empty that are.
     empty: HashMap<Vec<u8>, Instant>,
+    /// The streams whose entries are large, of which only the length is asked for.
+    bulky: HashSet<Vec<u8>>,
 }
 
 impl Keyspace {
@@ -77,6 +79,7 @@ impl Keyspace {
             streams: Walk::of("stream"),
             known: Keys::default(),
             empty: HashMap::new(),
+            bulky: HashSet::new(),
         }
     }
 
@@ -85,11 +88,6 @@ impl Keyspace {
         if self.known.queues.len() < MOST_QUEUES && !self.known.queues.contains_key(key) {
             self.known.queues.insert(key.to_vec(), 0);
         }
-    }
-
-    /// Somebody else has looked a key up for the watch.
-    pub fn has_looked_up(&mut self) {
-        self.known.hits += 1;
     }
 
     /// Looks a little further, and at all that is known. A refusal is that of SCAN.
@@ -150,14 +148,12 @@ impl Keyspace {
             for (key, reply) in keys.iter().zip(ask(connection, &commands)?) {
                 match integer(&reply) {
                     Some(0) => {
-                        self.known.misses += 1;
                         let since = self.empty.entry(key.clone()).or_insert_with(Instant::now);
                         let length = (since.elapsed() < EMPTY).then_some(0);
                         self.set_length(key, length);
                     }
                     // Without a length it is no list any more.
                     length => {
-                        self.known.hits += 1;
                         self.empty.remove(key);
                         self.set_length(key, length);
                     }
@@ -178,21 +174,27 @@ impl Keyspace {
 
     fn measure_streams(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let keys: Vec<Vec<u8>> = self.known.streams.keys().cloned().collect();
-        for keys in keys.chunks(100) {
+        for keys in keys.chunks(20) {
             let commands: Vec<Vec<&[u8]>> = keys
                 .iter()
                 .flat_map(|key| {
                     let about = |what: &'static [u8]| vec![b"XINFO".as_slice(), what, key];
-                    [about(b"STREAM"), about(b"GROUPS")]
+                    let itself = match self.bulky.contains(key) {
+                        true => vec![b"XLEN".as_slice(), key],
+                        false => about(b"STREAM"),
+                    };
+                    [itself, about(b"GROUPS")]
                 })
                 .collect();
             let replies = ask(connection, &commands)?;
             for (key, replies) in keys.iter().zip(replies.chunks_exact(2)) {
                 if let [Value::Error(_), _] | [_, Value::Error(_)] = replies {
-                    self.known.misses += 2;
                     self.known.streams.remove(key);
+                    self.bulky.remove(key);
                 } else {
-                    self.known.hits += 2;
+                    if size(&replies[0]) > BULKY {
+                        self.bulky.insert(key.clone());
+                    }
                     self.known
                         .streams
                         .insert(key.clone(), stream(&replies[0], &replies[1]));
@@ -275,7 +277,7 @@ impl Walk {
             return Ok(Err(refusal(&reply)));
         };
         let [cursor, Value::Array(keys)] = &parts[..] else {
-            return Err(connection.unexpected());
+            return Ok(Err(refusal(&reply)));
         };
         self.cursor = cursor.as_bytes().unwrap_or(b"0").to_vec();
         self.looked += COUNT;
@@ -291,6 +293,14 @@ impl Walk {
             self.rests_until = is_long.then(|| Instant::now() + REST);
         }
         Ok(Ok(()))
+    }
+}
+
+/// What the strings in a reply take.
+fn size(reply: &Value) -> usize {
+    match reply {
+        Value::Array(parts) => parts.iter().map(size).sum(),
+        value => value.as_bytes().map_or(0, <[u8]>::len),
     }
 }
 
@@ -321,7 +331,7 @@ fn stream(stream: &Value, groups: &Value) -> Stream {
         lag: number(group, "lag"),
     };
     Stream {
-        length: number(stream, "length").unwrap_or(0),
+        length: integer(stream).or(number(stream, "length")).unwrap_or(0),
         added: number(stream, "entries-added"),
         groups: groups.iter().map(group).collect(),
     }
@@ -342,21 +352,21 @@ mod tests {
             }
             // The next round goes on where this one was, and finds something.
             peer.expect(
-                "SCAN 7 TYPE list COUNT 1000",
+                "sCAN 7 TYPE list COUNT 1000",
                 "*2\r\n$1\r\n0\r\n*2\r\n$4\r\njobs\r\n$4\r\ngone\r\n",
             );
             peer.expect(
-                "SCAN 7 TYPE stream COUNT 1000",
+                "sCAN 7 TYPE stream COUNT 1000",
                 "*2\r\n$1\r\n0\r\n*1\r\n$3\r\nlog\r\n",
             );
-            peer.expect("LLEN gone", ":0\r\n");
-            peer.expect("LLEN jobs", ":12\r\n");
+            peer.expect("lLEN gone", ":0\r\n");
+            peer.expect("lLEN jobs", ":12\r\n");
             peer.expect(
-                "XINFO STREAM log",
+                "xINFO STREAM log",
                 "*4\r\n$6\r\nlength\r\n:5\r\n$13\r\nentries-added\r\n:9\r\n",
             );
             peer.expect(
-                "XINFO GROUPS log",
+                "xINFO GROUPS log",
                 "*1\r\n*8\r\n$4\r\nname\r\n$1\r\ng\r\n$9\r\nconsumers\r\n:2\r\n\
                  $7\r\npending\r\n:3\r\n$3\r\nlag\r\n$-1\r\n",
             );
@@ -371,7 +381,6 @@ mod tests {
             keys.queues,
             BTreeMap::from([(b"gone".to_vec(), 0), (b"jobs".to_vec(), 12)])
         );
-        assert_eq!((keys.hits, keys.misses), (3, 1));
         let expected = Stream {
             length: 5,
             added: Some(9),
@@ -389,11 +398,39 @@ mod tests {
     #[test]
     fn a_server_that_does_not_know_types_is_quoted() {
         let (target, server) = serve_one(|peer| {
-            peer.expect("SCAN 0 TYPE list COUNT 1000", "-ERR syntax error\r\n");
+            peer.expect("sCAN 0 TYPE list COUNT 1000", "-ERR syntax error\r\n");
         });
         let mut connection = Connection::open(&target).unwrap();
         let keys = Keyspace::new().round(&mut connection, 1).unwrap();
         assert_eq!(keys.unwrap_err(), "ERR syntax error");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn large_entries_are_asked_for_once() {
+        let entry = format!(
+            "*2\r\n$3\r\n1-1\r\n*1\r\n${BULKY}\r\n{}\r\n",
+            "x".repeat(BULKY)
+        );
+        let (target, server) = serve_one(move |peer| {
+            let scan = |cursor: &str| format!("*2\r\n$1\r\n{cursor}\r\n");
+            peer.expect("sCAN 0 TYPE list COUNT 1000", &(scan("0") + "*0\r\n"));
+            let log = scan("0") + "*1\r\n$3\r\nlog\r\n";
+            peer.expect("sCAN 0 TYPE stream COUNT 1000", &log);
+            let stream = format!("*4\r\n$6\r\nlength\r\n:5\r\n$10\r\nlast-entry\r\n{entry}");
+            peer.expect("xINFO STREAM log", &stream);
+            peer.expect("xINFO GROUPS log", "*0\r\n");
+            peer.expect("sCAN 0 TYPE list COUNT 1000", &(scan("0") + "*0\r\n"));
+            peer.expect("sCAN 0 TYPE stream COUNT 1000", &log);
+            peer.expect("xLEN log", ":7\r\n");
+            peer.expect("xINFO GROUPS log", "*0\r\n");
+        });
+        let mut connection = Connection::open(&target).unwrap();
+        let mut keyspace = Keyspace::new();
+        for length in [5, 7] {
+            let keys = keyspace.round(&mut connection, 1).unwrap().unwrap();
+            assert_eq!(keys.streams[&b"log"[..]].length, length);
+        }
         server.join().unwrap();
     }
 

@@ -19,6 +19,7 @@ mod rate;
 mod rows;
 mod sampler;
 mod screen;
+mod scroll;
 mod server;
 mod signals;
 mod state;
@@ -40,20 +41,24 @@ use super::environment::Environment;
 use super::failure::Failure;
 use super::target::Target;
 use board::Board;
-use contents::{Messages, Subject};
+use contents::{Channel, Messages, Subject};
 use detail::{Detail, Source};
 use keyboard::Wish;
-use listen::{Heard, Listener};
+use listen::{Heard, Listener, NAME};
 use monitored::Monitored;
 use pane::Pane;
 use sampler::{News, Request, Sampler};
 use screen::Screen;
+use server::Client;
 use state::State;
 use traffic::{Shared, Traffic};
 use view::{Theme, View};
 
 /// How often the screen is drawn without a reason.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How much of MONITOR a server may have to hold for us, which it bounds by nothing itself.
+const MOST_BEHIND: u64 = 64 * 1024 * 1024;
 
 /// See what flows through a broker: channels, queues, streams, clients, slow commands
 ///
@@ -107,6 +112,7 @@ impl Watch {
             traffic: Arc::new(Shared::new(Traffic::of(target.database))),
             shown_target: target.to_string(),
             target,
+            interval: self.interval,
             requests,
             sender: sender.clone(),
             state: State::new(),
@@ -173,6 +179,7 @@ fn read_keys(events: &Sender<Event>) {
 struct Desk {
     target: Target,
     shown_target: String,
+    interval: Duration,
     requests: Sender<Request>,
     sender: Sender<Event>,
     traffic: Arc<Shared<Traffic>>,
@@ -194,6 +201,7 @@ impl Desk {
             self.settle();
             let view = View {
                 target: &self.shown_target,
+                interval: self.interval,
                 state: &self.state,
                 board: &self.board,
                 theme,
@@ -251,6 +259,8 @@ impl Desk {
             News::Sample(sample) => {
                 let traffic = self.monitor.as_ref().map(|_| self.traffic.lock());
                 self.board.see(*sample, traffic.as_deref());
+                drop(traffic);
+                self.keep_up();
             }
             News::Contents(look, contents) => {
                 if let Some(detail) = &mut self.state.detail {
@@ -260,6 +270,7 @@ impl Desk {
             News::Away(why) => self.state.away = Some(why),
             News::Back => {
                 self.state.away = None;
+                self.board.asked_since(Instant::now());
                 self.state
                     .tell(format!("connected again to {}", self.shown_target));
             }
@@ -273,7 +284,12 @@ impl Desk {
     fn fulfil(&mut self, wish: Wish) -> Result<(), Failure> {
         match wish {
             Wish::Leave | Wish::Stop | Wish::Redraw => {}
-            Wish::Ask(request) => self.ask(request),
+            Wish::Ask(request) => {
+                if request == Request::Pause(false) {
+                    self.board.asked_since(Instant::now());
+                }
+                self.ask(request);
+            }
             Wish::Open(subject) => self.open(subject)?,
             Wish::Close => {
                 self.state.detail = None;
@@ -305,12 +321,16 @@ impl Desk {
         Ok(())
     }
 
-    fn subscribe(&mut self, channel: &[u8]) -> Result<Arc<Shared<Messages>>, Failure> {
+    fn subscribe(&mut self, channel: &Channel) -> Result<Arc<Shared<Messages>>, Failure> {
         let messages = Arc::new(Shared::new(Messages::default()));
         let heard_by = Arc::clone(&messages);
-        let command = vec![b"SUBSCRIBE".to_vec(), channel.to_vec()];
+        let subscribe = match channel.is_of_shard {
+            true => b"SSUBSCRIBE".to_vec(),
+            false => b"SUBSCRIBE".to_vec(),
+        };
+        let command = vec![subscribe, channel.name.clone()];
         let listener = Listener::start(&self.target, command, move |heard| match heard {
-            Heard::Begin => {}
+            Heard::Begin => heard_by.lock().begun += 1,
             Heard::Value(value) => heard_by.lock().hear(&value, Timestamp::now()),
             Heard::End(why) => heard_by.lock().ended = Some(why),
         })?;
@@ -348,6 +368,18 @@ impl Desk {
         self.state.is_monitoring = false;
     }
 
+    /// Ends MONITOR if more of it comes than can be taken.
+    fn keep_up(&mut self) {
+        let behind = behind(&self.board.clients.known);
+        if let Some(held) = behind.filter(|_| self.monitor.is_some()) {
+            let held = figures::bytes(held);
+            self.end_monitor();
+            self.state.warn(format!(
+                "MONITOR ended: there is more than arrives here, and the server held {held} of it"
+            ));
+        }
+    }
+
     fn about_client(&self, id: u64) -> Vec<u8> {
         let mut clients = self.board.clients.known.iter();
         let Some(client) = clients.find(|client| client.id == id) else {
@@ -372,9 +404,27 @@ impl Desk {
     }
 }
 
+/// How much the server holds of a MONITOR of ours, where it is too much.
+fn behind(clients: &[Client]) -> Option<u64> {
+    let is_ours = |client: &&Client| client.name == NAME && client.command == "monitor";
+    let held = clients.iter().filter(is_ours).map(|client| client.output);
+    held.max().filter(|held| *held > MOST_BEHIND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_monitor_that_cannot_be_followed_is_noticed() {
+        let client = |line: &str| Client::parse(line);
+        let others = client("name=w cmd=monitor omem=999999999");
+        let look = client("name=respd-watch cmd=client|list omem=999999999");
+        let few = client("name=respd-watch cmd=monitor omem=67108864");
+        let many = client("name=respd-watch cmd=monitor omem=67108865");
+        assert_eq!(behind(&[others.clone(), look.clone(), few]), None);
+        assert_eq!(behind(&[others, look, many]), Some(67_108_865));
+    }
 
     #[test]
     fn intervals_are_seconds() {

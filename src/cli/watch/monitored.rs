@@ -3,6 +3,8 @@
 
 use std::str;
 
+use super::contents::Channel;
+
 /// A command that somebody ran.
 #[derive(Debug, PartialEq)]
 pub struct Monitored {
@@ -17,12 +19,30 @@ pub struct Monitored {
 /// What a command does that is counted.
 #[derive(Debug, PartialEq)]
 pub enum Deed<'a> {
-    Publish(&'a [u8]),
+    Publish(Channel),
     /// So many items to a list.
     Push(&'a [u8], u64),
-    /// It may wait for an item of one of these lists.
-    Wait(Vec<&'a [u8]>),
+    /// It may wait for what comes into one of these keys.
+    Wait(Kind, Vec<&'a [u8]>),
     Other,
+}
+
+/// What clients wait for something in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    List,
+    Stream,
+}
+
+impl Kind {
+    /// What a client that is blocked in a command waits for.
+    pub fn of(command: &str) -> Option<Kind> {
+        match command {
+            "blpop" | "brpop" | "brpoplpush" | "blmove" | "blmpop" => Some(Kind::List),
+            "xread" | "xreadgroup" => Some(Kind::Stream),
+            _ => None,
+        }
+    }
 }
 
 impl Monitored {
@@ -48,20 +68,38 @@ impl Monitored {
             return Deed::Other;
         };
         match (&*name.to_ascii_lowercase(), rest) {
-            (b"publish", [channel, ..]) => Deed::Publish(channel),
+            (b"publish", [channel, ..]) => Deed::Publish(Channel::plain(channel)),
+            (b"spublish", [channel, ..]) => Deed::Publish(Channel::of_shard(channel)),
             (b"lpush" | b"rpush" | b"lpushx" | b"rpushx", [key, items @ ..]) => {
                 Deed::Push(key, items.len() as u64)
             }
             // What moves is pushed to the second list. To the first, its length tells.
             (b"rpoplpush" | b"lmove", [_, to, ..]) => Deed::Push(to, 1),
-            (b"blpop" | b"brpop", [keys @ .., _timeout]) => Deed::Wait(keys.to_vec()),
-            (b"brpoplpush" | b"blmove", [from, ..]) => Deed::Wait(vec![from]),
+            (b"blpop" | b"brpop", [keys @ .., _timeout]) => Deed::Wait(Kind::List, keys.to_vec()),
+            (b"brpoplpush" | b"blmove", [from, ..]) => Deed::Wait(Kind::List, vec![from]),
             (b"blmpop", [_timeout, count, keys @ ..]) => {
                 let count = number(count).min(keys.len());
-                Deed::Wait(keys[..count].to_vec())
+                Deed::Wait(Kind::List, keys[..count].to_vec())
             }
+            (b"xread", rest) => streams(rest),
+            (b"xreadgroup", [_group, _name, _consumer, rest @ ..]) => streams(rest),
             _ => Deed::Other,
         }
+    }
+}
+
+/// As in `[BLOCK milliseconds] STREAMS key [key ...] id [id ...]`.
+fn streams<'a>(arguments: &[&'a [u8]]) -> Deed<'a> {
+    let find = |word: &[u8]| {
+        let mut arguments = arguments.iter();
+        arguments.position(|argument| argument.eq_ignore_ascii_case(word))
+    };
+    match (find(b"block"), find(b"streams")) {
+        (Some(block), Some(streams)) if block < streams => {
+            let keys = &arguments[streams + 1..];
+            Deed::Wait(Kind::Stream, keys[..keys.len() / 2].to_vec())
+        }
+        _ => Deed::Other,
     }
 }
 
@@ -149,17 +187,33 @@ mod tests {
 
     #[test]
     fn commands_are_told_by_what_they_do() {
-        let keys =
-            |keys: &[&'static str]| Deed::Wait(keys.iter().map(|key| key.as_bytes()).collect());
+        let wait = |kind, keys: &[&'static str]| {
+            Deed::Wait(kind, keys.iter().map(|key| key.as_bytes()).collect())
+        };
+        let keys = |keys| wait(Kind::List, keys);
+        let streams = |keys| wait(Kind::Stream, keys);
         let deeds = [
-            (r#""PUBLISH" "news" "x""#, Deed::Publish(b"news")),
+            (
+                r#""PUBLISH" "news" "x""#,
+                Deed::Publish(Channel::plain(b"news")),
+            ),
+            (
+                r#""spublish" "news" "x""#,
+                Deed::Publish(Channel::of_shard(b"news")),
+            ),
             (r#""rpush" "q" "a" "b""#, Deed::Push(b"q", 2)),
             (r#""lmove" "a" "b" "left" "right""#, Deed::Push(b"b", 1)),
             (r#""blpop" "a" "b" "0""#, keys(&["a", "b"])),
             (r#""blmove" "a" "b" "left" "right" "0""#, keys(&["a"])),
             (r#""blmpop" "0" "2" "a" "b" "left""#, keys(&["a", "b"])),
             (r#""blmpop" "0" "99" "a""#, keys(&["a"])),
-            (r#""xread" "block" "0" "streams" "s" "$""#, Deed::Other),
+            (r#""xread" "block" "0" "streams" "s" "$""#, streams(&["s"])),
+            (
+                r#""XREADGROUP" "GROUP" "streams" "c" "BLOCK" "0" "STREAMS" "s" "t" ">" ">""#,
+                streams(&["s", "t"]),
+            ),
+            (r#""xread" "streams" "block" "0""#, Deed::Other),
+            (r#""xread" "block" "0" "streams""#, streams(&[])),
             (r#""blpop""#, Deed::Other),
             (r#""get" "a""#, Deed::Other),
         ];

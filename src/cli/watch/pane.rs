@@ -42,7 +42,8 @@ const STREAMS: &[Column] = &[
     column("ADDED/S", 8, 2),
     column("PENDING", 9, 3),
     column("LAG", 9, 1),
-    column("CONSUMERS", 9, 4),
+    column("WAITING", 7, 4),
+    column("CONSUMERS", 9, 5),
 ];
 
 const CLIENTS: &[Column] = &[

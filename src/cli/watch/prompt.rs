@@ -1,10 +1,12 @@
 //! A line that the user types: a name, a message, what to filter by.
 
+use super::contents::Channel;
+
 /// What the line is for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Purpose {
-    Channel,
-    Message { channel: Vec<u8> },
+    Channel { is_of_shard: bool },
+    Message { channel: Channel },
     Queue,
     Item { queue: Vec<u8> },
     Filter,

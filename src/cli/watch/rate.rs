@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Long enough that a second's chance does not show, short enough to see what happens.
-const WINDOW: Duration = Duration::from_secs(5);
+pub const WINDOW: Duration = Duration::from_secs(5);
 
 /// What a number was at the last few times that it was looked at.
 #[derive(Clone, Debug, Default)]

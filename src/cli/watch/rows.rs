@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::super::say::counted;
-use super::board::Board;
-use super::contents::{Subject, clock};
+use super::board::{Board, Watched};
+use super::contents::{Channel, Subject, clock};
 use super::figures::{age, bytes, change, command, count, name, rate, took};
 use super::keyspace::Stream;
+use super::monitored::Kind;
 use super::pane::Pane;
 use super::server::Client;
 use super::traffic::Traffic;
@@ -22,6 +23,8 @@ pub struct Row {
     /// What it is sorted by, where it is sorted by size.
     pub size: u64,
     pub subject: Option<Subject>,
+    /// Whether it is no thing of its own but belongs to another row, or stands for it.
+    pub is_part: bool,
     /// Whether somebody should look at it.
     pub is_alarming: bool,
 }
@@ -30,10 +33,14 @@ impl Row {
     fn new(id: &[u8], cells: Vec<String>) -> Row {
         Row {
             id: id.to_vec(),
-            name: name(id),
+            name: match id {
+                [] => "\"\"".to_owned(),
+                id => name(id),
+            },
             cells,
             size: 0,
             subject: None,
+            is_part: false,
             is_alarming: false,
         }
     }
@@ -56,11 +63,12 @@ pub fn rows(pane: Pane, board: &Board, traffic: Option<&Traffic>) -> Vec<Row> {
 fn channels(board: &Board) -> Vec<Row> {
     let subscribers = &board.channels.known.subscribers;
     let published = board.monitored.as_ref().map(|watched| &watched.published);
-    let mut names: Vec<&Vec<u8>> = subscribers.keys().collect();
+    let patterns = board.channels.known.patterns;
+    let mut names: Vec<&Channel> = subscribers.keys().collect();
     names.extend(published.into_iter().flat_map(|published| published.keys()));
     names.sort_unstable();
     names.dedup();
-    let channel = |channel: &Vec<u8>| {
+    let channel = |channel: &Channel| {
         let subscribers = subscribers.get(channel).copied().unwrap_or(0);
         let counted = published.and_then(|published| published.get(channel));
         let cells = vec![
@@ -68,11 +76,20 @@ fn channels(board: &Board) -> Vec<Row> {
             rate(counted.and_then(|(_, rate)| rate.per_second())),
             counted.map_or_else(String::new, |(messages, _)| count(*messages)),
         ];
-        Row {
+        let plain = Row {
             size: subscribers,
             subject: Some(Subject::Channel(channel.clone())),
-            is_alarming: subscribers == 0,
-            ..Row::new(channel, cells)
+            // By patterns it may reach somebody.
+            is_alarming: subscribers == 0 && (patterns == 0 || channel.is_of_shard),
+            ..Row::new(&channel.name, cells)
+        };
+        match channel.is_of_shard {
+            false => plain,
+            true => Row {
+                id: [&channel.name, &b"\0shard"[..]].concat(),
+                name: format!("{} (of a shard)", plain.name),
+                ..plain
+            },
         }
     };
     let with_patterns = board
@@ -85,6 +102,7 @@ fn channels(board: &Board) -> Vec<Row> {
         Row {
             name: format!("{} ({})", called(client), counted(patterns, "pattern")),
             subject: Some(Subject::Client(client.id)),
+            is_part: true,
             ..Row::new(
                 format!("\0{}", client.id).as_bytes(),
                 vec!["1".to_owned(), String::new(), String::new()],
@@ -100,7 +118,6 @@ fn queues(board: &Board) -> Vec<Row> {
     let watched = board.monitored.as_ref();
     let queue = |(key, length): (&Vec<u8>, &u64)| {
         let rates = board.queues.get(key);
-        let waiting = watched.map(|watched| watched.waiting.get(key).copied().unwrap_or(0));
         // More than what lies there cannot have been taken: what expired or was deleted was not
         // pushed later.
         let popped = rates.and_then(|queue| queue.popped.per_second());
@@ -109,7 +126,7 @@ fn queues(board: &Board) -> Vec<Row> {
             change(rates.and_then(|queue| queue.length.per_second())),
             rate(rates.and_then(|queue| queue.pushed.per_second())),
             rate(popped.map(|popped| popped.max(0.0))),
-            waiting.map_or_else(String::new, count),
+            waiting(watched, key, Kind::List),
         ];
         Row {
             size: *length,
@@ -136,6 +153,7 @@ fn streams(board: &Board) -> Vec<Row> {
                     rate(added),
                     sum(stream),
                     String::new(),
+                    waiting(board.monitored.as_ref(), key, Kind::Stream),
                     String::new(),
                 ],
             )
@@ -147,6 +165,7 @@ fn streams(board: &Board) -> Vec<Row> {
                 String::new(),
                 count(group.pending),
                 group.lag.map_or_else(|| "?".to_owned(), count),
+                String::new(),
                 count(group.consumers),
             ];
             rows.push(Row {
@@ -154,12 +173,23 @@ fn streams(board: &Board) -> Vec<Row> {
                 // It stays below its stream.
                 size: stream.length,
                 subject: subject.clone(),
+                is_part: true,
                 is_alarming: group.consumers == 0 && group.lag.is_some_and(|lag| lag > 0),
                 ..Row::new(&id, cells)
             });
         }
     }
     rows
+}
+
+/// How many clients wait for a key: `2+` are two and maybe more, `?` is anything.
+fn waiting(watched: Option<&Watched>, key: &[u8], kind: Kind) -> String {
+    match watched.map(|watched| watched.waiting(key, kind)) {
+        None => String::new(),
+        Some((0, true)) => "?".to_owned(),
+        Some((known, true)) => format!("{}+", count(known)),
+        Some((known, false)) => count(known),
+    }
 }
 
 fn sum(stream: &Stream) -> String {

@@ -14,10 +14,11 @@ use super::super::retry::Backoff;
 use super::super::say::counted;
 use super::super::target::Target;
 use super::ask::{ask, integer, refusal};
-use super::contents::{Content, Look, Window};
+use super::contents::{Channel, Content, Look, Window};
 use super::keyspace::{Keys, Keyspace};
 use super::listen::NAME;
-use super::server::{Client, Server, Slow};
+use super::monitored::Kind;
+use super::server::{Client, Others, Server, Slow};
 use super::traffic::{Shared, Traffic};
 
 /// When a server that does not answer counts as gone.
@@ -35,7 +36,7 @@ const MOST_CHANNELS: usize = 1000;
 pub enum Request {
     /// To see what is in a row, or in none any more.
     Look(Option<Look>),
-    Publish(Vec<u8>, Vec<u8>),
+    Publish(Channel, Vec<u8>),
     Push(Vec<u8>, Vec<u8>),
     /// Not to be asked anything, or again.
     Pause(bool),
@@ -62,6 +63,8 @@ pub type Part<T> = Result<T, String>;
 pub struct Sample {
     pub at: Instant,
     pub server: Part<Server>,
+    /// Between the round before and this one.
+    pub others: Option<Others>,
     /// `None` if they are so many that they were not asked for this time; the clients, too.
     pub channels: Option<Part<Channels>>,
     pub clients: Option<Part<Vec<Client>>>,
@@ -72,7 +75,7 @@ pub struct Sample {
 /// Channels with their subscribers.
 #[derive(Clone, Debug, Default)]
 pub struct Channels {
-    pub subscribers: BTreeMap<Vec<u8>, u64>,
+    pub subscribers: BTreeMap<Channel, u64>,
     pub patterns: u64,
     /// How many more there are.
     pub more: usize,
@@ -84,6 +87,8 @@ pub struct Sampler {
     traffic: Arc<Shared<Traffic>>,
     keyspace: Keyspace,
     window: Option<Window>,
+    /// When we asked for something last, and what INFO said then.
+    rested: Option<(Instant, Server)>,
     rounds: u64,
     is_paused: bool,
 }
@@ -96,6 +101,7 @@ impl Sampler {
             traffic,
             keyspace: Keyspace::new(),
             window: None,
+            rested: None,
             rounds: 0,
             is_paused: false,
         }
@@ -152,6 +158,7 @@ impl Sampler {
                 vec![b"CLIENT".as_slice(), b"NO-TOUCH", b"ON"],
             ],
         )?;
+        self.rested = None;
         let mut next = Instant::now();
         loop {
             let wait = match self.is_paused {
@@ -161,6 +168,7 @@ impl Sampler {
             match requests.recv_timeout(wait) {
                 Ok(request) => {
                     self.answer(request, connection, tell)?;
+                    self.rest(connection)?;
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
@@ -169,6 +177,7 @@ impl Sampler {
             let sample = self.sample(connection)?;
             tell(News::Sample(Box::new(sample)));
             self.look(connection, tell)?;
+            self.rest(connection)?;
             // From the end of the round on, so that a slow server gets its rest.
             next = Instant::now() + self.interval;
         }
@@ -221,10 +230,16 @@ impl Sampler {
                 self.is_paused = *pause;
                 return Ok(());
             }
-            Request::Publish(channel, message) => (b"PUBLISH".as_slice(), channel, message),
+            Request::Publish(channel, message) => match channel.is_of_shard {
+                true => (b"SPUBLISH".as_slice(), &channel.name, message),
+                false => (b"PUBLISH".as_slice(), &channel.name, message),
+            },
             Request::Push(key, item) => (b"LPUSH".as_slice(), key, item),
         };
-        let reply = ask(connection, &[[command, name, body]])?.remove(0);
+        // The user's own, which MONITOR is to show.
+        connection.queue(&[command, name, body]);
+        connection.flush()?;
+        let reply = connection.receive()?;
         tell(match (&request, integer(&reply)) {
             (Request::Publish(..), Some(count)) => {
                 let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -244,9 +259,18 @@ impl Sampler {
         if let Some(window) = &mut self.window
             && let Some(contents) = window.contents(connection)?
         {
-            self.keyspace.has_looked_up();
             tell(News::Contents(window.look.clone(), contents));
         }
+        Ok(())
+    }
+
+    /// Notes the end of what we ask for, so that it is not taken for what others do.
+    fn rest(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let info = ask(connection, &[[b"INFO".as_slice(), b"stats"]])?.remove(0);
+        let server = info
+            .as_bytes()
+            .map(|info| Server::parse(info, self.target.database));
+        self.rested = server.map(|server| (Instant::now(), server));
         Ok(())
     }
 
@@ -267,6 +291,11 @@ impl Sampler {
         });
         let slow = read(&replies[1], |log| Some(Slow::parse_list(log)));
         let known = server.as_ref().ok();
+        let others = known
+            .zip(self.rested.take())
+            .and_then(|(server, (then, before))| {
+                server.since(&before, at.saturating_duration_since(then))
+            });
         let are_many = |count: Option<u64>| count.is_some_and(|count| count > MANY);
 
         let clients = if seldom || !are_many(known.map(|server| server.clients)) {
@@ -277,9 +306,10 @@ impl Sampler {
         } else {
             None
         };
-        self.compare_notes(&clients);
+        self.hear_of_queues();
         let channels = if seldom || !are_many(known.map(|server| server.channels)) {
-            Some(channels(connection)?)
+            let has_shards = known.is_some_and(|server| server.shard_channels > 0);
+            Some(channels(connection, has_shards)?)
         } else {
             None
         };
@@ -288,6 +318,7 @@ impl Sampler {
         Ok(Sample {
             at,
             server,
+            others,
             channels,
             clients,
             keys,
@@ -295,14 +326,13 @@ impl Sampler {
         })
     }
 
-    /// Tells those who watch the traffic which connections are ours, and hears from them of queues.
-    fn compare_notes(&mut self, clients: &Option<Part<Vec<Client>>>) {
-        let mut traffic = self.traffic.lock();
-        if let Some(Ok(clients)) = clients {
-            let ours = clients.iter().filter(|client| client.name == NAME);
-            traffic.ours = ours.map(|client| client.address.clone()).collect();
-        }
-        let waited_for = traffic.waiting.values().flatten();
+    /// Learns of queues from those who watch the traffic.
+    fn hear_of_queues(&mut self) {
+        let traffic = self.traffic.lock();
+        let waits = traffic.waiting.values();
+        let waited_for = waits
+            .filter(|wait| wait.kind == Kind::List)
+            .flat_map(|wait| &wait.keys);
         for key in traffic.pushed.keys().chain(waited_for) {
             self.keyspace.hear_of(key);
         }
@@ -316,34 +346,47 @@ fn read<T>(reply: &Value, read: impl Fn(&Value) -> Option<T>) -> Part<T> {
     }
 }
 
-fn channels(connection: &mut Connection) -> Result<Part<Channels>, Error> {
+fn channels(connection: &mut Connection, has_shards: bool) -> Result<Part<Channels>, Error> {
     let about = |what: &'static [u8]| [b"PUBSUB".as_slice(), what];
-    let replies = ask(connection, &[about(b"CHANNELS"), about(b"NUMPAT")])?;
+    let mut commands = vec![about(b"CHANNELS"), about(b"NUMPAT")];
+    if has_shards {
+        commands.push(about(b"SHARDCHANNELS"));
+    }
+    let replies = ask(connection, &commands)?;
     let Value::Array(names) = &replies[0] else {
         return Ok(Err(refusal(&replies[0])));
     };
+    let names = names.iter().filter_map(Value::as_bytes);
+    let mut names: Vec<Channel> = names.map(Channel::plain).collect();
+    if let Some(Value::Array(of_shards)) = replies.get(2) {
+        let of_shards = of_shards.iter().filter_map(Value::as_bytes);
+        names.extend(of_shards.map(Channel::of_shard));
+    }
     let mut channels = Channels {
         patterns: integer(&replies[1]).unwrap_or(0),
         more: names.len().saturating_sub(MOST_CHANNELS),
         ..Channels::default()
     };
-    let mut names: Vec<&[u8]> = names.iter().filter_map(Value::as_bytes).collect();
     // The same ones each time.
     names.sort_unstable();
     names.truncate(MOST_CHANNELS);
-    if names.is_empty() {
-        return Ok(Ok(channels));
-    }
-    let mut command = about(b"NUMSUB").to_vec();
-    command.extend(names);
-    let reply = ask(connection, &[command])?.remove(0);
-    let Value::Array(counts) = &reply else {
-        return Ok(Err(refusal(&reply)));
-    };
-    for pair in counts.chunks_exact(2) {
-        let name = pair[0].as_bytes().unwrap_or_default().to_vec();
-        let count = integer(&pair[1]).unwrap_or(0);
-        channels.subscribers.insert(name, count);
+    for (is_of_shard, what) in [(false, about(b"NUMSUB")), (true, about(b"SHARDNUMSUB"))] {
+        let names = names.iter().filter(|of| of.is_of_shard == is_of_shard);
+        let mut command = what.to_vec();
+        command.extend(names.map(|channel| &*channel.name));
+        if command.len() == what.len() {
+            continue;
+        }
+        let reply = ask(connection, &[command])?.remove(0);
+        let Value::Array(counts) = &reply else {
+            return Ok(Err(refusal(&reply)));
+        };
+        for pair in counts.chunks_exact(2) {
+            let name = pair[0].as_bytes().unwrap_or_default().to_vec();
+            let count = integer(&pair[1]).unwrap_or(0);
+            let channel = Channel { name, is_of_shard };
+            channels.subscribers.insert(channel, count);
+        }
     }
     Ok(Ok(channels))
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use respd::resp::value::Value;
 
+use super::ask::is_asked;
+use super::monitored::Kind;
+
 /// The broker as a whole. What counts up does so since it started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Server {
@@ -20,12 +23,13 @@ pub struct Server {
     /// Zero for no limit.
     pub max_memory: u64,
     pub commands_per_second: u64,
+    pub commands: u64,
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
     pub evicted: u64,
     pub channels: u64,
-    pub patterns: u64,
+    pub shard_channels: u64,
     /// In the database that is watched.
     pub keys: u64,
 }
@@ -60,14 +64,46 @@ impl Server {
             memory: number("used_memory"),
             max_memory: number("maxmemory"),
             commands_per_second: number("instantaneous_ops_per_sec"),
+            commands: number("total_commands_processed"),
             hits: number("keyspace_hits"),
             misses: number("keyspace_misses"),
             expired: number("expired_keys"),
             evicted: number("evicted_keys"),
             channels: number("pubsub_channels"),
-            patterns: number("pubsub_patterns"),
+            shard_channels: number("pubsubshard_channels"),
             keys: keys.unwrap_or(0),
         }
+    }
+
+    /// What was done since an INFO before this one. Nothing is known if it has been restarted, or
+    /// its counters reset.
+    pub fn since(&self, before: &Server, during: Duration) -> Option<Others> {
+        Some(Others {
+            during,
+            // One of the two INFOs is among them: Redis counts a command when it is done.
+            commands: self
+                .commands
+                .checked_sub(before.commands)?
+                .saturating_sub(1),
+            hits: self.hits.checked_sub(before.hits)?,
+            misses: self.misses.checked_sub(before.misses)?,
+        })
+    }
+}
+
+/// What others had the server do while the watch asked for nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Others {
+    pub during: Duration,
+    pub commands: u64,
+    pub hits: u64,
+    pub misses: u64,
+}
+
+impl Others {
+    pub fn commands_per_second(&self) -> u64 {
+        let seconds = self.during.as_secs_f64().max(0.001);
+        (self.commands as f64 / seconds).round() as u64
     }
 }
 
@@ -83,6 +119,8 @@ pub struct Client {
     pub patterns: u64,
     pub command: String,
     pub memory: u64,
+    /// What the server holds for it to read.
+    pub output: u64,
     /// Everything, in the order of the server.
     pub fields: Vec<(String, String)>,
 }
@@ -109,8 +147,14 @@ impl Client {
             patterns: number("psub"),
             command: text("cmd").replace('|', " "),
             memory: number("tot-mem"),
+            output: number("omem"),
             fields,
         }
+    }
+
+    /// What it is blocked for, where the panes have it.
+    pub fn waits_for(&self) -> Option<Kind> {
+        Kind::of(&self.command).filter(|_| self.is_blocked)
     }
 
     pub fn parse_list(list: &[u8]) -> Vec<Client> {
@@ -136,7 +180,8 @@ impl Slow {
         let Value::Array(entries) = log else {
             return Vec::new();
         };
-        entries.iter().filter_map(Slow::parse).collect()
+        let entries = entries.iter().filter_map(Slow::parse);
+        entries.filter(|slow| !is_asked(&slow.arguments)).collect()
     }
 
     fn parse(entry: &Value) -> Option<Slow> {
@@ -187,6 +232,15 @@ mod tests {
             ..Server::default()
         };
         assert_eq!(server, expected);
+        let later = Server {
+            commands: 10,
+            hits: 5,
+            ..server.clone()
+        };
+        let others = later.since(&server, Duration::from_millis(500)).unwrap();
+        assert_eq!((others.commands, others.hits, others.misses), (9, 2, 0));
+        assert_eq!(others.commands_per_second(), 18);
+        assert_eq!(server.since(&later, Duration::ZERO), None);
         assert_eq!(Server::parse(info, 1).keys, 0);
         assert_eq!(Server::parse(b"\xff:\xff\n:", 0), Server::default());
     }
@@ -204,6 +258,7 @@ mod tests {
         );
         assert_eq!((first.age.as_secs(), first.memory), (61, 22314));
         assert_eq!((first.is_blocked, first.patterns), (true, 2));
+        assert_eq!(first.waits_for(), None);
         assert_eq!((&*clients[1].name, clients[1].is_blocked), ("w", false));
     }
 
@@ -219,7 +274,13 @@ mod tests {
             text(""),
         ]);
         let odd = Value::Array(vec![text("odd")]);
-        let log = Slow::parse_list(&Value::Array(vec![entry, odd]));
+        let ours = Value::Array(vec![
+            Value::Integer(8),
+            Value::Integer(1),
+            Value::Integer(1),
+            Value::Array(vec![text("iNFO")]),
+        ]);
+        let log = Slow::parse_list(&Value::Array(vec![entry, odd, ours]));
         assert_eq!(log.len(), 1);
         assert_eq!(log[0].took, Duration::from_micros(12_345));
         assert_eq!(log[0].arguments, [b"keys".to_vec(), b"*".to_vec()]);

@@ -5,6 +5,7 @@ use super::detail::Detail;
 use super::pane::Pane;
 use super::prompt::Prompt;
 use super::rows::Row;
+use super::scroll::Scroll;
 
 /// Something to tell the user, until the next key.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,8 @@ pub struct State {
     pub filter: String,
     pub is_paused: bool,
     pub is_monitoring: bool,
-    pub shows_help: bool,
+    /// There while the keys are shown.
+    pub help: Option<Scroll>,
     pub prompt: Option<Prompt>,
     pub detail: Option<Detail>,
     pub notice: Option<Notice>,
@@ -47,7 +49,7 @@ impl State {
             filter: String::new(),
             is_paused: false,
             is_monitoring: false,
-            shows_help: false,
+            help: None,
             prompt: None,
             detail: None,
             notice: None,
@@ -65,6 +67,18 @@ impl State {
     /// How many rows a pane has, filtered or not.
     pub fn all(&self, pane: Pane) -> usize {
         self.rows[pane as usize].len()
+    }
+
+    /// How many things those are: rows that are no part of another.
+    pub fn things(&self, pane: Pane) -> usize {
+        let things = self.rows[pane as usize].iter();
+        things.filter(|row| !row.is_part).count()
+    }
+
+    /// How many of them are shown.
+    pub fn shown_things(&self, pane: Pane) -> usize {
+        let things = self.shown(pane).into_iter();
+        things.filter(|row| !row.is_part).count()
     }
 
     /// The rows to show, in their order.
@@ -139,6 +153,7 @@ pub mod tests {
             name: name.to_owned(),
             cells: vec![size.to_string()],
             size,
+            is_part: false,
             subject: Some(Subject::Queue(name.as_bytes().to_vec())),
             is_alarming: false,
         }

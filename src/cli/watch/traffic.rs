@@ -1,10 +1,13 @@
 //! What MONITOR has shown so far: counted by channel and by queue, who waits for which key, and the
 //! last commands themselves.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::monitored::{Deed, Monitored};
+use super::ask::is_asked;
+use super::contents::Channel;
+use super::monitored::{Deed, Kind, Monitored};
 
 /// How many channels, queues and clients are told apart. Beyond it only those that are known count
 /// on.
@@ -13,6 +16,12 @@ const MOST: usize = 10_000;
 /// How many of the last commands are kept, and how much of each.
 const LAST: usize = 300;
 const LONGEST: usize = 16 * 1024;
+const MOST_ARGUMENTS: usize = 1000;
+
+/// How long a name may be that is told apart, and for how many keys a client waits, as far as
+/// anybody looks.
+const LONGEST_NAME: usize = 1024;
+const MOST_WAITED_FOR: usize = 100;
 
 /// What a thread that reads shares with those who look.
 pub struct Shared<T>(Mutex<T>);
@@ -33,15 +42,19 @@ pub struct Traffic {
     database: u32,
     /// How many times it has begun.
     pub begun: u64,
-    /// The addresses of our own connections, which do not count.
-    pub ours: HashSet<String>,
     pub commands: u64,
-    pub published: HashMap<Vec<u8>, u64>,
+    pub published: HashMap<Channel, u64>,
     pub pushed: HashMap<Vec<u8>, u64>,
-    /// For which lists a client may have been waiting since its last command.
-    pub waiting: HashMap<String, Vec<Vec<u8>>>,
+    /// What a client may have been waiting for since its last command, by its address.
+    pub waiting: HashMap<String, Wait>,
     /// The newest last, each with its number.
     pub last: VecDeque<(u64, Monitored)>,
+}
+
+/// A client that may be waiting.
+pub struct Wait {
+    pub kind: Kind,
+    pub keys: Vec<Vec<u8>>,
 }
 
 impl Traffic {
@@ -49,7 +62,6 @@ impl Traffic {
         Traffic {
             database,
             begun: 0,
-            ours: HashSet::new(),
             commands: 0,
             published: HashMap::new(),
             pushed: HashMap::new(),
@@ -62,32 +74,36 @@ impl Traffic {
     pub fn begin(&mut self) {
         *self = Traffic {
             begun: self.begun + 1,
-            ours: std::mem::take(&mut self.ours),
             ..Traffic::of(self.database)
         };
     }
 
     pub fn see(&mut self, mut command: Monitored) {
-        if self.ours.contains(&command.client) {
+        if is_asked(&command.arguments) {
             return;
         }
         self.commands += 1;
         self.waiting.remove(&command.client);
         let is_here = command.database == self.database;
         match command.deed() {
-            Deed::Publish(channel) => add(&mut self.published, channel, 1),
-            Deed::Push(key, items) if is_here => add(&mut self.pushed, key, items),
-            Deed::Wait(keys) if is_here && self.waiting.len() < MOST => {
-                let keys = keys.into_iter().map(<[u8]>::to_vec).collect();
-                self.waiting.insert(command.client.clone(), keys);
+            Deed::Publish(channel) if channel.name.len() <= LONGEST_NAME => {
+                add(&mut self.published, channel, 1);
+            }
+            Deed::Push(key, items) if is_here && key.len() <= LONGEST_NAME => {
+                add(&mut self.pushed, key.to_vec(), items);
+            }
+            Deed::Wait(kind, keys) if is_here && self.waiting.len() < MOST => {
+                let keys = keys.into_iter().filter(|key| key.len() <= LONGEST_NAME);
+                let keys = keys.take(MOST_WAITED_FOR).map(<[u8]>::to_vec).collect();
+                let wait = Wait { kind, keys };
+                // All clients of a Unix socket have one address, which tells them not apart.
+                if !command.client.starts_with("unix:") {
+                    self.waiting.insert(command.client.clone(), wait);
+                }
             }
             _ => {}
         }
-        let mut left = LONGEST;
-        for argument in &mut command.arguments {
-            argument.truncate(left);
-            left -= argument.len();
-        }
+        shorten(&mut command.arguments);
         if self.last.len() == LAST {
             self.last.pop_front();
         }
@@ -95,11 +111,29 @@ impl Traffic {
     }
 }
 
-fn add(counts: &mut HashMap<Vec<u8>, u64>, name: &[u8], count: u64) {
-    if let Some(counted) = counts.get_mut(name) {
+/// Keeps the beginning of a command, and says so.
+fn shorten(arguments: &mut Vec<Vec<u8>>) {
+    let mut left = LONGEST;
+    let mut kept = 0;
+    while kept < arguments.len().min(MOST_ARGUMENTS) && left > 0 {
+        arguments[kept].truncate(left);
+        left -= arguments[kept].len();
+        kept += 1;
+    }
+    let more = arguments.len() - kept;
+    arguments.truncate(kept);
+    arguments.shrink_to_fit();
+    if more > 0 {
+        // As the slow log has it.
+        arguments.push(format!("... ({more} more arguments)").into_bytes());
+    }
+}
+
+fn add<T: Eq + Hash>(counts: &mut HashMap<T, u64>, of: T, count: u64) {
+    if let Some(counted) = counts.get_mut(&of) {
         *counted += count;
     } else if counts.len() < MOST {
-        counts.insert(name.to_vec(), count);
+        counts.insert(of, count);
     }
 }
 
@@ -115,7 +149,6 @@ mod tests {
     #[test]
     fn traffic_is_counted() {
         let mut traffic = Traffic::of(2);
-        traffic.ours.insert("ours:1".to_owned());
         see(&mut traffic, "2 a:1", r#""blpop" "q" "0""#);
         see(&mut traffic, "2 a:2", r#""blpop" "q" "r" "0""#);
         see(&mut traffic, "0 a:3", r#""blpop" "q" "0""#);
@@ -123,15 +156,27 @@ mod tests {
         see(&mut traffic, "2 lua", r#""rpush" "r" "x""#);
         see(&mut traffic, "5 a:4", r#""lpush" "r" "elsewhere""#);
         see(&mut traffic, "5 a:4", r#""publish" "news" "x""#);
-        see(&mut traffic, "2 ours:1", r#""publish" "news" "x""#);
-        assert_eq!(traffic.commands, 7);
+        see(&mut traffic, "5 a:4", r#""SPUBLISH" "news" "x""#);
+        see(
+            &mut traffic,
+            "2 a:5",
+            r#""xread" "block" "0" "streams" "s" "$""#,
+        );
+        see(&mut traffic, "2 ours:1", r#""lLEN" "r""#);
+        // Who of them waits, nobody can tell.
+        see(&mut traffic, "2 unix:/sock", r#""blpop" "q" "0""#);
+        assert_eq!(traffic.commands, 10);
         assert_eq!(traffic.pushed, HashMap::from([(b"r".to_vec(), 3)]));
-        assert_eq!(traffic.published, HashMap::from([(b"news".to_vec(), 1)]));
-        let keys = vec![b"q".to_vec(), b"r".to_vec()];
-        assert_eq!(traffic.waiting, HashMap::from([("a:2".to_owned(), keys)]));
-        assert_eq!(traffic.last.back().unwrap().0, 7);
+        let published = [Channel::plain(b"news"), Channel::of_shard(b"news")];
+        assert_eq!(traffic.published, published.map(|of| (of, 1)).into());
+        assert_eq!(traffic.waiting.len(), 2);
+        let wait = &traffic.waiting["a:2"];
+        assert_eq!(wait.kind, Kind::List);
+        assert_eq!(wait.keys, [b"q".to_vec(), b"r".to_vec()]);
+        assert_eq!(traffic.waiting["a:5"].kind, Kind::Stream);
+        assert_eq!(traffic.last.back().unwrap().0, 10);
         traffic.begin();
-        assert_eq!((traffic.commands, traffic.ours.len()), (0, 1));
+        assert_eq!((traffic.commands, traffic.begun), (0, 1));
     }
 
     #[test]
@@ -150,5 +195,28 @@ mod tests {
         assert_eq!((traffic.pushed.len(), traffic.last.len()), (MOST, LAST));
         let kept = |(_, command): &(u64, Monitored)| command.arguments.concat().len();
         assert!(traffic.last.iter().map(kept).all(|kept| kept <= LONGEST));
+
+        let mut many = vec![b"x".to_vec(); MOST_ARGUMENTS * 3];
+        shorten(&mut many);
+        assert_eq!(many.len(), MOST_ARGUMENTS + 1);
+        assert_eq!(many[MOST_ARGUMENTS], b"... (2000 more arguments)");
+        let mut long = vec![vec![b'x'; LONGEST + 1], b"y".to_vec()];
+        shorten(&mut long);
+        assert_eq!(
+            (long[0].len(), &*long[1]),
+            (LONGEST, &b"... (1 more arguments)"[..])
+        );
+
+        let name = "x".repeat(LONGEST_NAME + 1);
+        let mut traffic = Traffic::of(0);
+        for command in ["lpush", "publish", "blpop"] {
+            see(
+                &mut traffic,
+                "0 a:1",
+                &format!(r#""{command}" "{name}" "1""#),
+            );
+        }
+        assert!(traffic.pushed.is_empty() && traffic.published.is_empty());
+        assert!(traffic.waiting["a:1"].keys.is_empty());
     }
 }

@@ -280,6 +280,58 @@ fn the_shell_has_the_terminal_while_it_is_stopped() {
 }
 
 #[test]
+fn what_it_asks_for_itself_is_not_shown() {
+    // On a Unix socket all clients have the same address.
+    let socket = ["--bind", "", "--unixsocket", "sock"];
+    let broker = serve(&[&socket[..], &["--slowlog-log-slower-than", "0"]].concat());
+    let mut watched = Watched::start(&broker, 100, 30);
+    watched.shows("commands/s 0");
+    watched.types("m");
+    until("the server monitors", || {
+        let screen = watched.contents();
+        let mut lines = screen.lines();
+        lines.any(|line| line.contains("respd-watch") && line.contains(" monitor "))
+    });
+    let pushed = broker.run(&["push", "jobs", "an item"]);
+    assert_eq!(pushed.status, Some(0), "{pushed:?}");
+    // It has looked since MONITOR began.
+    watched.shows("Queues 1");
+    watched.shows("commands/s 0");
+    for pane in ["6", "5"] {
+        watched.types(pane);
+        watched.shows("LPUSH jobs \"an item\"");
+        let screen = watched.contents();
+        for ours in ["INFO", "SCAN", "LLEN", "PUBSUB"] {
+            let is_there = screen.to_uppercase().contains(ours);
+            assert!(!is_there, "{ours} is on\n{screen}");
+        }
+    }
+    watched.types("q");
+    watched.ended(0);
+}
+
+#[test]
+fn a_channel_of_a_shard_is_a_channel() {
+    let broker = serve(&[]);
+    let mut subscriber = broker.connect();
+    subscriber.text(&["SSUBSCRIBE", "news"]);
+    let mut watched = Watched::start(&broker, 100, 30);
+    watched.shows("commands/s");
+    watched.types("1");
+    watched.shows("news (of a shard)");
+    watched.types("\r");
+    let mut wire = broker.connect();
+    until("it subscribes", || {
+        wire.text(&["PUBSUB", "SHARDNUMSUB", "news"]) == "[news 2]"
+    });
+    watched.types("p\rhello\r");
+    watched.shows("published: handed to 2 subscribers");
+    watched.shows(" hello");
+    watched.types("q");
+    watched.ended(0);
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_use() {
     let broker = serve(&[]);
     broker.run(&["watch"]).failed(

@@ -4,10 +4,10 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::super::pretty::pretty;
-use super::super::super::say::harmless;
+use super::super::super::say::{counted, harmless};
 use super::super::contents::{Content, End, Subject};
 use super::super::detail::{Detail, Source};
-use super::super::figures::{count, fit, name, width, wrap};
+use super::super::figures::{bytes, count, fit, name, width, wrap};
 use super::theme::Theme;
 
 pub fn detail(detail: &Detail, theme: Theme, columns: usize, lines: usize) -> Vec<Line<'static>> {
@@ -18,7 +18,7 @@ pub fn detail(detail: &Detail, theme: Theme, columns: usize, lines: usize) -> Ve
         shown.push(Line::styled(fit(refusal, columns), theme.bad()));
     } else if let Some(opened) = detail.opened().filter(|_| detail.is_open) {
         let text = laid_out(&opened.body, columns);
-        let first = detail.scroll.min(text.len().saturating_sub(room));
+        let first = detail.scroll.first(text.len(), room);
         shown.extend(text.into_iter().skip(first).take(room).map(Line::from));
     } else {
         shown.extend(contents(detail, theme, columns, room));
@@ -28,11 +28,19 @@ pub fn detail(detail: &Detail, theme: Theme, columns: usize, lines: usize) -> Ve
 }
 
 fn title(detail: &Detail) -> String {
-    let contents = count(detail.len() as u64);
+    let contents = match detail.is_cut() {
+        true => counted(detail.len() as i64, "large one"),
+        false => count(detail.len() as u64),
+    };
     let what = match (&detail.subject, detail.end) {
         (Subject::Channel(channel), _) => {
             let messages = count(detail.messages());
-            format!("Channel {}: {messages} since it was opened", name(channel))
+            let missed = match detail.gaps() {
+                0 => String::new(),
+                gaps => format!(", with {}", counted(gaps, "gap")),
+            };
+            let name = name(&channel.name);
+            format!("Channel {name}: {messages} since it was opened{missed}")
         }
         (Subject::Queue(key), End::Right) => format!(
             "Queue {}: {contents} from the right, where pop takes (e: from the left)",
@@ -50,6 +58,10 @@ fn title(detail: &Detail) -> String {
     let is_one_of_many = detail.is_open && !matches!(detail.source, Source::Text(_));
     let opened = detail.opened().filter(|_| is_one_of_many);
     match opened {
+        Some(opened) if opened.body.len() < opened.size => {
+            let (shown, all) = (bytes(opened.body.len() as u64), bytes(opened.size as u64));
+            format!("{}, the first {shown} of {all}, {what}", opened.head)
+        }
         Some(opened) => format!("{}, {}", opened.head, what),
         None => what,
     }

@@ -7,14 +7,15 @@ mod table;
 mod tests;
 mod theme;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
+use super::super::say::harmless;
 use super::board::Board;
-use super::figures::{age, bars, bytes, count, fit, rate, width};
+use super::figures::{age, bars, bytes, count, fit, name, rate, width, wrap_words};
 use super::keyboard::KEYS;
 use super::pane::Pane;
 use super::prompt::{Prompt, Purpose};
@@ -25,11 +26,13 @@ pub use theme::Theme;
 const WIDE: usize = 80;
 const HIGH: usize = 16;
 
-/// A server that has not answered for so many seconds is said to be slow.
-const SLOW: u64 = 3;
+/// A server that has not answered for so long is said to be slow.
+const SLOW: Duration = Duration::from_secs(3);
 
 pub struct View<'a> {
     pub target: &'a str,
+    /// Between an answer and the next question.
+    pub interval: Duration,
     pub state: &'a State,
     pub board: &'a Board,
     pub theme: Theme,
@@ -58,8 +61,11 @@ impl View<'_> {
         let foot_at = lines - foot.min(lines);
         let body_at = head.len();
         put(frame, head, 0, 0, columns);
-        if self.state.shows_help {
-            put(frame, help(self.theme, columns), 0, body_at, columns);
+        if let Some(scroll) = &self.state.help {
+            let lines = help(self.theme, columns);
+            let from = scroll.first(lines.len(), body);
+            let shown = lines.into_iter().skip(from).take(body).collect();
+            put(frame, shown, 0, body_at, columns);
         } else if let Some(opened) = &self.state.detail {
             let shown = detail::detail(opened, self.theme, columns, body);
             put(frame, shown, 0, body_at, columns);
@@ -103,14 +109,12 @@ impl View<'_> {
         if !server.version.is_empty() {
             about += &format!("  up {}", age(server.uptime));
         }
-        let name = match &*server.version {
-            "" => "respd watch",
-            version => version,
+        let version = match &*server.version {
+            "" => "respd watch".to_owned(),
+            version => name(version.as_bytes()),
         };
-        let mut line = vec![
-            Span::styled(name.to_owned(), self.theme.title()),
-            Span::raw(about),
-        ];
+        let about = fit(&about, columns.saturating_sub(width(&version)));
+        let mut line = vec![Span::styled(version, self.theme.title()), Span::raw(about)];
         let marks = self.marks();
         let taken: usize = line.iter().map(|span| width(&span.content)).sum();
         let marks_width: usize = marks.iter().map(|span| width(&span.content)).sum();
@@ -135,7 +139,8 @@ impl View<'_> {
             marks.push(Span::styled(" PAUSED", self.theme.alarm()));
         } else if let Some(sampled) = self.board.sampled {
             let silence = self.now.saturating_duration_since(sampled);
-            if silence.as_secs() >= SLOW {
+            let silence = silence.saturating_sub(self.interval);
+            if silence >= SLOW {
                 let text = format!(" no answer for {}", age(silence));
                 marks.push(Span::styled(text, self.theme.bad()));
             }
@@ -144,7 +149,7 @@ impl View<'_> {
             marks.push(Span::styled(" MONITOR", self.theme.alarm()));
         }
         if !self.state.filter.is_empty() {
-            let text = format!(" /{}", super::figures::name(self.state.filter.as_bytes()));
+            let text = format!(" /{}", name(self.state.filter.as_bytes()));
             marks.push(Span::styled(text, self.theme.alarm()));
         }
         marks
@@ -155,12 +160,13 @@ impl View<'_> {
             return Line::styled(fit(refusal, columns), self.theme.bad());
         }
         let server = &self.board.server.known;
+        let commands = self.commands_per_second();
         let memory = match server.max_memory {
             0 => bytes(server.memory),
             max => format!("{} of {}", bytes(server.memory), bytes(max)),
         };
         let mut figures = vec![
-            ("commands/s", count(server.commands_per_second)),
+            ("commands/s", commands),
             ("", bars(self.board.commands.iter().copied())),
             ("memory", memory),
             ("clients", count(server.clients)),
@@ -196,6 +202,10 @@ impl View<'_> {
         Line::from(line)
     }
 
+    fn commands_per_second(&self) -> String {
+        count(self.board.commands.back().copied().unwrap_or(0))
+    }
+
     /// The panes, each with the key that leads to it.
     fn tabs(&self, columns: usize) -> Line<'static> {
         let full: usize = Pane::ALL.iter().map(|pane| pane.title().len() + 4).sum();
@@ -224,11 +234,7 @@ impl View<'_> {
             return Line::from(marks);
         }
         let server = &self.board.server.known;
-        let text = format!(
-            "{}/s {}",
-            count(server.commands_per_second),
-            bytes(server.memory)
-        );
+        let text = format!("{}/s {}", self.commands_per_second(), bytes(server.memory));
         Line::styled(fit(&text, columns), self.theme.quiet())
     }
 
@@ -261,6 +267,7 @@ impl View<'_> {
 /// As many keys as there is room for.
 fn hints(state: &State, columns: usize) -> String {
     let hints: &[&str] = match &state.detail {
+        _ if state.help.is_some() => &["q quit", "Esc back", "↑↓ scroll"],
         Some(detail) if detail.is_open => &["q quit", "Esc back", "? help", "↑↓ scroll"],
         Some(_) => &[
             "q quit",
@@ -300,10 +307,10 @@ fn hints(state: &State, columns: usize) -> String {
 
 /// The line that is typed, as far as it fits, and where the cursor stands in it.
 fn typed(prompt: &Prompt, columns: usize) -> (Line<'static>, usize) {
-    let name = |name: &[u8]| super::figures::name(name);
     let label = match &prompt.purpose {
-        Purpose::Channel => "Publish to channel: ".to_owned(),
-        Purpose::Message { channel } => format!("Publish to {}: ", name(channel)),
+        Purpose::Channel { is_of_shard: false } => "Publish to channel: ".to_owned(),
+        Purpose::Channel { is_of_shard: true } => "Publish to channel of a shard: ".to_owned(),
+        Purpose::Message { channel } => format!("Publish to {}: ", name(&channel.name)),
         Purpose::Queue => "Push to queue: ".to_owned(),
         Purpose::Item { queue } => format!("Push to {}: ", name(queue)),
         Purpose::Filter => "/".to_owned(),
@@ -311,8 +318,15 @@ fn typed(prompt: &Prompt, columns: usize) -> (Line<'static>, usize) {
     let (before, after) = prompt.halves();
     // What is typed matters more than what for.
     let label = fit(&label, columns / 2);
-    let (before, after) = (name(before.as_bytes()), name(after.as_bytes()));
     let room = columns.saturating_sub(width(&label) + 1);
+    // More than fits is not even looked at, however much was pasted.
+    let first = before
+        .char_indices()
+        .rev()
+        .nth(room)
+        .map_or(0, |(at, _)| at);
+    let before = harmless(&before.as_bytes()[first..], &[]);
+    let after = name(after.as_bytes());
     let mut start = before.char_indices().map(|(at, _)| at);
     let mut end = before.as_str();
     while width(end) > room {
@@ -326,17 +340,25 @@ fn typed(prompt: &Prompt, columns: usize) -> (Line<'static>, usize) {
 }
 
 fn help(theme: Theme, columns: usize) -> Vec<Line<'static>> {
-    let keys = KEYS.iter().map(|(keys, what)| {
-        let keys = format!("{keys:<12}");
-        let what = fit(what, columns.saturating_sub(width(&keys)));
-        Line::from(vec![Span::styled(keys, theme.title()), Span::raw(what)])
+    let keys = KEYS.iter().flat_map(|(keys, what)| {
+        let mut keys = format!("{keys:<12}");
+        let lines = wrap_words(what, columns.saturating_sub(width(&keys)));
+        lines.into_iter().map(move |what| {
+            let blank = " ".repeat(width(&keys));
+            let keys = Span::styled(std::mem::replace(&mut keys, blank), theme.title());
+            Line::from(vec![keys, Span::raw(what)])
+        })
     });
     let remarks = [
         "",
         "Nothing is taken from queues and streams. A channel is subscribed to while it is open.",
-        "LENGTH and its CHANGE/S are from LLEN; IN/S and OUT/S need MONITOR. A * waits.",
+        "LENGTH and its CHANGE/S are from LLEN; IN/S and OUT/S need MONITOR. A * waits; a ? in \
+         WAITING stands for those who waited before MONITOR ran, or use a Unix socket.",
     ];
-    let remarks = remarks.map(|remark| Line::styled(fit(remark, columns), theme.quiet()));
+    let remarks = remarks
+        .into_iter()
+        .flat_map(|remark| wrap_words(remark, columns));
+    let remarks = remarks.map(|remark| Line::styled(remark, theme.quiet()));
     keys.chain(remarks).collect()
 }
 

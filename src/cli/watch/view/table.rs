@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::board::Board;
-use super::super::figures::{count, fit, width};
+use super::super::figures::{count, fit, width, wrap_words};
 use super::super::pane::{Column, Pane};
 use super::super::rows::Row;
 use super::super::state::State;
@@ -30,7 +30,8 @@ pub fn table(
     let is_focused = state.pane == pane;
     let mut shown = vec![title(pane, state, board, theme, columns)];
     if let Some(why) = emptiness(pane, &rows, state, board) {
-        shown.push(Line::styled(fit(&why, columns), theme.quiet()));
+        let why = wrap_words(&why, columns).into_iter();
+        shown.extend(why.map(|line| Line::styled(line, theme.quiet())));
     } else {
         let chosen = state.chosen_index(pane);
         let has_heads = lines >= 4;
@@ -62,8 +63,10 @@ pub fn table(
 
 /// As in `Queues 12 of 340`, and what is to be known about it.
 fn title(pane: Pane, state: &State, board: &Board, theme: Theme, columns: usize) -> Line<'static> {
-    let (shown, all) = (state.shown(pane).len(), state.all(pane));
+    // Not the groups of a stream, and not who stands for patterns.
+    let (shown, all) = (state.shown_things(pane), state.things(pane));
     let number = match shown == all {
+        true if all == 0 && refusal(pane, board).is_some() => String::new(),
         true => count(all as u64),
         false => format!("{} of {}", count(shown as u64), count(all as u64)),
     };
@@ -110,15 +113,8 @@ fn remark(pane: Pane, board: &Board) -> String {
 
 /// Why there is nothing to see.
 fn emptiness(pane: Pane, rows: &[&Row], state: &State, board: &Board) -> Option<String> {
-    let refusal = match pane {
-        Pane::Channels => &board.channels.refusal,
-        Pane::Queues | Pane::Streams => &board.keys.refusal,
-        Pane::Clients => &board.clients.refusal,
-        Pane::Slow => &board.slow.refusal,
-        Pane::Commands => &None,
-    };
-    if let Some(refusal) = refusal {
-        return Some(refusal.clone());
+    if let Some(refusal) = refusal(pane, board) {
+        return Some(refusal.to_owned());
     }
     if !rows.is_empty() {
         return None;
@@ -135,6 +131,17 @@ fn emptiness(pane: Pane, rows: &[&Row], state: &State, board: &Board) -> Option<
         Pane::Commands => "nothing yet",
     };
     Some(why.to_owned())
+}
+
+fn refusal(pane: Pane, board: &Board) -> Option<&str> {
+    let refusal = match pane {
+        Pane::Channels => &board.channels.refusal,
+        Pane::Queues | Pane::Streams => &board.keys.refusal,
+        Pane::Clients => &board.clients.refusal,
+        Pane::Slow => &board.slow.refusal,
+        Pane::Commands => &None,
+    };
+    refusal.as_deref()
 }
 
 /// How wide the columns are that there is room for.

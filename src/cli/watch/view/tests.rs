@@ -9,13 +9,14 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::super::board::Board;
-use super::super::contents::{Content, Subject};
+use super::super::contents::{Channel, Content, Subject};
 use super::super::detail::{Detail, Source};
 use super::super::keyspace::{Group, Keys, Stream};
 use super::super::pane::Pane;
 use super::super::prompt::{Prompt, Purpose};
 use super::super::rows::rows;
 use super::super::sampler::{Channels, Sample};
+use super::super::scroll::Scroll;
 use super::super::server::{Client, Server};
 use super::super::state::State;
 use super::*;
@@ -35,7 +36,8 @@ fn sample(at: Instant, jobs: u64) -> Sample {
             lag: Some(40),
         }],
     };
-    let channels = [(b"news".to_vec(), 3), (b"odd\x1b[2J".to_vec(), 1)];
+    let channels = [(&b"news"[..], 3), (b"odd\x1b[2J", 1)]
+        .map(|(name, subscribers)| (Channel::plain(name), subscribers));
     Sample {
         at,
         server: Ok(Server {
@@ -47,6 +49,7 @@ fn sample(at: Instant, jobs: u64) -> Sample {
             keys: 5,
             ..Server::default()
         }),
+        others: None,
         channels: Some(Ok(Channels {
             subscribers: BTreeMap::from(channels),
             patterns: 1,
@@ -79,6 +82,7 @@ fn drawn(state: &State, board: &Board, columns: u16, lines: u16) -> Terminal<Tes
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
     let view = View {
         target: "redis://localhost:6379/0",
+        interval: Duration::from_secs(1),
         state,
         board,
         theme: Theme::new(None),
@@ -152,6 +156,7 @@ fn the_most_important_remains_at_any_size() {
         let content = |n: usize| Content {
             head: format!("-{n}"),
             body: format!("{{\"item\": \"日本語 {n}\x1b[2J\"}}").into_bytes(),
+            size: 30,
         };
         (1..60).map(content).collect::<Vec<_>>()
     };
@@ -173,9 +178,9 @@ fn the_most_important_remains_at_any_size() {
         state.detail.as_mut().unwrap().is_open = true;
         drawn(&state, &board, columns, lines);
         state.prompt = Some(prompt.clone());
-        state.shows_help = true;
+        state.help = Some(Scroll::default());
         drawn(&state, &board, columns, lines);
-        (state.detail, state.prompt, state.shows_help) = (None, None, false);
+        (state.detail, state.prompt, state.help) = (None, None, None);
     }
 }
 
@@ -185,10 +190,12 @@ fn items_are_shown_in_lines_and_as_a_whole() {
     let content = Content {
         head: "-1".to_owned(),
         body: b"{\"to\":\"a\",\"bell\":\"\x07\"}".to_vec(),
+        size: 23,
     };
     let json = Content {
         head: "-2".to_owned(),
         body: b"{\"to\":\"b\"}".to_vec(),
+        size: 5_000_000,
     };
     let subject = Subject::Queue(b"jobs".to_vec());
     let source = Source::Window(Some(vec![content, json]));
@@ -206,7 +213,13 @@ fn items_are_shown_in_lines_and_as_a_whole() {
     detail.move_by(1);
     detail.is_open = true;
     let screen = shown(&state, &board, 80, 12);
-    assert_shows(&screen, &["-2, Queue jobs", "{\n  \"to\": \"b\"\n}\n"]);
+    assert_shows(
+        &screen,
+        &[
+            "-2, the first 10 B of 4.8 MB, Queue jobs",
+            "{\n  \"to\": \"b\"\n}\n",
+        ],
+    );
 }
 
 #[test]
@@ -214,6 +227,8 @@ fn what_is_wrong_is_said() {
     let (mut state, board) = desk();
     state.pane = Pane::Slow;
     assert_shows(&shown(&state, &board, 60, 12), &["NOPERM no permissions"]);
+    let screen = shown(&state, &board, 12, 12);
+    assert_shows(&screen, &["Slow\nNOPERM no\npermissions\n"]);
     state.pane = Pane::Commands;
     assert_shows(&shown(&state, &board, 60, 12), &["m shows every command"]);
     state.away = Some("the connection was lost: it closed the connection".to_owned());
@@ -232,13 +247,52 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn a_slow_server_is_told_from_a_long_interval() {
+    let (state, board) = desk();
+    let shown = |silence: u64| {
+        let mut terminal = Terminal::new(TestBackend::new(100, 10)).unwrap();
+        let view = View {
+            target: "redis://localhost:6379/0",
+            interval: Duration::from_secs(60),
+            state: &state,
+            board: &board,
+            theme: Theme::new(None),
+            now: board.sampled.unwrap() + Duration::from_secs(silence),
+        };
+        terminal.draw(|frame| view.draw(frame)).unwrap();
+        terminal.backend().to_string()
+    };
+    assert!(!shown(62).contains("no answer"), "{}", shown(62));
+    assert_shows(&shown(65), &["no answer for 5s"]);
+}
+
+#[test]
+fn groups_and_patterns_are_no_streams_and_channels() {
+    let (state, board) = desk();
+    let screen = shown(&state, &board, 100, 30);
+    assert_shows(&screen, &["Streams 1 (of", "Channels 2 and 1 by pattern"]);
+}
+
+#[test]
+fn what_is_typed_last_is_seen() {
+    let prompt = Prompt::new(Purpose::Filter, &("long ".repeat(100_000) + "end"));
+    let (line, cursor) = typed(&prompt, 20);
+    assert_eq!(line.to_string(), "/long long long end");
+    assert_eq!(cursor, 19);
+}
+
+#[test]
 fn help_has_every_key() {
     let (mut state, board) = desk();
-    state.shows_help = true;
+    state.help = Some(Scroll::default());
     let screen = shown(&state, &board, 100, 30);
     for (keys, what) in KEYS {
         assert_shows(&screen, &[keys, what]);
     }
+    // And where there is less room, it can be reached, above the last line.
+    state.help.as_ref().unwrap().move_by(1000);
+    let screen = shown(&state, &board, 30, 12);
+    assert_shows(&screen, &["socket.\nq quit  Esc back"]);
 }
 
 #[test]
@@ -249,6 +303,7 @@ fn colours_go_when_they_are_not_wanted() {
         let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
         let view = View {
             target: "redis://localhost:6379/0",
+            interval: Duration::from_secs(1),
             state: &state,
             board: &board,
             theme: Theme::new(no_color.map(OsString::from)),
