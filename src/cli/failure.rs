@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use super::output::write_all;
 use super::say::tell;
+use super::write::write_all;
 use super::{environment, error, interrupt};
 
 /// Why a verb ends without having done what it was asked to.

@@ -43,6 +43,7 @@ mod supervisor;
 mod target;
 mod timeout;
 mod watch;
+mod write;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;

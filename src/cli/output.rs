@@ -4,14 +4,15 @@
 //! its reader has read it: `| head -3` leaves unread what was written before it was seen to go.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::failure::Failure;
+use super::write::write_all;
 
 /// How long a reader gets when the user wants an end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -99,41 +100,6 @@ impl Output {
         let mut pipe = [PollFd::new(&self.file, PollFlags::empty())];
         let limit = Timespec::try_from(limit).ok();
         matches!(poll(&mut pipe, limit.as_ref()), Ok(1..))
-    }
-}
-
-/// Writes all of `block`, and counts what has gone, to what `descriptor` is of.
-pub fn write_all(
-    output: &mut impl Write,
-    descriptor: BorrowedFd<'_>,
-    block: &[u8],
-    written: &mut usize,
-) -> io::Result<()> {
-    while let rest @ [_, ..] = &block[*written..] {
-        match patiently(descriptor, || output.write(rest))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            more => *written += more,
-        }
-    }
-    patiently(descriptor, || output.flush())
-}
-
-/// Attempts until it is neither interrupted nor would block: programs that share a pipe or a
-/// terminal with this one make it non-blocking for all, as Node and ssh do.
-fn patiently<T>(
-    descriptor: BorrowedFd<'_>,
-    mut attempt: impl FnMut() -> io::Result<T>,
-) -> io::Result<T> {
-    loop {
-        match attempt() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut room = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
-                // What is wrong with it the next attempt tells.
-                let _ = poll(&mut room, None);
-            }
-            done => return done,
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::file::is_include;
 use super::settings::lookup;
 use crate::text::words::{self, quote};
 
@@ -69,4 +68,9 @@ fn split_assignment(option: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = option.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (&option[..at], &option[at + 1..]);
     (lookup(name).is_some() || is_include(name)).then_some((name, value))
+}
+
+/// Whether a directive reads another file.
+pub(super) fn is_include(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"include")
 }

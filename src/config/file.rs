@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, is_include};
 use super::error::{ConfigError, Origin};
 use super::fields::Config;
 use super::mention::{Mentions, Place};
@@ -158,11 +158,6 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-/// Whether a directive reads another file.
-pub(super) fn is_include(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"include")
 }
 
 /// Whether a line, without blanks around it, says nothing.
