@@ -64,6 +64,15 @@ fn in_the_background_it_is_told_what_was_piped_into_its_starter() {
     let arguments = ["--daemonize=yes", "--ready-file=ready", "--print-url", "-"];
     let end = run_with(dir.path(), &arguments, b"port 0\ntimeout 9\n");
     let broker = InBackground::of(&dir);
+    // Who lists processes sees what was typed, one word more, and nothing that was piped.
+    let listed = format!("/proc/{}/cmdline", broker.pid.as_raw_nonzero());
+    let listed = fs::read_to_string(listed).unwrap();
+    let typed = [
+        &[env!("CARGO_BIN_EXE_respd"), "--in-background"],
+        &arguments[..],
+    ]
+    .concat();
+    assert_eq!(listed.trim_end_matches('\0'), typed.join("\0"));
     let url = broker.ready["url"].as_str().unwrap();
     assert_eq!(
         (end.status, end.stdout),
