@@ -12,7 +12,7 @@ use super::failure::{Failure, print};
 use super::interrupt::Interrupt;
 use super::retry::Backoff;
 use super::say::harmless;
-use super::timeout::parse_timeout;
+use super::timeout::{Timeout, parse_timeout};
 
 /// Ask a broker whether it is there
 ///
@@ -24,7 +24,7 @@ pub struct Ping {
     #[arg(hide = true)]
     words: Vec<String>,
 
-    /// Try again until it answers, for so long; then with status 124
+    /// Try again until it answers, for so long, then end with status 124; 0 is for ever
     #[arg(short, long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
@@ -56,18 +56,22 @@ impl Ping {
         // A connection that is open has answered once.
         let mut opened = Connection::open(&target);
         if let Some(limit) = self.timeout {
-            let deadline = Instant::now() + limit;
+            let deadline = Timeout::new(Some(limit)).deadline();
             let interrupt = Interrupt::watch(0)?;
             let mut backoff = Backoff::new(fastrand::Rng::new());
             while let Err(failure) = &opened {
-                let left = deadline.saturating_duration_since(Instant::now());
                 if !failure.is_transient() {
                     break;
                 }
-                if left.is_zero() {
-                    return Err(Failure::TimedOut(failure.to_string()));
+                let mut delay = backoff.next_delay();
+                if let Some(deadline) = deadline {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Failure::TimedOut(failure.to_string()));
+                    }
+                    delay = delay.min(left);
                 }
-                if interrupt.wait(backoff.next_delay().min(left)) {
+                if interrupt.wait(delay) {
                     return Err(Failure::Interrupted);
                 }
                 opened = Connection::open(&target);

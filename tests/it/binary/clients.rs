@@ -334,11 +334,14 @@ fn flags_and_variables_name_the_broker() {
 
 #[test]
 fn a_ping_waits_for_a_broker_that_starts() {
-    let dir = TempDir::new().unwrap();
-    let url = format!("unix://{}/sock", dir.path().display());
-    let ping = Process::respd(dir.path(), &["ping", "--timeout", "60", "--url", &url]);
-    let _broker = serve_in(dir, &["--bind", "", "--unixsocket", "sock"]);
-    ping.end().printed("PONG\n");
+    // 0 is for ever, as with the other verbs.
+    for timeout in ["60", "0"] {
+        let dir = TempDir::new().unwrap();
+        let url = format!("unix://{}/sock", dir.path().display());
+        let ping = Process::respd(dir.path(), &["ping", "--timeout", timeout, "--url", &url]);
+        let _broker = serve_in(dir, &["--bind", "", "--unixsocket", "sock"]);
+        ping.end().printed("PONG\n");
+    }
     let dir = TempDir::new().unwrap();
     let url = format!("unix://{}/none", dir.path().display());
     let end = run(dir.path(), &["ping", "--timeout", "0.01", "--url", &url]);
