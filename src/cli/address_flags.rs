@@ -49,14 +49,16 @@ pub struct Flags {
     help: Option<bool>,
 }
 
-/// The host of a flag, which many expect to take more.
+/// A host, which many expect to take more, or the path of a socket.
 fn host(text: &str) -> Result<String, &'static str> {
     if text.contains("://") {
-        return Err("an address goes with --url");
+        return Err("an address goes with --url or REDIS_URL");
     }
     // An address of IPv6 has more than one colon.
     match text.split_once(':') {
-        Some((_, port)) if !port.contains(':') => Err("the port goes with -p"),
+        Some((host, port)) if !host.contains('/') && !port.contains(':') => {
+            Err("the port goes with -p or REDIS_PORT")
+        }
         _ => Ok(text.to_owned()),
     }
 }
@@ -118,10 +120,10 @@ impl Flags {
         let is_of_file = [&host_set, &port_set]
             .iter()
             .any(|set| set.as_ref().is_some_and(|(_, source)| *source == FILE));
-        let host = match (&self.host, host_set) {
-            (Some(given), _) => parse("--host", &given.into(), host)?,
-            (None, Some((host, source))) => parse(source, &host, |host| Ok(host.to_owned()))?,
-            (None, None) => DEFAULT_HOST.to_owned(),
+        let host_given = self.host.as_ref().map(|given| (given.into(), "--host"));
+        let host = match host_given.or(host_set) {
+            Some((text, source)) => parse(source, &text, host)?,
+            None => DEFAULT_HOST.to_owned(),
         };
         let port = match (self.port, port_set) {
             (Some(port), _) => port,
@@ -218,6 +220,7 @@ mod tests {
                 "redis://localhost:9/0",
             ),
             (flags(Some("/run/s"), None), "", "unix:///run/s"),
+            (flags(Some("/run/a:b"), None), "", "unix:///run/a:b"),
             (
                 flags(Some("::1"), None),
                 "REDISCLI_AUTH=p",
@@ -262,11 +265,15 @@ mod tests {
                 ".env: the database must be",
             ),
             (None, "REDIS_PORT=hunter2", ".env: the port must be"),
+            (None, "REDIS_HOST=hunter2:7000", ".env: the port goes with"),
             (None, "REDIS_DB=-1", ".env: the database must be"),
         ];
         for (given, problem) in [
-            ("h:7000", "--host: the port goes with -p"),
-            ("redis://:hunter2@h", "--host: an address goes with --url"),
+            ("h:7000", "--host: the port goes with -p or REDIS_PORT"),
+            (
+                "redis://:hunter2@h",
+                "--host: an address goes with --url or REDIS_URL",
+            ),
         ] {
             let (environment, _directory) = environment(|_| None, "");
             let error = flags(Some(given), None).target(&environment).unwrap_err();
