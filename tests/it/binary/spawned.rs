@@ -1,6 +1,7 @@
 //! How the program gets on with what has started it: in the background, beside a parent that is
 //! killed, under a supervisor, in a terminal that is closed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
@@ -166,12 +167,26 @@ fn it_does_not_end_with_the_thread_that_started_it() {
     assert!(end.stdout.contains("Received SIGTERM"), "{}", end.stdout);
 }
 
+/// A socket as systemd has one, and its name. Only Linux has abstract ones.
+fn notify_socket(dir: &TempDir, is_abstract: bool) -> (UnixDatagram, OsString) {
+    let path = dir.path().join("notify");
+    #[cfg(target_os = "linux")]
+    if is_abstract {
+        use std::os::linux::net::SocketAddrExt;
+        let name = path.to_str().unwrap();
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        return (socket, format!("@{name}").into());
+    }
+    let _ = is_abstract;
+    (UnixDatagram::bind(&path).unwrap(), path.into())
+}
+
 #[test]
 fn systemd_is_told_when_it_serves_and_when_it_ends() {
     for supervised in ["systemd", "auto"] {
         let dir = TempDir::new().unwrap();
-        let path = dir.path().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
+        let (socket, name) = notify_socket(&dir, supervised == "auto");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let heard = || {
             let mut message = [0; 1000];
@@ -190,7 +205,7 @@ fn systemd_is_told_when_it_serves_and_when_it_ends() {
             "--ready-file",
             "ready",
         ]);
-        command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null());
+        command.env("NOTIFY_SOCKET", &name).stdin(Stdio::null());
         let mut broker = Process::start(&mut command);
         assert_eq!(heard(), "STATUS=Ready to accept connections\nREADY=1\n");
         broker.line("Ready to accept connections");
