@@ -17,6 +17,12 @@ use super::write::write_all;
 /// How long a reader gets when the user wants an end.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How often a slow reader is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a pipe that has room takes without a wait.
+const PIPE_BUF: usize = 4096;
+
 pub struct Output {
     file: File,
     is_pipe: bool,
@@ -52,37 +58,59 @@ impl Output {
     /// waits for a slow reader no longer than a moment: what it has not read then has not arrived,
     /// though it may read it yet.
     pub fn hand_over(&mut self, block: &[u8], is_ending: impl Fn() -> bool) -> Arrived {
+        let mut ending_since = None;
+        let mut is_over =
+            || is_ending() && ending_since.get_or_insert_with(Instant::now).elapsed() >= GRACE;
         let mut written = 0;
-        let copy = self.file.as_fd();
-        let failure = write_all(&mut &self.file, copy, block, &mut written).err();
-        let unread = self.unread(is_ending);
-        let failure = match failure {
-            Some(error) => Some(Failure::of_output(&error)),
-            None => (unread > 0).then_some(Failure::OutputClosed),
+        let failure = match self.is_pipe {
+            true => self.fill_pipe(block, &mut written, &mut is_over),
+            false => write_all(&mut &self.file, self.file.as_fd(), block, &mut written),
         };
+        let unread = self.unread(&mut is_over);
         let bytes = written.saturating_sub(unread);
+        let failure = match failure {
+            Err(error) => Some(Failure::of_output(&error)),
+            Ok(()) => (bytes < block.len()).then_some(Failure::OutputClosed),
+        };
         Arrived { bytes, failure }
     }
 
-    /// Waits until a pipe is empty, or its reader gone; answers what is left in it.
-    fn unread(&self, is_ending: impl Fn() -> bool) -> usize {
+    /// Writes as much as the reader makes room for until it is over: a write that waits for room
+    /// could not be given up.
+    fn fill_pipe(
+        &self,
+        block: &[u8],
+        written: &mut usize,
+        is_over: &mut impl FnMut() -> bool,
+    ) -> io::Result<()> {
+        while *written < block.len() && !is_over() {
+            if self.polls(PollFlags::OUT, LOOK) {
+                let end = block.len().min(*written + PIPE_BUF);
+                write_all(&mut &self.file, self.file.as_fd(), &block[..end], written)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a pipe is empty, or its reader gone, or it is over; answers what is left in it.
+    fn unread(&self, is_over: &mut impl FnMut() -> bool) -> usize {
         if !self.is_pipe {
             return 0;
         }
         let mut pause = Duration::from_micros(20);
-        let mut ending_since = None;
         loop {
             if self.in_pipe() == 0 {
                 return 0;
             }
-            if self.reader_goes(pause) {
+            // Only errors are waited for, and to have no reader is one.
+            if self.polls(PollFlags::empty(), pause) {
                 // It may have read before it went.
                 return self.in_pipe();
             }
             // Nothing tells of a pipe that is empty. A reader that is quick is asked often, one
             // that takes its time costs fifty looks a second.
-            pause = (pause * 2).min(Duration::from_millis(20));
-            if is_ending() && ending_since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+            pause = (pause * 2).min(LOOK);
+            if is_over() {
                 return self.in_pipe();
             }
         }
@@ -94,10 +122,9 @@ impl Output {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    /// Whether the reader has gone, or goes within `limit`.
-    fn reader_goes(&self, limit: Duration) -> bool {
-        // Only errors are waited for, and to have no reader is one.
-        let mut pipe = [PollFd::new(&self.file, PollFlags::empty())];
+    /// Whether one of the events comes within `limit`, or the reader has gone.
+    fn polls(&self, events: PollFlags, limit: Duration) -> bool {
+        let mut pipe = [PollFd::new(&self.file, events)];
         let limit = Timespec::try_from(limit).ok();
         matches!(poll(&mut pipe, limit.as_ref()), Ok(1..))
     }
@@ -156,6 +183,19 @@ mod tests {
         let mut read = String::new();
         reader.read_to_string(&mut read).unwrap();
         assert_eq!(read, "last");
+    }
+
+    #[test]
+    fn more_than_a_pipe_holds_is_given_up_in_the_end() {
+        let (mut reader, mut output) = pipe();
+        let block = vec![b'x'; 3 << 20];
+        let arrived = output.hand_over(&block, || true);
+        assert_eq!(arrived.bytes, 0);
+        assert!(matches!(arrived.failure, Some(Failure::OutputClosed)));
+        drop(output);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert!(read.len() < block.len(), "{}", read.len());
     }
 
     #[test]

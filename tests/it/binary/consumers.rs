@@ -156,6 +156,20 @@ fn what_nobody_has_read_when_it_is_interrupted_goes_back() {
 }
 
 #[test]
+fn what_is_too_much_for_a_pipe_goes_back_when_it_is_interrupted() {
+    let broker = serve(&[]);
+    let item = "x".repeat(1 << 20);
+    broker.run_with(&["push", "jobs", "--stdin"], item.as_bytes());
+    let (reader, writer) = std::io::pipe().unwrap();
+    let consumer = consumer_into(&broker, writer, &[]);
+    until_length(&broker, 0);
+    consumer.end_with(Signal::INT);
+    assert_eq!(left_in_queue(&broker).len(), item.len());
+    assert_eq!(broker.connect().text(&["KEYS", "*"]), "[jobs]");
+    drop(reader);
+}
+
+#[test]
 fn a_consumer_is_known_again_after_flushall() {
     let broker = serve(&[]);
     let (_reader, writer) = std::io::pipe().unwrap();
