@@ -106,7 +106,13 @@ fn make_way(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(file) if file.file_type().is_socket() => {}
         Ok(_) => return Err(io::Error::other("there is a file that is no socket")),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // A link that leads nowhere is in the way as well.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return match fs::symlink_metadata(path) {
+                Ok(link) if link.is_symlink() => fs::remove_file(path),
+                _ => Ok(()),
+            };
+        }
         Err(error) => return Err(error),
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -140,6 +146,15 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn a_link_that_leads_nowhere_makes_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sock");
+        std::os::unix::fs::symlink(dir.path().join("gone"), &path).unwrap();
+        let _listening = SocketFile::listen(&path, 0, 5).unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
 
     #[test]
     fn of_many_that_start_at_once_one_listens() {
