@@ -71,9 +71,12 @@ impl Drop for Marker {
 /// Somebody has it, or it cannot be one.
 pub fn make_way(path: &Path) -> io::Result<()> {
     let removed = fs::symlink_metadata(path)
-        .and_then(|found| match found.is_file() {
-            true => lock(path, File::options().read(true)),
-            false => Err(io::Error::other("there is something that is no file")),
+        .and_then(|found| match found.file_type() {
+            // To write, though nothing is: NFS locks what is open for reading only for nobody.
+            kind if kind.is_file() => lock(path, File::options().write(true)).map(Some),
+            // As renaming does, and nobody has locked the link.
+            kind if kind.is_symlink() => Ok(None),
+            _ => Err(io::Error::other("there is something that is no file")),
         })
         .and_then(|_lock| fs::remove_file(path));
     match removed {
@@ -88,7 +91,7 @@ fn lock(path: &Path, options: &OpenOptions) -> io::Result<File> {
         let file = options.open(path)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other("a running broker has it"));
+                return Err(io::Error::other("another process has it locked"));
             }
             // Where a file system has no locks, nobody has one.
             Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -146,6 +149,24 @@ mod tests {
     }
 
     #[test]
+    fn a_link_makes_way_and_what_it_leads_to_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, file) = (dir.path().join("link"), dir.path().join("file"));
+        for is_there in [false, true] {
+            if is_there {
+                fs::write(&file, "not ours").unwrap();
+            }
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            let marker = Marker::place(link.clone(), "{}").unwrap();
+            assert_eq!(fs::read_to_string(&link).unwrap(), "{}");
+            drop(marker);
+            assert!(fs::symlink_metadata(&link).is_err());
+            assert_eq!(file.exists(), is_there);
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "not ours");
+    }
+
+    #[test]
     fn what_somebody_has_is_taken_from_nobody() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("marker");
@@ -157,7 +178,10 @@ mod tests {
                 Marker::place(path.clone(), "second").map(drop),
             ];
             for refused in refused {
-                assert_eq!(refused.unwrap_err().to_string(), "a running broker has it");
+                assert_eq!(
+                    refused.unwrap_err().to_string(),
+                    "another process has it locked"
+                );
             }
             assert_eq!(fs::read_to_string(&path).unwrap(), "first");
             // What has come in its place is somebody else's.

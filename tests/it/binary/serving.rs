@@ -70,12 +70,15 @@ fn the_files_of_a_broker_are_taken_from_it_by_nobody() {
     let taken = format!("Address already in use by respd (pid {id})");
     let taken = format!("cannot listen on 127.0.0.1:{port}: {taken}");
     fails(&["--port", &port], &taken);
-    let taken = "cannot write the ready file 'ready': a running broker has it";
+    let taken = "cannot write the ready file 'ready': another process has it locked";
     fails(&["--port", "0", "--loglevel", "nothing"], taken);
 
     let mut second = Process::respd(broker.dir.path(), &["--port", "0", "--pidfile", "pid"]);
     let line = second.line("PID file");
-    assert!(line.ends_with("pid: a running broker has it"), "{line}");
+    assert!(
+        line.ends_with("pid: another process has it locked"),
+        "{line}"
+    );
     second.line("Ready to accept connections");
     assert_eq!(second.end_with(Signal::TERM).status, Some(0));
     assert_eq!((read("ready"), read("pid")), files);
