@@ -9,7 +9,7 @@ use super::address_flags::{self, Flags};
 use super::client::Connection;
 use super::environment::Environment;
 use super::failure::{Failure, print};
-use super::interrupt::Interrupt;
+use super::interrupt::{INTERRUPTED, Interrupt};
 use super::retry::Backoff;
 use super::say::harmless;
 use super::timeout::{Timeout, parse_timeout};
@@ -57,7 +57,7 @@ impl Ping {
         let mut opened = Connection::open(&target);
         if let Some(limit) = self.timeout {
             let deadline = Timeout::new(Some(limit)).deadline();
-            let interrupt = Interrupt::watch(0)?;
+            let interrupt = Interrupt::watch(INTERRUPTED)?;
             let mut backoff = Backoff::new(fastrand::Rng::new());
             while let Err(failure) = &opened {
                 if !failure.is_transient() {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -347,6 +348,18 @@ fn a_ping_waits_for_a_broker_that_starts() {
     let end = run(dir.path(), &["ping", "--timeout", "0.01", "--url", &url]);
     assert_eq!((end.status, end.stdout.as_str()), (Some(124), ""));
     assert!(end.stderr.contains("no such socket"), "{}", end.stderr);
+}
+
+#[test]
+fn a_ping_that_is_interrupted_has_found_no_broker() {
+    let dir = TempDir::new().unwrap();
+    let listener = UnixListener::bind(dir.path().join("sock")).unwrap();
+    let url = format!("unix://{}/sock", dir.path().display());
+    let ping = Process::respd(dir.path(), &["ping", "--timeout", "60", "--url", &url]);
+    // It tries again, and this time nobody answers.
+    drop(listener.accept().unwrap());
+    let _silent = listener.accept().unwrap();
+    assert_eq!(ping.end_with(Signal::INT).status, Some(130));
 }
 
 #[test]
