@@ -9,7 +9,7 @@ use respd::config::{Config, SETTINGS, Setting};
 use respd::resp::value::Value;
 
 /// More is no first page any more. A picture of `respd watch` takes 22 of them.
-const README_LINES: usize = 195;
+const README_LINES: usize = 199;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
