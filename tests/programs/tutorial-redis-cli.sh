@@ -237,8 +237,8 @@ cli set cart:5 short px 20
 until_shows expired "cart:5"
 cli del cart:2
 until_shows expired "cart:2"
-until_shows events "cart:5"
-until_shows events "del"
+cli set cart:6 last
+until_shows events "cart:6"
 cat events expired
 cli config set notify-keyspace-events ""
 close_terminal events
