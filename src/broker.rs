@@ -15,7 +15,10 @@ use crate::config::{Config, Mentions, Supervised, summary};
 use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
 use crate::net::Workers;
+use crate::net::entrance::Entrance;
 use crate::net::listener::Listeners;
+use crate::net::memory::MemoryStream;
+use crate::net::socket_dir::SocketDir;
 use crate::server::{Server, house};
 use crate::session::client::Peer;
 
@@ -32,8 +35,11 @@ use crate::session::client::Peer;
 /// ```
 pub struct Broker {
     engine: Arc<Engine>,
+    entrance: Arc<Entrance>,
     /// `None` once it has stopped.
     workers: Option<Workers>,
+    /// The directory of its Unix socket, if it is its own, until then.
+    socket_dir: Option<SocketDir>,
 }
 
 /// Why a broker did not start.
@@ -61,6 +67,8 @@ pub struct Builder {
     config_file: Option<PathBuf>,
     allocator: Option<Allocator>,
     supervised: Supervised,
+    without_port: bool,
+    own_unix_socket: bool,
 }
 
 impl Default for Builder {
@@ -76,6 +84,8 @@ impl Default for Builder {
             config_file: None,
             allocator: None,
             supervised: Supervised::No,
+            without_port: false,
+            own_unix_socket: false,
         }
     }
 }
@@ -110,6 +120,30 @@ impl Builder {
         self
     }
 
+    /// Listens on no port, whatever the settings say: clients come in by
+    /// [`Broker::connect`], and over a Unix socket if there is one.
+    pub fn without_port(mut self) -> Builder {
+        self.without_port = true;
+        self
+    }
+
+    /// Listens on a Unix socket, too, in a directory of the broker's own, whatever
+    /// the setting `unixsocket` says. The directory is among the system's temporary
+    /// files, open to this user alone, and goes when the broker stops.
+    /// [`Broker::unix_path`] tells where the socket is.
+    ///
+    /// ```
+    /// let broker = respd::Broker::builder().without_port().own_unix_socket().start()?;
+    /// assert!(broker.url().starts_with("unix:///"));
+    /// let mut client = redis::Client::open(broker.url())?.get_connection()?;
+    /// redis::cmd("PING").exec(&mut client)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn own_unix_socket(mut self) -> Builder {
+        self.own_unix_socket = true;
+        self
+    }
+
     /// Sets a setting by the name and in the form that the configuration file
     /// has: `.set("requirepass", "secret")`.
     ///
@@ -139,7 +173,21 @@ impl Builder {
         for line in summary(&unheeded.map_err(|error| StartError(error.to_string()))?) {
             tracing::warn!("{line}");
         }
+        if self.without_port {
+            config.port = 0;
+            config.bind.clear();
+        }
+        let mut socket_dir = None;
+        if self.own_unix_socket {
+            let dir = SocketDir::new()
+                .map_err(|error| StartError(format!("no directory for a Unix socket: {error}")))?;
+            config.unixsocket = Some(dir.path().join("socket"));
+            socket_dir = Some(dir);
+        }
         let listeners = Listeners::bind(&config).map_err(StartError)?;
+        if listeners.is_empty() && !self.without_port {
+            return Err(StartError("there is no address to listen on".into()));
+        }
         let count = config.workers as usize;
         let commands = TABLE.commands().iter();
         let names = commands.map(|command| command.full_name.as_str());
@@ -153,9 +201,12 @@ impl Builder {
             StartError(format!("the system refuses what a worker needs: {error}"))
         };
         let workers = Workers::start(count, &engine.server.shutdown).map_err(system)?;
+        let entrance = Entrance::new(engine.clone(), workers.round_robin());
         let broker = Broker {
             engine,
+            entrance: Arc::new(entrance),
             workers: Some(workers),
+            socket_dir,
         };
         broker.spawn_tasks(listeners).map_err(system)?;
         Ok(broker)
@@ -181,7 +232,8 @@ impl Broker {
     ///
     /// # Panics
     ///
-    /// It listens on a Unix socket alone; see [`unix_path`](Self::unix_path).
+    /// It listens on a Unix socket alone, see [`unix_path`](Self::unix_path), or
+    /// nowhere.
     pub fn addr(&self) -> SocketAddr {
         *self.addrs().first().expect("the broker listens over TCP")
     }
@@ -201,7 +253,8 @@ impl Broker {
     }
 
     /// Its address as clients take it, with the password if it has one:
-    /// `redis://127.0.0.1:41233/0`.
+    /// `redis://127.0.0.1:41233/0`. Without a port it is that of the Unix socket,
+    /// `unix:///path`; where it listens nowhere, it is empty.
     pub fn url(&self) -> String {
         let password = self.engine.server.config().requirepass.clone();
         let user = if password.is_empty() {
@@ -228,6 +281,13 @@ impl Broker {
         LocalClient::new(self.engine.clone())
     }
 
+    /// A connection without a socket, for any client that takes a stream of
+    /// bytes; [`MemoryStream`] shows how. When the broker has stopped, or has
+    /// no room for one more, it reads so and has ended.
+    pub fn connect(&self) -> MemoryStream {
+        self.entrance.connect()
+    }
+
     /// Ends the broker: no connection is accepted any more, the others are
     /// closed, and when it returns every thread has ended. Clients without a
     /// socket answer an error from then on.
@@ -252,7 +312,7 @@ impl Broker {
             return Ok(());
         };
         let _guard = workers.first().enter();
-        listeners.serve(&self.engine, workers)?;
+        listeners.serve(&self.engine, &self.entrance, workers)?;
         let timekeeper = workers.timekeeper();
         let engine = self.engine.clone();
         timekeeper.spawn(async move { upkeep::run(&engine).await });
@@ -277,6 +337,7 @@ impl Broker {
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
+        self.socket_dir = None;
     }
 }
 

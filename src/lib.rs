@@ -90,7 +90,7 @@
 //!
 //! ```text
 //! broker                    starts and stops what is below
-//! local net                 a client without a socket; sockets
+//! local net                 a client without a connection; sockets, and streams in memory
 //! dispatch                  the checks before a command, and the loop that runs them
 //! command                   the families, a file each
 //! table                     what a row says of a command, and how it is run by it
@@ -158,6 +158,7 @@ mod tracking;
 pub use allocator::Allocator;
 pub use broker::{Broker, Builder};
 pub use local::LocalClient;
+pub use net::memory::{BlockingMemoryStream, MemoryStream};
 
 /// What there is to look up for those who use respd, a page for each subject.
 pub mod manual {
@@ -174,6 +175,7 @@ pub mod manual {
                 "[`Broker`]: crate::Broker\n",
                 "[`Builder`]: crate::Builder\n",
                 "[`LocalClient`]: crate::LocalClient\n",
+                "[`MemoryStream`]: crate::MemoryStream\n",
                 "\n",
                 include_str!($file)
             )

@@ -12,6 +12,7 @@ use crate::setting::Setting;
 use crate::stalls::{self, Stall};
 use crate::streams;
 use crate::traffic::{self, Through};
+use crate::within::{self, Waiting};
 
 pub enum Load {
     /// One command over and over.
@@ -36,6 +37,8 @@ pub enum Load {
     Exec,
     /// A broker's life in this process.
     Broker,
+    /// From this process to a broker in it, in pipelines of so many.
+    Within(Waiting, usize),
     /// Many clients that do nothing, many keys that do not expire yet.
     Idle,
     /// GETs, one at a time, while something else goes on.
@@ -55,6 +58,7 @@ impl Load {
             Load::Cache(_) => &["% missed"],
             Load::Memory(_) | Load::Connections { .. } => &["bytes"],
             Load::Exec | Load::Broker => &["ms"],
+            Load::Within(..) => &["CPU µs", "CPU µs by TCP", "ratio"],
             Load::Idle => &["CPU s"],
             Load::Stall(_) => &["p50 µs", "p99.9 µs", "longest ms"],
         }
@@ -86,7 +90,10 @@ impl Load {
     /// compares a key to watch with each that the client watches already, which
     /// takes a minute and a half for 100,000.
     pub fn is_ours_alone(&self) -> bool {
-        matches!(self, Load::Broker | Load::Stall(Stall::Watchers(_)))
+        matches!(
+            self,
+            Load::Broker | Load::Within(..) | Load::Stall(Stall::Watchers(_))
+        )
     }
 
     /// Prepares and warms up the servers, and answers how many requests a run
@@ -119,6 +126,7 @@ impl Load {
             Load::Connections { subscribed } => footprint::connections(server, *subscribed, scale),
             Load::Exec => footprint::exec(subject, scale),
             Load::Broker => footprint::broker(scale),
+            Load::Within(waiting, depth) => within::gets(*waiting, *depth, time),
             Load::Idle => footprint::idle(server, scale),
             Load::Stall(stall) => stalls::stall(server, *stall, scale),
         }

@@ -30,6 +30,7 @@ mod stalls;
 mod streams;
 mod table;
 mod traffic;
+mod within;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -53,8 +54,8 @@ struct Options {
     /// What one run of a load aims to take
     #[arg(long, default_value = "1", value_parser = run_seconds)]
     seconds: f64,
-    /// Groups of rows (kv collections streams scripts pub queue eviction memory connections startup idle stalls
-    /// workers) or how their names begin; workers are left out unless asked for
+    /// Groups of rows (kv collections streams scripts pub queue eviction memory connections startup within idle
+    /// stalls workers) or how their names begin; workers are left out unless asked for
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// Print the table as Markdown

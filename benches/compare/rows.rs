@@ -16,6 +16,7 @@ use crate::scripts::Script;
 use crate::setting::Scale;
 use crate::stalls::{PASSES, Stall};
 use crate::traffic::Through;
+use crate::within::Waiting;
 
 /// The group that is measured only when it is asked for, respd with itself.
 pub const WORKERS: &str = "workers";
@@ -197,6 +198,19 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
         ),
         row("idle", &idle, Load::Idle, &[Aim::Ratio(1.0)], None),
     ]);
+    for (what, waiting) in [("blocking", Waiting::Blocking), ("async", Waiting::Async)] {
+        for depth in [1, 16] {
+            let name = format!("GET in memory, {what}, P={depth}");
+            let costs = [Aim::Open, Aim::Open, Aim::Value(0.5)];
+            rows.push(row(
+                "within",
+                &name,
+                Load::Within(waiting, depth),
+                &costs,
+                None,
+            ));
+        }
+    }
     let [sent, expiring, watched] =
         [PASSES * scale.stored, scale.expiring, scale.watched].map(|count| grouped(count as f64));
     // Nobody is to wait longer than this for the server's housekeeping.

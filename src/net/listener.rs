@@ -1,29 +1,22 @@
-//! Accepts connections, up to a limit, and hands each to a worker.
+//! Listens, and accepts connections.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::connection::Connection;
+use super::entrance::Entrance;
 use super::holder;
 use super::socket_file::SocketFile;
 use super::stream::Stream;
-use super::worker::{RoundRobin, Workers};
+use super::worker::Workers;
 use crate::config::{Config, describe};
 use crate::engine::Engine;
 use crate::server::{Endpoints, Server};
 use crate::session::client::Peer;
-
-/// What a client reads that is one too many.
-const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
-
-/// What a client from another machine reads while there is no password.
-const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
 
 /// After an error of the system (no descriptors left, say) accepting pauses,
 /// and twice as long after each further one.
@@ -85,10 +78,12 @@ impl Listeners {
             listeners.endpoints.unix = Some(file.path().to_owned());
             listeners.unix = Some((file, listener));
         }
-        if listeners.tcp.is_empty() && listeners.unix.is_none() {
-            return Err("there is no address to listen on".into());
-        }
         Ok(listeners)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.tcp.is_empty() && self.unix.is_none()
     }
 
     fn bind_tcp<'a>(&mut self, config: &'a Config) -> Result<(), Taken<'a>> {
@@ -118,10 +113,14 @@ impl Listeners {
     /// # Errors
     ///
     /// The sockets cannot be registered with the runtime.
-    pub fn serve(self, engine: &Arc<Engine>, workers: &Workers) -> io::Result<()> {
-        let round_robin = Arc::new(workers.round_robin());
+    pub fn serve(
+        self,
+        engine: &Arc<Engine>,
+        entrance: &Arc<Entrance>,
+        workers: &Workers,
+    ) -> io::Result<()> {
         let accept = |listener| {
-            let accepting = accept(listener, engine.clone(), round_robin.clone());
+            let accepting = accept(listener, engine.clone(), entrance.clone());
             let shutdown = engine.server.shutdown.clone();
             let accepting = async move { shutdown.run_until_cancelled(accepting).await };
             workers.listening().spawn(accepting);
@@ -226,81 +225,16 @@ impl Listener {
     }
 }
 
-async fn accept(listener: Listener, engine: Arc<Engine>, workers: Arc<RoundRobin>) {
+async fn accept(listener: Listener, engine: Arc<Engine>, entrance: Arc<Entrance>) {
     let mut pause = PAUSE_MIN;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 pause = PAUSE_MIN;
-                match admit(&engine.server, &stream, &peer) {
-                    Ok(()) => spawn(&engine, &workers, stream, peer),
-                    Err(reason) => {
-                        let why = match reason {
-                            MAX_CLIENTS => "max number of clients reached",
-                            _ => "protected mode",
-                        };
-                        tracing::debug!(addr = peer.remote(), "Refused a client: {why}");
-                        // As far as the socket takes it at once.
-                        let _ = stream.try_write(reason);
-                    }
-                }
+                entrance.accept(stream, peer);
             }
             Err(error) => pause = after_error(&engine.server, &error, pause).await,
         }
-    }
-}
-
-/// Sets a connection's options.
-///
-/// # Errors
-///
-/// It is refused; this is what it is to read.
-fn admit(server: &Server, stream: &Stream, peer: &Peer) -> Result<(), &'static [u8]> {
-    let metrics = &server.metrics;
-    if server.clients.len() >= server.live.max_clients.load(Relaxed) {
-        metrics.rejected_connections.fetch_add(1, Relaxed);
-        return Err(MAX_CLIENTS);
-    }
-    metrics.connections.fetch_add(1, Relaxed);
-    let (protected, keepalive) = {
-        let config = server.config();
-        (config.protected_mode, config.tcp_keepalive)
-    };
-    if protected && !server.live.requires_password() && !peer.is_local() {
-        metrics.rejected_connections.fetch_add(1, Relaxed);
-        return Err(PROTECTED);
-    }
-    // A client that has gone already is noticed when it is read from.
-    if let Stream::Tcp(stream) = stream {
-        let _ = stream.set_nodelay(true);
-        if keepalive > 0 {
-            let interval = Duration::from_secs(u64::from(keepalive / 3).max(1));
-            let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(keepalive.into()));
-            let keepalive = keepalive.with_interval(interval).with_retries(3);
-            let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
-        }
-    }
-    Ok(())
-}
-
-/// Starts a connection's task on the next worker. The client is registered
-/// before the next one is accepted, whichever worker it is for: otherwise more
-/// would find room than there is.
-fn spawn(engine: &Arc<Engine>, workers: &RoundRobin, stream: Stream, peer: Peer) {
-    let mut session = engine.server.connect(stream.fd(), peer);
-    let engine = engine.clone();
-    let (worker, is_this) = workers.next();
-    let stream = match is_this {
-        true => Ok(stream),
-        // The socket leaves this worker's event queue and joins the other's.
-        false => stream.detach().and_then(|stream| {
-            let _context = worker.enter();
-            stream.attach()
-        }),
-    };
-    match stream {
-        Ok(stream) => worker.spawn(Connection::new(engine, stream, session)),
-        Err(_) => engine.disconnect(&mut session),
     }
 }
 

@@ -1,8 +1,11 @@
-//! Sockets, and nothing else.
+//! Sockets, and what stands for one within the program.
 
 pub mod connection;
+pub mod entrance;
 mod holder;
 pub mod listener;
+pub mod memory;
+pub mod socket_dir;
 mod socket_file;
 mod stream;
 mod tasks;

@@ -1,4 +1,4 @@
-//! A connection over TCP or a Unix socket.
+//! A connection over TCP, over a Unix socket or within the program.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -8,12 +8,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Either kind of socket.
+use super::memory::MemoryStream;
+
+/// Either kind of socket, or what stands for one.
 pub enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Within the program.
+    Memory(MemoryStream),
 }
 
 /// A socket on its way to another worker.
@@ -22,6 +26,8 @@ pub enum Detached {
     Tcp(std::net::TcpStream),
     /// Over a Unix socket.
     Unix(std::os::unix::net::UnixStream),
+    /// Within the program.
+    Memory(MemoryStream),
 }
 
 impl Detached {
@@ -34,16 +40,18 @@ impl Detached {
         Ok(match self {
             Detached::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
             Detached::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            Detached::Memory(stream) => Stream::Memory(stream),
         })
     }
 }
 
 impl Stream {
-    /// The number of the socket.
+    /// The number of the socket, -1 without one.
     pub fn fd(&self) -> i32 {
         match self {
             Stream::Tcp(stream) => stream.as_raw_fd(),
             Stream::Unix(stream) => stream.as_raw_fd(),
+            Stream::Memory(_) => -1,
         }
     }
 
@@ -56,6 +64,7 @@ impl Stream {
         Ok(match self {
             Stream::Tcp(stream) => Detached::Tcp(stream.into_std()?),
             Stream::Unix(stream) => Detached::Unix(stream.into_std()?),
+            Stream::Memory(stream) => Detached::Memory(stream),
         })
     }
 
@@ -68,6 +77,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
+            Stream::Memory(stream) => stream.try_write(bytes),
         }
     }
 
@@ -81,6 +91,7 @@ impl Stream {
         let poll = match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Stream::Memory(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
         };
         poll.map_ok(|()| buffer.filled().len())
     }
@@ -91,6 +102,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -103,6 +115,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 }

@@ -88,7 +88,9 @@ pub enum Peer {
     },
     /// Over a Unix socket; both ends have its path.
     Unix(std::sync::Arc<str>),
-    /// In the broker's own program.
+    /// A stream in the broker's own program, the how manieth.
+    Memory(u64),
+    /// In the broker's own program, without a connection.
     Local,
 }
 
@@ -98,6 +100,7 @@ impl Peer {
         match self {
             Peer::Tcp { remote, .. } => remote.to_string(),
             Peer::Unix(path) => format!("{path}:0"),
+            Peer::Memory(number) => format!("memory:{number}"),
             Peer::Local => "local:0".into(),
         }
     }
@@ -111,7 +114,7 @@ impl Peer {
     pub fn is_local(&self) -> bool {
         match self {
             Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
-            Peer::Unix(_) | Peer::Local => true,
+            Peer::Unix(_) | Peer::Memory(_) | Peer::Local => true,
         }
     }
 
@@ -120,6 +123,7 @@ impl Peer {
         match self {
             Peer::Tcp { local, .. } => local.to_string(),
             Peer::Unix(path) => format!("{path}:0"),
+            Peer::Memory(number) => format!("memory:{number}"),
             Peer::Local => "local:0".into(),
         }
     }
@@ -214,7 +218,7 @@ impl Client {
     pub fn new(id: u64, fd: i32, peer: Peer, now: Duration, held: &Held) -> Client {
         held.change(0, BARE);
         let flags = match peer {
-            Peer::Tcp { .. } | Peer::Local => ClientFlags::empty(),
+            Peer::Tcp { .. } | Peer::Memory(_) | Peer::Local => ClientFlags::empty(),
             Peer::Unix(_) => ClientFlags::UNIX,
         };
         Client {
@@ -348,6 +352,7 @@ impl Client {
                 "Accepted connection to {path}",
             ),
             Peer::Tcp { remote, .. } => tracing::debug!(id = self.id, "Accepted {remote}"),
+            Peer::Memory(_) => tracing::debug!(id = self.id, "Accepted {}", self.peer.remote()),
             Peer::Local => {}
         }
     }

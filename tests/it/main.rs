@@ -12,6 +12,7 @@ mod footprint;
 mod limits;
 mod manual;
 mod maxmemory;
+mod memory;
 mod sandbox;
 mod scripts;
 mod slow_readers;
