@@ -144,6 +144,24 @@ impl Builder {
         self
     }
 
+    /// Has everything random follow from this number, as the setting `seed` does:
+    /// the same requests, one after the other, have the same replies each time, in
+    /// any process, as far as time lets them.
+    ///
+    /// ```
+    /// let drawn = || {
+    ///     let broker = respd::Broker::builder().without_port().seed(7).start()?;
+    ///     let mut client = broker.client();
+    ///     client.call(&["SADD", "set", "a", "b", "c", "d", "e"]);
+    ///     Ok::<_, respd::broker::StartError>(client.call(&["SPOP", "set", "3"]))
+    /// };
+    /// assert_eq!(drawn()?, drawn()?);
+    /// # Ok::<(), respd::broker::StartError>(())
+    /// ```
+    pub fn seed(self, seed: u64) -> Builder {
+        self.set("seed", &seed.to_string())
+    }
+
     /// Sets a setting by the name and in the form that the configuration file
     /// has: `.set("requirepass", "secret")`.
     ///

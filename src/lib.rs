@@ -102,6 +102,7 @@
 //! acl config db resp        who may; settings; the data; the wire
 //! rdb                       what a serialized value is made of
 //! error events segmented    texts, classes of events, a map that grows in parts
+//! seed                      where chance begins
 //! hyperloglog               the format in which Redis keeps one, and its estimate
 //! allocator clock process   memory; time; the operating system
 //! text                      numbers, patterns, words
@@ -146,6 +147,7 @@ mod rdb;
 pub mod resp;
 #[cfg(feature = "lua")]
 mod script;
+mod seed;
 mod segmented;
 mod server;
 mod session;

@@ -14,13 +14,14 @@ use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::resp::Protocol;
+use crate::seed::{Hashing, Seed};
 use crate::segmented::SegmentedMap;
 use crate::session::delivery::{Delivery, Encoded};
 use crate::session::{Client, ClientFlags, NameSet, Session, Subscriptions};
 use crate::text::glob;
 
 type Subscribers = Vec<Arc<Client>>;
-type Channels = DashMap<Bytes, Subscribers, foldhash::fast::RandomState>;
+type Channels = DashMap<Bytes, Subscribers, Hashing>;
 
 /// Channels, patterns and shard channels, with their subscribers.
 pub struct PubSub {
@@ -46,21 +47,6 @@ struct Leaving {
 /// A map of channels grows a part at a time; with so many parts none is so
 /// large with a million channels that anybody would notice.
 const PARTS: usize = 256;
-
-impl Default for PubSub {
-    fn default() -> Self {
-        let channels = || Channels::with_hasher_and_shard_amount(Default::default(), PARTS);
-        PubSub {
-            channels: channels(),
-            shard_channels: channels(),
-            patterns: RwLock::default(),
-            pattern_count: AtomicUsize::new(0),
-            channel_count: AtomicUsize::new(0),
-            pattern_memory: AtomicUsize::new(0),
-            leaving: Mutex::default(),
-        }
-    }
-}
 
 /// What a subscription is to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +115,20 @@ fn encode(words: &[&[u8]], protocol: Protocol) -> Encoded {
 }
 
 impl PubSub {
+    /// Nobody is subscribed to anything yet.
+    pub fn new(seed: Seed) -> PubSub {
+        let channels = || Channels::with_hasher_and_shard_amount(seed.hasher(), PARTS);
+        PubSub {
+            channels: channels(),
+            shard_channels: channels(),
+            patterns: RwLock::new(SegmentedMap::new(seed)),
+            pattern_count: AtomicUsize::new(0),
+            channel_count: AtomicUsize::new(0),
+            pattern_memory: AtomicUsize::new(0),
+            leaving: Mutex::default(),
+        }
+    }
+
     /// Adds a subscription that is not there yet.
     pub fn subscribe(&self, target: Target, name: Bytes, client: &Arc<Client>) {
         match self.map(target) {

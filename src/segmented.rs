@@ -10,6 +10,8 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::HashTable;
 
+use crate::seed::{Hashing, Seed};
+
 /// A segment with so many entries is split: to move them takes some 30 µs.
 const SEGMENT_MAX: usize = 1024;
 /// A segment with room for fewer is not worth shrinking.
@@ -25,8 +27,7 @@ pub struct SegmentedMap<K, V> {
     len: usize,
     /// Entries for which all segments have memory.
     room: usize,
-    /// Keyed at random, so that nobody can choose keys that collide.
-    hasher: foldhash::fast::RandomState,
+    hasher: Hashing,
 }
 
 #[derive(Debug)]
@@ -38,12 +39,19 @@ struct Segment<K, V> {
 
 impl<K, V> Default for SegmentedMap<K, V> {
     fn default() -> Self {
+        SegmentedMap::new(Seed::UNKNOWN)
+    }
+}
+
+impl<K, V> SegmentedMap<K, V> {
+    /// One that is empty, whose order follows from the seed.
+    pub fn new(seed: Seed) -> Self {
         SegmentedMap {
             directory: Vec::new(),
             segments: Vec::new(),
             len: 0,
             room: 0,
-            hasher: foldhash::fast::RandomState::default(),
+            hasher: seed.hasher(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::db::{Db, Keyspace, Limits};
 use crate::engine::{Attempt, Engine, Turn, Wait};
 use crate::events::KeyspaceEvents;
 use crate::resp::{Argv, Output, Protocol, Reply};
+use crate::seed::Seed;
 use crate::server::Server;
 use crate::session::Session;
 use crate::session::client::Peer;
@@ -30,7 +31,7 @@ pub struct Data {
 impl Data {
     /// 16 empty databases, which note all events.
     pub fn new() -> Data {
-        let mut keyspace = Keyspace::new(16, Limits::default(), 1);
+        let mut keyspace = Keyspace::new(16, Limits::default(), Seed::new(Some(1)));
         keyspace.journal.notify = KeyspaceEvents::all();
         Data {
             keyspace,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::pubsub::Target;
 use crate::resp::Reply;
-use crate::session::Session;
+use crate::session::{Session, Subscriptions};
 use crate::table::vocabulary::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, PUBSUB, SUBSCRIBE};
 use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 
@@ -273,7 +273,9 @@ fn add(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     for name in args.rest() {
-        let subscriptions = context.session.subscriptions.get_or_insert_default();
+        let subscriptions = &mut context.session.subscriptions;
+        let none = || Subscriptions::new(context.server.seed).into();
+        let subscriptions = subscriptions.get_or_insert_with(none);
         let names = target.names(subscriptions);
         if !names.contains(name) {
             let name = Bytes::copy_from_slice(name);

@@ -141,12 +141,12 @@ fn monitor(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>) -> Res
     Ok(())
 }
 
-fn lolwut(_: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
+fn lolwut(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     if args.keyword("VERSION") && args.remaining() > 0 {
         // There is one picture for all versions.
         args.int()?;
     }
-    let seed = fastrand::u64(..);
+    let seed = context.server.random();
     let text = format!("{}\nRedis ver. {REDIS_VERSION}\n", picture(seed));
     reply.verbatim(b"txt", text.as_bytes());
     Ok(())

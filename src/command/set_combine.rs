@@ -9,6 +9,7 @@ use crate::db::value::{Member, Set, SetLimits, SetRef, Viewed};
 use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
 use crate::resp::Reply;
+use crate::seed::{Hashing, Seed};
 use crate::table::vocabulary::{GROW, OVERWRITE_KEY, READ, READ_KEY, SET, UPDATE_KEY};
 use crate::table::{Args, Handler, Row};
 
@@ -207,7 +208,7 @@ fn sunion(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
         // The order of small ones is that of Redis.
         _ if !sets.iter().any(is_table) => write_set(union(&sets, limits)?.view(), reply),
         _ => {
-            let members = all(&sets);
+            let members = all(&sets, limits.seed);
             write_all(members.len(), members.into_iter(), reply);
         }
     }
@@ -215,12 +216,12 @@ fn sunion(db: &mut Db<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> 
 }
 
 /// Members without their set, in no order.
-type Members<'d> = HashSet<Member<'d>, foldhash::fast::RandomState>;
+type Found<'d> = HashSet<Member<'d>, Hashing>;
 
 /// All members of these sets, where they are.
-fn all<'d>(sets: &[SetRef<'d>]) -> Members<'d> {
+fn all<'d>(sets: &[SetRef<'d>], seed: Seed) -> Found<'d> {
     let most = sets.iter().map(|set| set.len()).max().unwrap_or(0);
-    let mut members = Members::with_capacity_and_hasher(most, Default::default());
+    let mut members = Found::with_capacity_and_hasher(most, seed.hasher());
     for set in sets {
         set.iter()
             .for_each(|member| _ = members.insert(member.told_apart()));
@@ -276,7 +277,7 @@ impl<'d> Difference<'d> {
     fn for_each(&self, each: impl FnMut(Member<'d>)) {
         let members = self.first.iter();
         if self.together {
-            let unwanted = all(&self.others);
+            let unwanted = all(&self.others, Seed::UNKNOWN);
             let is_wanted = |member: &Member<'d>| !unwanted.contains(&member.told_apart());
             members.filter(is_wanted).for_each(each);
         } else {
@@ -310,12 +311,12 @@ impl<'d> Difference<'d> {
 /// form stays.
 fn like(set: SetRef<'_>, limits: SetLimits) -> Result<Set> {
     if set.len() > limits.ints.max(limits.entries) {
-        return Ok(Set::Table(Box::default()));
+        return Ok(Set::table(limits));
     }
     Ok(match union(&[set], limits)? {
         Set::Ints(_) => Set::Ints(Vec::new()),
         Set::Packed(_, packed_as) => Set::Packed(Vec::new(), packed_as),
-        Set::Table(_) => Set::Table(Box::default()),
+        Set::Table(_) => Set::table(limits),
     })
 }
 

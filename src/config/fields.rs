@@ -43,6 +43,8 @@ pub struct Config {
     pub databases: u32,
     /// Threads that serve connections.
     pub workers: u32,
+    /// The number from which everything random follows; without one, nobody can guess it.
+    pub seed: Option<u64>,
     /// Runs per second of periodic work, such as rates and idle clients; keys expire without it.
     pub hz: u32,
     /// How much output may wait for a client before it is disconnected.
@@ -141,6 +143,7 @@ impl Default for Config {
             timeout: 0,
             databases: 16,
             workers: 1,
+            seed: None,
             hz: 10,
             client_output_buffer_limit: OutputBufferLimits::default(),
             client_query_buffer_limit: 1 << 30,

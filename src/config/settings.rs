@@ -323,6 +323,12 @@ const ROWS: &[Setting] = &[
         .startup()
         .headed("Work"),
     row(
+        "seed",
+        "Number from which everything random follows, so that it can be repeated.",
+        Kind::Text { hint: "NUMBER", get: get_seed, set: set_seed },
+    )
+    .startup(),
+    row(
         "hz",
         "Runs per second of periodic work, such as rates and idle clients, from 1 to 500.",
         Kind::Integer {
@@ -499,6 +505,26 @@ pub fn without_effect() -> impl Iterator<Item = &'static Setting> {
 }
 
 // ---- bind, client-output-buffer-limit, percentiles, dir ----------------------------------
+
+fn get_seed(config: &Config) -> Vec<u8> {
+    config
+        .seed
+        .map(|seed| seed.to_string().into_bytes())
+        .unwrap_or_default()
+}
+
+fn set_seed(config: &mut Config, word: &[u8]) -> Result<(), Refusal> {
+    config.seed = match word {
+        b"" => None,
+        _ => {
+            let seed = str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+            Some(seed.ok_or_else(|| {
+                invalid("argument must be a number from 0 to 18446744073709551615")
+            })?)
+        }
+    };
+    Ok(())
+}
 
 fn set_bind(config: &mut Config, words: &[&[u8]]) -> Result<(), Refusal> {
     if words.len() > MAX_BIND_ADDRESSES {

@@ -96,6 +96,7 @@ impl Garbage {
 mod tests {
     use super::*;
     use crate::db::value::{ChunkLimit, Encoding, End, List};
+    use crate::seed::Seed;
 
     fn list(elements: usize) -> Value {
         let mut list = List::default();
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_database_is_freed_in_steps_with_all_that_is_in_it() {
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         for n in 0..5_000 {
             let key = format!("{n}{}", "k".repeat(if n % 2 == 0 { 300 } else { 3 }));
             let key = key.as_bytes();
@@ -152,19 +153,19 @@ mod tests {
         assert!((40..80).contains(&steps(&mut garbage, 100)));
         assert_eq!(garbage.memory(), 0);
         assert_eq!((garbage.len(), garbage.freed), (0, 5_000));
-        garbage.add_database(Database::default());
+        garbage.add_database(Database::new(Seed::UNKNOWN));
         assert!(garbage.is_empty());
     }
 
     #[test]
     fn keys_that_stand_in_pages_count_until_their_page_is_freed() {
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         for n in 0..200_000 {
             let (key, encoding) = (n.to_string(), Encoding::Natural);
             let set = database.set_string(None, key.as_bytes(), b"value", encoding, None, 0);
             assert!(set.is_ok());
         }
-        let empty = Database::default().total_memory();
+        let empty = Database::new(Seed::UNKNOWN).total_memory();
         let mut garbage = Garbage::default();
         garbage.add_database(database);
         let mut before = garbage.memory();

@@ -10,6 +10,7 @@ use super::limits::Limits;
 use super::store::{Database, Handle};
 use super::value::Value;
 use crate::events::KeyspaceEvents;
+use crate::seed::{Purpose, Seed};
 
 /// All databases, and the journal of what happens to them.
 pub struct Keyspace {
@@ -64,19 +65,20 @@ pub struct Stats {
 
 impl Keyspace {
     /// `count` empty databases.
-    pub fn new(count: usize, limits: Limits, seed: u64) -> Keyspace {
+    pub fn new(count: usize, limits: Limits, seed: Seed) -> Keyspace {
+        let database = || Database::new(seed);
         Keyspace {
-            databases: (0..count).map(|_| Database::default()).collect(),
+            databases: (0..count).map(|_| database()).collect(),
             journal: Journal::default(),
             stats: Stats::default(),
             limits,
-            rng: fastrand::Rng::with_seed(seed),
+            rng: seed.rng(Purpose::Data),
             keeps_expired: false,
             garbage: Garbage::default(),
             agenda: Agenda::default(),
             scattered: BTreeSet::new(),
             last_used: 0,
-            others_memory: (1..count).map(|_| Database::default().total_memory()).sum(),
+            others_memory: (1..count).map(|_| database().total_memory()).sum(),
         }
     }
 
@@ -299,7 +301,7 @@ pub(super) mod tests {
             string: 1 << 20,
             ..Limits::default()
         };
-        let mut keyspace = Keyspace::new(4, limits, 1);
+        let mut keyspace = Keyspace::new(4, limits, Seed::new(Some(1)));
         keyspace.journal.notify = KeyspaceEvents::all();
         keyspace
     }

@@ -4,6 +4,7 @@ use super::memory::pack::PackLimits;
 use super::store::{Frequency, Usage};
 use super::value::stream::NodeLimits;
 use super::value::{ChunkLimit, SetLimits};
+use crate::seed::Seed;
 
 /// Settings that handlers need.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +36,9 @@ impl Default for Limits {
             string: 512 << 20,
             list_chunk: ChunkLimit::default(),
             hll_sparse: 3000,
-            hash: PackLimits::new(512, 64),
-            set: SetLimits::new(512, 128, 64),
-            zset: PackLimits::new(128, 64),
+            hash: PackLimits::new(512, 64, Seed::UNKNOWN),
+            set: SetLimits::new(512, 128, 64, Seed::UNKNOWN),
+            zset: PackLimits::new(128, 64, Seed::UNKNOWN),
             stream: NodeLimits::default(),
             usage: Usage::Recency,
             frequency: Frequency {

@@ -53,9 +53,9 @@ impl Engine {
     pub fn new(server: Server) -> Arc<Engine> {
         let state = {
             let config = server.config();
-            let seed = fastrand::u64(..);
-            let keyspace = Keyspace::new(config.databases as usize, data_limits(&config), seed);
-            let mut state = State::new(keyspace);
+            let (count, seed) = (config.databases as usize, server.seed);
+            let keyspace = Keyspace::new(count, data_limits(&config), seed);
+            let mut state = State::new(keyspace, seed);
             state.follow(&config);
             state
         };

@@ -8,6 +8,7 @@ use crate::db::Keyspace;
 use crate::resp::Reused;
 #[cfg(feature = "lua")]
 use crate::script::Scripts;
+use crate::seed::Seed;
 use crate::server::{Server, data_limits};
 use crate::tracking::Tracking;
 
@@ -46,12 +47,12 @@ pub(super) struct Scratch {
 
 impl State {
     /// The data, and nobody who waits for it.
-    pub fn new(keyspace: Keyspace) -> State {
+    pub fn new(keyspace: Keyspace, seed: Seed) -> State {
         State {
             keyspace,
             waiters: Waiters::default(),
             watchers: Watchers::default(),
-            tracking: Tracking::default(),
+            tracking: Tracking::new(seed),
             evictor: Evictor::default(),
             #[cfg(feature = "lua")]
             scripts: Scripts::default(),

@@ -11,6 +11,7 @@ use crate::config::{Config, OutputBufferLimit};
 use crate::db::value::SetLimits;
 use crate::db::value::stream::NodeLimits;
 use crate::db::{ChunkLimit, Frequency, Limits, PackLimits, Usage};
+use crate::seed::Seed;
 use crate::session::ClientFlags;
 use crate::session::delivery::OutputLimits;
 use crate::session::outbox::OutputLimit;
@@ -110,21 +111,25 @@ fn longest_string(config: &Config) -> usize {
 
 /// The settings that the data needs.
 pub fn data_limits(config: &Config) -> Limits {
+    let seed = Seed::new(config.seed);
     Limits {
         string: longest_string(config),
         list_chunk: ChunkLimit::from_setting(i64::from(config.list_max_listpack_size)),
         hash: PackLimits::new(
             config.hash_max_listpack_entries,
             config.hash_max_listpack_value,
+            seed,
         ),
         set: SetLimits::new(
             config.set_max_intset_entries,
             config.set_max_listpack_entries,
             config.set_max_listpack_value,
+            seed,
         ),
         zset: PackLimits::new(
             config.zset_max_listpack_entries,
             config.zset_max_listpack_value,
+            seed,
         ),
         stream: NodeLimits::new(config.stream_node_max_bytes, config.stream_node_max_entries),
         hll_sparse: usize::try_from(config.hll_sparse_max_bytes).unwrap_or(usize::MAX),

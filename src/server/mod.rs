@@ -25,6 +25,7 @@ use crate::metrics::{Latency, Metrics, SlowLog};
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
 use crate::resp::Argv;
+use crate::seed::{Purpose, Seed};
 use crate::session::client::Peer;
 use crate::session::delivery::Delivery;
 use crate::session::pause::Pause;
@@ -66,6 +67,10 @@ pub struct Server {
     pub run_id: String,
     /// As many that name the history of the data, which begins with the run.
     pub replication_id: String,
+    /// What chance begins with.
+    pub seed: Seed,
+    // Taken alone and only for a moment.
+    names: Mutex<fastrand::Rng>,
     /// Where it listens; set once it does.
     pub endpoints: OnceLock<Endpoints>,
     /// When it was looked last for the clients that hold most.
@@ -95,14 +100,17 @@ impl Server {
         config_file: Option<PathBuf>,
         commands: impl Iterator<Item = &'static str>,
     ) -> Server {
+        let seed = Seed::new(config.seed);
+        let mut names = seed.rng(Purpose::Names);
         let server = Server {
+            seed,
             config: RwLock::new(Config::default()),
             config_file,
             allocator: None,
             supervised: Supervised::No,
             live: Live::default(),
             clock: Clock::system(),
-            pubsub: PubSub::default(),
+            pubsub: PubSub::new(seed),
             clients: Registry::default(),
             metrics: Metrics::new(commands),
             slow_log: Mutex::default(),
@@ -111,8 +119,9 @@ impl Server {
             pause: Pause::default(),
             running_script: RunningScript::default(),
             active_expire: AtomicBool::new(true),
-            run_id: forty_digits(),
-            replication_id: forty_digits(),
+            run_id: forty_digits(&mut names),
+            replication_id: forty_digits(&mut names),
+            names: Mutex::new(names),
             endpoints: OnceLock::new(),
             looked_for_heavy_at: AtomicU64::new(u64::MAX),
             kept_house_at: AtomicU64::new(0),
@@ -251,6 +260,11 @@ impl Server {
         }
     }
 
+    /// A number that nothing else is made from.
+    pub fn random(&self) -> u64 {
+        self.names.lock().u64(..)
+    }
+
     /// The slow log.
     pub fn slow_log(&self) -> MutexGuard<'_, SlowLog> {
         self.slow_log.lock()
@@ -272,6 +286,6 @@ impl Server {
 }
 
 /// Hexadecimal, and drawn by chance.
-fn forty_digits() -> String {
-    (0..40).map(|_| fastrand::digit(16)).collect()
+fn forty_digits(rng: &mut fastrand::Rng) -> String {
+    (0..40).map(|_| rng.digit(16)).collect()
 }

@@ -18,6 +18,7 @@ pub use client::{Client, ClientFlags};
 pub use transaction::Transaction;
 
 use crate::resp::Protocol;
+use crate::seed::Seed;
 use crate::segmented::SegmentedMap;
 
 /// The state of a connection that only its own task touches.
@@ -122,7 +123,6 @@ impl Broadcast {
 }
 
 /// What a client is subscribed to.
-#[derive(Default)]
 pub struct Subscriptions {
     /// SUBSCRIBE
     pub channels: NameSet,
@@ -133,7 +133,6 @@ pub struct Subscriptions {
 }
 
 /// Names of channels or patterns.
-#[derive(Default)]
 pub struct NameSet {
     names: SegmentedMap<Bytes, ()>,
     /// Of all names.
@@ -141,6 +140,13 @@ pub struct NameSet {
 }
 
 impl NameSet {
+    fn new(seed: Seed) -> NameSet {
+        NameSet {
+            names: SegmentedMap::new(seed),
+            bytes: 0,
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -181,6 +187,16 @@ impl NameSet {
 }
 
 impl Subscriptions {
+    /// It is subscribed to nothing yet.
+    pub fn new(seed: Seed) -> Subscriptions {
+        let [channels, patterns, shard_channels] = [(); 3].map(|()| NameSet::new(seed));
+        Subscriptions {
+            channels,
+            patterns,
+            shard_channels,
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.channels.len() + self.patterns.len() + self.shard_channels.len()

@@ -20,6 +20,7 @@ use self::broadcast::Broadcasts;
 use self::message::{Message, News};
 use self::readers::Readers;
 use crate::resp::Protocol;
+use crate::seed::Seed;
 use crate::segmented::SegmentedMap;
 use crate::session::{Broadcast, Client, ClientFlags, Session};
 
@@ -64,6 +65,14 @@ pub struct Counts {
 }
 
 impl Tracking {
+    /// Nobody is told of anything yet.
+    pub fn new(seed: Seed) -> Tracking {
+        Tracking {
+            readers: Readers::new(seed),
+            ..Tracking::default()
+        }
+    }
+
     /// Turns it on for a client, or changes how it is told.
     pub fn start(&mut self, session: &mut Session, options: &Options<'_>) {
         let client = &session.client;

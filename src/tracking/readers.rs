@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::message::{Message, News, Post};
+use crate::seed::{Purpose, Seed};
 use crate::segmented::SegmentedMap;
 use crate::session::{Client, ClientFlags};
 
@@ -29,6 +30,7 @@ pub struct Readers {
     search: Option<Search>,
     /// Tables that are to be freed.
     litter: Vec<Litter>,
+    seed: Seed,
     rng: fastrand::Rng,
 }
 
@@ -96,6 +98,16 @@ impl Ids {
 }
 
 impl Readers {
+    /// Nobody has read anything yet.
+    pub fn new(seed: Seed) -> Readers {
+        Readers {
+            table: Table::new(seed),
+            seed,
+            rng: seed.rng(Purpose::Tracking),
+            ..Readers::default()
+        }
+    }
+
     /// How many keys are noted.
     pub fn key_count(&self) -> usize {
         self.table.len()
@@ -217,7 +229,7 @@ impl Readers {
 
     /// Has the table freed later.
     fn discard(&mut self) {
-        let table = std::mem::take(&mut self.table);
+        let table = std::mem::replace(&mut self.table, Table::new(self.seed));
         if !table.is_empty() {
             self.litter.push(Box::new(table.into_entries()));
         }

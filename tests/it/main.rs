@@ -15,6 +15,7 @@ mod maxmemory;
 mod memory;
 mod sandbox;
 mod scripts;
+mod seed;
 mod slow_readers;
 mod timing;
 mod transcripts;

@@ -13,6 +13,7 @@ use super::index::Index;
 use super::pack;
 use super::places::Places;
 use super::slots::{Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
+use crate::seed::{Hashing, Seed};
 
 /// Records by name.
 ///
@@ -28,8 +29,7 @@ pub struct Members {
     gathering: u32,
     /// How many records have been removed or replaced since it went on.
     removed: u32,
-    /// Keyed at random, so that nobody can choose names that collide.
-    hasher: foldhash::fast::RandomState,
+    hasher: Hashing,
 }
 
 /// Records too long for a slot.
@@ -107,20 +107,23 @@ fn write(out: &mut [u8], name: &[u8], rest: &[u8]) {
     out[..rest.len()].copy_from_slice(rest);
 }
 
-impl Default for Members {
-    fn default() -> Members {
+impl Members {
+    /// None yet, in an order that follows from the seed.
+    pub fn new(seed: Seed) -> Members {
+        Members::hashed_by(seed.hasher())
+    }
+
+    fn hashed_by(hasher: Hashing) -> Members {
         Members {
             index: Index::default(),
             slots: Slots::with_first_page(FIRST_SLOTS),
             long: None,
             gathering: 0,
             removed: 0,
-            hasher: foldhash::fast::RandomState::default(),
+            hasher,
         }
     }
-}
 
-impl Members {
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -223,7 +226,7 @@ impl Members {
         self.free(at);
         self.removed = self.removed.saturating_add(1);
         if self.is_empty() {
-            *self = Members::default();
+            *self = self.anew();
         }
     }
 
@@ -281,10 +284,7 @@ impl Members {
     /// A table without records, to be built anew: a scan that has begun in this
     /// one goes on in that.
     pub fn anew(&self) -> Members {
-        Members {
-            hasher: self.hasher.clone(),
-            ..Members::default()
-        }
+        Members::hashed_by(self.hasher.clone())
     }
 
     /// Writes a record into a slot of its own.
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn it_is_a_map_of_names_of_any_length() {
         let mut rng = fastrand::Rng::with_seed(4);
-        let (mut members, mut model) = (Members::default(), HashMap::new());
+        let (mut members, mut model) = (Members::new(Seed::UNKNOWN), HashMap::new());
         for round in 0..60_000 {
             let len = if rng.u8(..50) == 0 { 5_000 } else { 6 };
             let name = format!("{:0len$}", rng.u32(..2_000)).into_bytes();
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn what_a_burst_has_taken_is_given_back_while_others_stay() {
-        let mut members = Members::default();
+        let mut members = Members::new(Seed::UNKNOWN);
         let names: Vec<String> = (0..200_000).map(|n| format!("member:{n}")).collect();
         for name in &names {
             members.insert(name.as_bytes(), b"").unwrap();
@@ -451,7 +451,7 @@ mod tests {
     /// So many records, and how many bytes their names have together.
     fn mixed(records: usize, lens: std::ops::Range<usize>) -> (Members, usize) {
         let mut rng = fastrand::Rng::with_seed(8);
-        let (mut members, mut bytes) = (Members::default(), 0);
+        let (mut members, mut bytes) = (Members::new(Seed::UNKNOWN), 0);
         for n in 0..records {
             let len = rng.usize(lens.clone());
             let name = format!("{n:0len$}");
@@ -462,7 +462,7 @@ mod tests {
     }
 
     fn rebuilt(members: &Members) -> Members {
-        let mut rebuilt = Members::default();
+        let mut rebuilt = Members::new(Seed::UNKNOWN);
         for at in members.iter() {
             let (name, rest) = members.record(at);
             rebuilt.insert(name, rest).unwrap();
@@ -472,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_table_of_any_size_takes_little_more_than_its_records() {
-        let mut one = Members::default();
+        let mut one = Members::new(Seed::UNKNOWN);
         one.insert(b"data", &[b'x'; 100]).unwrap();
         let memory = one.memory() + size_of::<Members>();
         assert!(memory <= 460, "{memory} bytes");
@@ -521,7 +521,7 @@ mod tests {
 
     #[test]
     fn what_values_that_were_overwritten_took_is_given_back() {
-        let mut members = Members::default();
+        let mut members = Members::new(Seed::UNKNOWN);
         let names: Vec<String> = (0..20_000).map(|n| format!("field:{n}")).collect();
         for name in &names {
             members.insert(name.as_bytes(), &[0; 1000]).unwrap();
@@ -550,7 +550,7 @@ mod tests {
 
     #[test]
     fn it_is_freed_in_steps() {
-        let mut members = Members::default();
+        let mut members = Members::new(Seed::UNKNOWN);
         for n in 0..100_000u32 {
             members.insert(&n.to_le_bytes(), b"12345678").unwrap();
         }

@@ -4,6 +4,8 @@
 //! A length is a variable-length number: seven bits a byte, the lowest first,
 //! the high bit set on all but the last. Up to 127 bytes it takes one.
 
+use crate::seed::Seed;
+
 /// How large a collection may be that is packed: `*-max-listpack-*`.
 #[derive(Clone, Copy, Debug)]
 pub struct PackLimits {
@@ -11,15 +13,18 @@ pub struct PackLimits {
     pub entries: usize,
     /// Bytes of the longest string in it.
     pub value: usize,
+    /// What the order of a large one follows from.
+    pub seed: Seed,
 }
 
 impl PackLimits {
     /// From the settings.
-    pub fn new(entries: u64, value: u64) -> PackLimits {
+    pub fn new(entries: u64, value: u64, seed: Seed) -> PackLimits {
         let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
         PackLimits {
             entries: saturated(entries),
             value: saturated(value),
+            seed,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::db::memory::index::Index;
 use crate::db::memory::places::Places;
 use crate::db::memory::slots::{self, Full, PAGE_PIECES, PIECE, SLOT_MAX, Slots};
 use crate::db::value::{Encoding, Form, Value, ValueRef};
+use crate::seed::{Hashing, Seed};
 
 /// Stands for a key until the next change of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,7 +28,7 @@ pub struct Handle {
 }
 
 /// The keys of one database.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Database {
     index: Index,
     slots: Slots,
@@ -43,8 +44,7 @@ pub struct Database {
     usage: Usage,
     /// How far [`gather`](Self::gather) has come.
     gathering: Option<u64>,
-    /// Keyed at random, so that nobody can choose keys that collide.
-    hasher: foldhash::fast::RandomState,
+    hasher: Hashing,
 }
 
 /// What a database without keys may hold on to, in bytes: a queue that is
@@ -66,6 +66,27 @@ fn stored_len(key: &[u8]) -> usize {
 }
 
 impl Database {
+    /// No keys yet, whose order follows from the seed.
+    pub fn new(seed: Seed) -> Database {
+        Database::hashed_by(seed.hasher())
+    }
+
+    fn hashed_by(hasher: Hashing) -> Database {
+        Database {
+            index: Index::default(),
+            slots: Slots::default(),
+            values: Places::default(),
+            value_bytes: 0,
+            long_keys: Places::default(),
+            long_key_bytes: 0,
+            expiries: Expiries::default(),
+            part_times: PartTimes::default(),
+            usage: Usage::default(),
+            gathering: None,
+            hasher,
+        }
+    }
+
     /// How many keys there are, those included that have expired and are not
     /// removed yet.
     pub fn len(&self) -> usize {
@@ -144,7 +165,7 @@ impl Database {
     pub(in crate::db) fn emptied(&self) -> Database {
         Database {
             usage: self.usage,
-            ..Database::default()
+            ..Database::hashed_by(self.hasher.clone())
         }
     }
 
@@ -460,10 +481,7 @@ impl Database {
         let value = value.map(|number| self.let_go(number));
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
-            *self = Database {
-                hasher: self.hasher.clone(),
-                ..self.emptied()
-            };
+            *self = self.emptied();
         }
         value
     }
@@ -871,7 +889,7 @@ mod tests {
     #[test]
     fn what_all_values_hold_is_known_without_asking_them() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         for round in 0..6_000 {
             let key = rng.usize(..400).to_string();
             let expires_at = rng.bool().then_some(round);
@@ -912,7 +930,7 @@ mod tests {
 
     #[test]
     fn a_value_whose_change_was_not_counted_spoils_no_sum() {
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         set(&mut database, "k", &[b'x'; 20_000], None);
         let handle = database.find(b"k").expect("it is there");
         // As if it had panicked before it was counted.
@@ -930,7 +948,7 @@ mod tests {
     /// A database with some of very many keys: every fourth name is a long
     /// one, every second key expires, every third value is a list.
     fn filled(keys: impl Iterator<Item = usize>) -> Database {
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         for n in keys {
             let expires_at = n.is_multiple_of(2).then_some((n % 1000) as i64);
             let (key, text) = (key(n), n.to_string());

@@ -514,10 +514,12 @@ impl<'a> Drawer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::Seed;
 
     const LIMITS: PackLimits = PackLimits {
         entries: 8,
         value: 10,
+        seed: Seed::UNKNOWN,
     };
 
     fn sorted<'a>(pairs: impl Iterator<Item = Pair<'a>>) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -22,6 +22,7 @@ use crate::db::memory::slots::{Full, PIECE};
 use crate::error::{self, Error};
 use crate::events::KeyspaceEvents;
 use crate::rdb::{Reader, Type, Writer};
+use crate::seed::Seed;
 use crate::text::number;
 
 /// How large sets may be that are packed.
@@ -33,16 +34,19 @@ pub struct SetLimits {
     pub entries: usize,
     /// Bytes of the longest: `set-max-listpack-value`.
     pub value: usize,
+    /// What the order of a table follows from.
+    pub seed: Seed,
 }
 
 impl SetLimits {
     /// From the settings.
-    pub fn new(ints: u64, entries: u64, value: u64) -> SetLimits {
+    pub fn new(ints: u64, entries: u64, value: u64, seed: Seed) -> SetLimits {
         let saturated = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
         SetLimits {
             ints: saturated(ints),
             entries: saturated(entries),
             value: saturated(value),
+            seed,
         }
     }
 
@@ -103,6 +107,11 @@ impl Set {
         Set::Packed(Vec::new(), PackedAs::Listpack)
     }
 
+    /// An empty set that is large.
+    pub fn table(limits: SetLimits) -> Set {
+        Set::Table(Members::new(limits.seed).into())
+    }
+
     /// An empty set of the form that is made for `count` members that are to
     /// come, some of them equal perhaps, of which this is the first.
     pub fn for_members(first: &[u8], count: usize, limits: SetLimits) -> Set {
@@ -111,7 +120,7 @@ impl Set {
         } else if count <= limits.entries {
             Set::packed()
         } else {
-            Set::Table(Box::default())
+            Set::table(limits)
         }
     }
 
@@ -124,7 +133,7 @@ impl Set {
             Set::Table(_) => usize::MAX,
         };
         if count > packed {
-            self.unpack()?;
+            self.unpack(limits.seed)?;
         }
         Ok(())
     }
@@ -138,7 +147,7 @@ impl Set {
                 None => {
                     match packed_with(Ints::new(bytes), member, limits) {
                         Some(packed) => *self = packed,
-                        None => _ = self.unpack()?.insert(member, &[])?,
+                        None => _ = self.unpack(limits.seed)?.insert(member, &[])?,
                     }
                     Ok(true)
                 }
@@ -157,7 +166,7 @@ impl Set {
                     *packed_as = becomes;
                     pack::push(bytes, member);
                 } else {
-                    self.unpack()?.insert(member, &[])?;
+                    self.unpack(limits.seed)?.insert(member, &[])?;
                 }
                 Ok(true)
             }
@@ -187,7 +196,7 @@ impl Set {
         let ints = Ints::new(bytes);
         let is_full = ints.len() >= limits.ints.min(INTS_MAX);
         if is_full && ints.find(value).is_err() {
-            let members = self.unpack()?;
+            let members = self.unpack(limits.seed)?;
             members.insert(Digits::new().format(value).as_bytes(), &[])?;
             return Ok(true);
         }
@@ -306,7 +315,7 @@ impl Set {
             Set::Table(_) => true,
         };
         if !fits {
-            self.unpack()?;
+            self.unpack(limits.seed)?;
         }
         Ok(())
     }
@@ -331,9 +340,9 @@ impl Set {
 
     /// Makes it a table, unless it is one. If there is no room, it is what it
     /// was.
-    fn unpack(&mut self) -> Result<&mut Members, Full> {
+    fn unpack(&mut self, seed: Seed) -> Result<&mut Members, Full> {
         if !matches!(self, Set::Table(_)) {
-            let mut members = Box::<Members>::default();
+            let mut members = Box::new(Members::new(seed));
             for member in self.view().iter() {
                 members.insert(member.bytes(&mut Digits::new()), &[])?;
             }
@@ -547,6 +556,7 @@ mod tests {
         ints: 512,
         entries: 128,
         value: 64,
+        seed: Seed::UNKNOWN,
     };
 
     fn bytes(member: Member<'_>) -> Vec<u8> {
@@ -601,6 +611,7 @@ mod tests {
                 ints: rng.usize(..40),
                 entries: rng.usize(..30),
                 value: rng.usize(..12),
+                seed: Seed::UNKNOWN,
             };
             let (mut set, mut model) = (Set::default(), BTreeSet::new());
             let strings = [0, 1, 5, 100][round % 4];
@@ -682,6 +693,7 @@ mod tests {
             ints: 3,
             entries: 2,
             value: 4,
+            seed: Seed::UNKNOWN,
         };
         let for_members = |first: &str, count| {
             let set = Set::for_members(first.as_bytes(), count, few);
@@ -701,6 +713,7 @@ mod tests {
             ints: 1,
             entries: 2,
             value: 4,
+            seed: Seed::UNKNOWN,
         };
         let set = Set::for_members(b"1", 2, narrow);
         assert_eq!(set.encoding_name(), "listpack");

@@ -97,9 +97,10 @@ mod tests {
 
     use super::*;
     use crate::db::Encoding;
+    use crate::seed::Seed;
 
     fn database(keys: usize, expires: impl Fn(usize) -> Option<i64>) -> Database {
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         for n in 0..keys {
             let (key, encoding) = (n.to_string(), Encoding::Natural);
             let set = database.set_string(None, key.as_bytes(), b"v", encoding, expires(n), 0);

@@ -112,6 +112,7 @@ mod tests {
     use super::*;
     use crate::db::Encoding;
     use crate::db::value::{Set, SetLimits};
+    use crate::seed::Seed;
 
     #[test]
     fn any_key_and_any_name_can_be_fetched() {
@@ -119,8 +120,9 @@ mod tests {
             ints: 512,
             entries: 128,
             value: 64,
+            seed: Seed::UNKNOWN,
         };
-        let mut database = Database::default();
+        let mut database = Database::new(Seed::UNKNOWN);
         let names: Vec<_> = (0..3_000).map(|n| format!("member:{n}")).collect();
         for (key, len) in [(&b"few"[..], 3), (b"many", 1_000), (b"more", 3_000)] {
             let mut set = Set::default();

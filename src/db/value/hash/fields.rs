@@ -5,6 +5,7 @@ use crate::db::memory::members::Members;
 use crate::db::memory::pack::{self, PackLimits};
 use crate::db::memory::slots::Full;
 use crate::db::value::form::{PackedAs, trim};
+use crate::seed::Seed;
 
 /// Fields, each once, with a value of any length.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Fields {
                 let is_new = found.is_err();
                 if count > limits.entries {
                     // Without room for a table it just stays packed.
-                    _ = self.unpack();
+                    _ = self.unpack(limits.seed);
                 }
                 Ok(is_new)
             }
@@ -147,13 +148,13 @@ impl Fields {
             *packed_as = becomes;
             return Ok(());
         }
-        self.unpack()
+        self.unpack(limits.seed)
     }
 
     /// Becomes a table, if it is none. If there is no room, nothing has changed.
-    fn unpack(&mut self) -> Result<(), Full> {
+    fn unpack(&mut self, seed: Seed) -> Result<(), Full> {
         if let Fields::Packed(bytes, _) = self {
-            let mut members = Members::default();
+            let mut members = Members::new(seed);
             for (field, value) in Pairs(bytes) {
                 members.insert(field, value)?;
             }

@@ -22,6 +22,7 @@ use crate::db::{Digest, PackLimits};
 use crate::error::{self, Error};
 use crate::events::KeyspaceEvents;
 use crate::rdb::{Listpack, PACKED_MAX, Reader, Type, Writer};
+use crate::seed::Seed;
 use crate::text::double;
 
 /// A sorted set.
@@ -73,7 +74,7 @@ impl Zset {
     /// are too many for a small one.
     pub fn expect(&mut self, members: usize, limits: PackLimits) -> Result<(), Full> {
         if members > limits.entries {
-            self.unpack()?;
+            self.unpack(limits.seed)?;
         }
         Ok(())
     }
@@ -104,10 +105,10 @@ impl Zset {
                 packed::insert(bytes, member, kept(new, becomes));
                 return Ok(update);
             }
-            self.unpack()?.insert(member, new)?;
+            self.unpack(limits.seed)?.insert(member, new)?;
             return Ok(update);
         }
-        let table = self.unpack()?;
+        let table = self.unpack(limits.seed)?;
         let found = table.find(member);
         let old = found.map(|(_, score)| score);
         let new = score(old);
@@ -141,7 +142,7 @@ impl Zset {
                 packed::append(bytes, member, kept(score, becomes));
                 Ok(())
             }
-            _ => self.unpack()?.append(member, score),
+            _ => self.unpack(limits.seed)?.append(member, score),
         }
     }
 
@@ -175,9 +176,9 @@ impl Zset {
     }
 
     /// Makes it a large one, unless it is one.
-    fn unpack(&mut self) -> Result<&mut Table, Full> {
+    fn unpack(&mut self, seed: Seed) -> Result<&mut Table, Full> {
         if let Zset::Packed(bytes, _) = self {
-            let mut table = Box::<Table>::default();
+            let mut table = Box::new(Table::new(seed));
             for (member, score) in packed::Entries::of(bytes) {
                 table.append(member, score)?;
             }
@@ -366,6 +367,7 @@ mod tests {
     const LIMITS: PackLimits = PackLimits {
         entries: 8,
         value: 6,
+        seed: Seed::UNKNOWN,
     };
 
     /// Members with scores, in order.
@@ -577,7 +579,7 @@ mod tests {
 
     #[test]
     fn as_many_members_as_a_setting_allows_are_counted() {
-        let limits = PackLimits::new(1000, 64);
+        let limits = PackLimits::new(1000, 64, Seed::UNKNOWN);
         let mut zset = Zset::default();
         for n in 0..1000 {
             assert_eq!(zset.view().len(), n);

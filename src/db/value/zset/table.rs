@@ -6,9 +6,10 @@ use std::ops::Range;
 use super::tree::{self, Spot, Tree};
 use crate::db::memory::members::Members;
 use crate::db::memory::slots::Full;
+use crate::seed::Seed;
 
 /// Members that are found by name, and entries that are found by rank.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Table {
     /// With the score of each, as eight bytes.
     members: Members,
@@ -16,6 +17,14 @@ pub struct Table {
 }
 
 impl Table {
+    /// No members yet.
+    pub fn new(seed: Seed) -> Table {
+        Table {
+            members: Members::new(seed),
+            order: Tree::default(),
+        }
+    }
+
     /// How many members there are.
     #[inline]
     pub fn len(&self) -> usize {
