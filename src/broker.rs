@@ -34,7 +34,7 @@ use crate::session::client::Peer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Broker {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     entrance: Arc<Entrance>,
     /// `None` once it has stopped.
     workers: Option<Workers>,
@@ -179,6 +179,13 @@ impl Builder {
         self
     }
 
+    /// Has the broker be one for tests: what [`testkit`](crate::testkit) is about works, and so
+    /// does RESPD for every client. It is the setting `test-commands`.
+    pub fn for_tests(mut self) -> Builder {
+        self.mentions.add_in_code("test-commands", "yes");
+        self
+    }
+
     /// Starts the broker. When it returns, clients can connect.
     ///
     /// # Errors
@@ -239,6 +246,15 @@ impl Broker {
     /// The system refuses a socket or a thread.
     pub fn start() -> Result<Broker, StartError> {
         Broker::builder().start()
+    }
+
+    /// Starts one for tests, with the default settings otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a socket or a thread.
+    pub fn for_tests() -> Result<Broker, StartError> {
+        Broker::builder().for_tests().start()
     }
 
     /// Settings for a broker to start.

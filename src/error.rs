@@ -190,6 +190,7 @@ texts! {
     NOTHING_TO_SAVE_TO = "ERR This server keeps its data in memory only and cannot save it. SHUTDOWN NOSAVE stops it.";
     SLOWLOG_COUNT = "ERR count should be greater than or equal to -1";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    NOT_FOR_TESTS = "ERR RESPD commands are for tests. Start the broker with test-commands yes to allow them.";
     MODULE_NOT_ALLOWED = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     INVALID_COMMAND = "ERR Invalid command specified";
     NO_KEY_ARGUMENTS = "ERR The command has no key arguments";

@@ -89,6 +89,7 @@
 //! as a function. No two files use each other, directly or around.
 //!
 //! ```text
+//! testkit                   what tests need beyond a broker
 //! broker                    starts and stops what is below
 //! local net                 a client without a connection; sockets, and streams in memory
 //! dispatch                  the checks before a command, and the loop that runs them
@@ -98,7 +99,8 @@
 //! server                    what all clients share without that lock
 //! monitor pubsub tracking   who hears of what
 //! session                   what belongs to one client
-//! metrics script            counters, and the logs of what was slow; Lua
+//! lab metrics script        what a broker for tests has; counters, and the logs of what was
+//!                           slow; Lua
 //! acl config db resp        who may; settings; the data; the wire
 //! rdb                       what a serialized value is made of
 //! error events segmented    texts, classes of events, a map that grows in parts
@@ -136,6 +138,7 @@ mod error;
 mod events;
 mod geohash;
 mod hyperloglog;
+mod lab;
 mod local;
 mod metrics;
 mod monitor;
@@ -154,6 +157,7 @@ mod session;
 mod table;
 #[cfg(test)]
 mod testing;
+pub mod testkit;
 mod text;
 mod tracking;
 

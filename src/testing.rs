@@ -114,9 +114,21 @@ impl Data {
 /// An engine with the default settings whose server listens nowhere, for the
 /// tests of commands about clients and the server.
 pub fn engine() -> Arc<Engine> {
+    engine_with(Config::default())
+}
+
+/// The same, of a broker for tests.
+pub fn engine_for_tests() -> Arc<Engine> {
+    engine_with(Config {
+        test_commands: true,
+        ..Config::default()
+    })
+}
+
+fn engine_with(config: Config) -> Arc<Engine> {
     let names = TABLE.commands().iter();
     let names = names.map(|command| command.full_name.as_str());
-    Engine::new(Server::new(Config::default(), None, names))
+    Engine::new(Server::new(config, None, names))
 }
 
 /// A client of it.

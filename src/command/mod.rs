@@ -35,6 +35,7 @@ mod module;
 mod pop_first;
 mod pubsub;
 mod replication;
+mod respd;
 mod scan;
 #[cfg(feature = "lua")]
 mod script;
@@ -105,6 +106,7 @@ const FAMILIES: &[&[Row]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
+    self::respd::COMMANDS,
     module::COMMANDS,
     acl::COMMANDS,
     cluster::COMMANDS,

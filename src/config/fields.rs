@@ -109,6 +109,8 @@ pub struct Config {
     pub latency_tracking_info_percentiles: Vec<f64>,
     /// Who may use DEBUG.
     pub enable_debug_command: DebugCommand,
+    /// Whether RESPD gives clients power over the clock and what else tests need.
+    pub test_commands: bool,
     /// Least severe messages that are logged.
     pub loglevel: LogLevel,
     /// File to log to; none logs to standard output.
@@ -176,6 +178,7 @@ impl Default for Config {
             latency_tracking: true,
             latency_tracking_info_percentiles: vec![50.0, 99.0, 99.9],
             enable_debug_command: DebugCommand::No,
+            test_commands: false,
             loglevel: LogLevel::Notice,
             logfile: None,
             always_show_logo: false,

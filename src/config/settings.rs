@@ -373,6 +373,12 @@ const ROWS: &[Setting] = &[
     )
     .startup(),
     row(
+        "test-commands",
+        "Let every client use RESPD, which sets the clock and what else a test needs.",
+        flag!(test_commands),
+    )
+    .startup(),
+    row(
         "enable-protected-configs",
         "Who may change dir while the server runs; respd lets nobody, so only no is accepted.",
         one("no", Form::Choice(WHO), "respd lets nobody change a protected setting while it runs"),

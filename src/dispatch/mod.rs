@@ -166,7 +166,7 @@ fn check(
     if !command.row.accepts(argv.len()) {
         return refuse(Error::wrong_arity(&command.full_name));
     }
-    if flags.contains(Flags::PROTECTED)
+    if flags.intersects(Flags::PROTECTED.union(Flags::FOR_TESTS))
         && let Err(error) = is_permitted(context.server, &session.client, command)
     {
         return refuse(error);
@@ -239,6 +239,10 @@ fn check(
 fn is_permitted(server: &Server, client: &Client, command: &Command) -> Result<()> {
     match command.row.handler {
         Handler::Forbidden(why) => Err(why()),
+        _ if command.row.flags.contains(Flags::FOR_TESTS) => match server.lab {
+            Some(_) => Ok(()),
+            None => Err(Error::NOT_FOR_TESTS),
+        },
         _ if server.allows_debug(client) => Ok(()),
         _ => Err(Error::DEBUG_NOT_ALLOWED),
     }

@@ -21,6 +21,7 @@ pub use running::{RunningScript, SlowScript};
 use crate::allocator::Allocator;
 use crate::clock::Clock;
 use crate::config::{Config, DebugCommand, Supervised};
+use crate::lab::Lab;
 use crate::metrics::{Latency, Metrics, SlowLog};
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
@@ -46,6 +47,8 @@ pub struct Server {
     pub live: Live,
     /// What time it is.
     pub clock: Clock,
+    /// What a broker for tests has beyond others.
+    pub lab: Option<Box<Lab>>,
     /// Channels and their subscribers.
     pub pubsub: PubSub,
     /// The clients that are connected.
@@ -110,6 +113,7 @@ impl Server {
             supervised: Supervised::No,
             live: Live::default(),
             clock: Clock::system(),
+            lab: config.test_commands.then(Box::default),
             pubsub: PubSub::new(seed),
             clients: Registry::default(),
             metrics: Metrics::new(commands),

@@ -49,6 +49,8 @@ bitflags! {
         const RUNS_SCRIPT = 1 << 28;
         /// Needs nothing of the keyspace, so it waits for nobody who has it.
         const NO_DATA = 1 << 29;
+        /// Refused unless the broker is one for tests.
+        const FOR_TESTS = 1 << 30;
     }
 
     /// Access categories, as ACL CAT names them.

@@ -1,0 +1,6 @@
+//! What a broker for tests has beyond others, with `test-commands yes`. Others
+//! have none of it, and ask no more than whether it is there.
+
+/// What only a broker for tests has.
+#[derive(Default)]
+pub struct Lab {}

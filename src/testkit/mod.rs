@@ -1,0 +1,5 @@
+//! What tests need beyond a broker, of one that was started
+//! [for them](crate::Broker::for_tests).
+//!
+//! These are thin: what they do is done where it belongs, and the subcommands
+//! of RESPD do the same for clients of any language.
