@@ -12,13 +12,14 @@ use std::sync::Arc;
 use crate::allocator::Allocator;
 use crate::command::TABLE;
 use crate::config::{Config, Mentions, Supervised, summary};
+use crate::engine::advance::{self, Quiet};
 use crate::engine::{Engine, upkeep};
 use crate::local::LocalClient;
-use crate::net::Workers;
 use crate::net::entrance::Entrance;
 use crate::net::listener::Listeners;
 use crate::net::memory::MemoryStream;
 use crate::net::socket_dir::SocketDir;
+use crate::net::{Barrier, Workers};
 use crate::server::{Server, house};
 use crate::session::client::Peer;
 
@@ -352,8 +353,16 @@ impl Broker {
         timekeeper.spawn(async move { upkeep::run(&engine).await });
         let engine = self.engine.clone();
         timekeeper.spawn(async move { house::keep(&engine.server).await });
+        if self.engine.server.lab.is_some() {
+            let barrier = Arc::new(Barrier::new(workers.all()));
+            let quiet: Quiet = Box::new(move || {
+                let barrier = barrier.clone();
+                Box::pin(async move { barrier.wait().await })
+            });
+            timekeeper.spawn(advance::run(self.engine.clone(), quiet));
+        }
         if let Some(allocator) = &self.engine.server.allocator {
-            let (clock, purge) = (self.engine.server.clock, allocator.purge);
+            let (clock, purge) = (self.engine.server.clock.clone(), allocator.purge);
             timekeeper.spawn(house::give_back(clock, purge, workers.handles()));
         }
         Ok(())

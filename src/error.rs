@@ -191,6 +191,7 @@ texts! {
     SLOWLOG_COUNT = "ERR count should be greater than or equal to -1";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     NOT_FOR_TESTS = "ERR RESPD commands are for tests. Start the broker with test-commands yes to allow them.";
+    CLOCK_RANGE = "ERR a time of the clock is a number of milliseconds from 0 to 72057594037927936";
     MODULE_NOT_ALLOWED = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     INVALID_COMMAND = "ERR Invalid command specified";
     NO_KEY_ARGUMENTS = "ERR The command has no key arguments";

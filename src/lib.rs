@@ -82,7 +82,8 @@
 //! whole batch in one write. Where memory has a limit, `engine::evict` makes room
 //! before a command. What waits for time alone has a thread of its own:
 //! keys that expire and what leavers leave (`engine::upkeep`), rates and limits
-//! (`server::house`).
+//! (`server::house`). In a broker for tests it also moves the clock, as it is
+//! told to (`engine::advance`).
 //!
 //! Who may use whom: a module may use those on the lines below its own, and
 //! those of one line do not know each other. What would point up is handed down
@@ -178,6 +179,7 @@ pub mod manual {
                 "[limits]: crate::manual::limits\n",
                 "[settings]: crate::manual::settings\n",
                 "[testing]: crate::manual::testing\n",
+                "[testkit]: crate::testkit\n",
                 "[`Broker`]: crate::Broker\n",
                 "[`Builder`]: crate::Builder\n",
                 "[`LocalClient`]: crate::LocalClient\n",

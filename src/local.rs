@@ -107,7 +107,7 @@ impl LocalClient {
     /// wait; answers which one is next.
     fn run_from(&mut self, index: usize, requests: &[u8], output: &mut Output) -> usize {
         // The workers are threads of their own, and serve the others.
-        let clock = self.engine.server.clock;
+        let clock = &self.engine.server.clock;
         let progress = self.requests.run(
             &self.engine,
             &TABLE,
@@ -134,16 +134,19 @@ impl LocalClient {
 
     /// Has this thread woken when there is something in the outbox, or the
     /// client is let go or closed.
-    fn listen(&self) {
+    fn listen(&self) -> Waker {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        self.session.client.outbox.set_waker(waker);
+        self.session.client.outbox.set_waker(waker.clone());
+        waker
     }
 
     /// Waits until a blocked command has its reply, which comes at `deadline`
     /// at the latest, in time since the broker's start.
     fn wait_for_reply(&mut self, deadline: Option<Duration>, output: &mut Output) {
-        self.listen();
+        let waker = self.listen();
         let client = &self.session.client;
+        let clock = &self.engine.server.clock;
+        let _alarm = deadline.and_then(|deadline| clock.alarm(deadline, client.id, &waker));
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);
@@ -152,7 +155,7 @@ impl LocalClient {
             if resumed || self.is_closed() {
                 return;
             }
-            if !self.engine.server.clock.park(deadline) {
+            if !clock.park(deadline) {
                 Turn::new(&self.engine).time_out(client);
             }
         }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
 
@@ -18,15 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn start(settings: &[(&str, &str)]) -> Broker {
     let settings = settings.iter();
-    let builder = settings.fold(Broker::builder(), |builder, (name, value)| {
-        builder.set(name, value)
-    });
+    let builder = Broker::builder().for_tests();
+    let builder = settings.fold(builder, |builder, (name, value)| builder.set(name, value));
     builder.start().unwrap()
 }
 
 /// Has the broker's wall clock tell so many milliseconds more than the machine's.
 fn set(broker: &Broker, millis: i64) {
-    broker.engine.server.clock.set_wall(millis);
+    let by = Duration::from_millis(millis.unsigned_abs());
+    let machine = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let wall = match millis {
+        0.. => machine + by,
+        _ => machine - by,
+    };
+    broker.engine.server.clock.hand().unwrap().set_wall(wall);
 }
 
 fn send(broker: &Broker, line: &str) -> TcpStream {

@@ -367,7 +367,8 @@ fn protocol(mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps with the keyspace locked, so that nobody gets anything done, as in Redis.
+/// Sleeps with the keyspace locked, so that nobody gets anything done, as in Redis. It stands for
+/// work, so it takes the machine's time.
 fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
     // As with `strtod` of C, what is no number is 0.
     let seconds = LongDouble::parse(args.next()?).unwrap_or(LongDouble::ZERO);
@@ -375,7 +376,7 @@ fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
     let millis = seconds.to_millis_rounded_up().clamp(0, LONGEST_MS);
     // Whoever waits for the lock has not begun to sleep.
     context.turn.state();
-    let end = context.server.clock.uptime() + Duration::from_millis(millis as u64);
+    let end = context.server.clock.machine() + Duration::from_millis(millis as u64);
     while !sleep_on(context.server, end) {}
     Ok(())
 }
@@ -384,7 +385,7 @@ fn sleep(context: &mut Context<'_>, mut args: Args<'_>) -> Result<()> {
 /// that is to end does not wait for a sleeper.
 fn sleep_on(server: &Server, end: Duration) -> bool {
     const NAP: Duration = Duration::from_millis(50);
-    let left = end.saturating_sub(server.clock.uptime());
+    let left = end.saturating_sub(server.clock.machine());
     server.clock.sleep_thread(left.min(NAP));
     left <= NAP || server.shutdown.is_cancelled()
 }

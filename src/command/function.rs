@@ -129,7 +129,7 @@ struct Loader<'s> {
 
 impl<'s> Loader<'s> {
     fn new(server: &'s Server, max: Duration) -> Loader<'s> {
-        let until = server.clock.uptime() + max;
+        let until = server.clock.machine() + max;
         Loader { server, until }
     }
 }
@@ -149,7 +149,7 @@ impl Host for Loader<'_> {
     }
 
     fn uptime(&self) -> Duration {
-        self.server.clock.uptime()
+        self.server.clock.machine()
     }
 }
 
@@ -424,7 +424,7 @@ fn function_stats(context: &mut Context<'_>, _: Args<'_>, reply: &mut Reply<'_>)
         Some(script) => {
             // What runs may be a script, about which SCRIPT KILL is to be asked.
             let name = script.function.ok_or(Error::BUSY)?;
-            let ran = server.clock.uptime().saturating_sub(script.since);
+            let ran = server.clock.machine().saturating_sub(script.since);
             reply.map(3);
             reply.bulk(b"name");
             reply.bulk(name.as_bytes());

@@ -54,7 +54,7 @@ pub struct ScriptHost<'c, 'a> {
     wrote: bool,
     /// The request that runs it.
     request: Argv<'c>,
-    /// When it began, in time since the broker's start.
+    /// When it began, by the machine's time.
     since: Duration,
     /// When it was looked around last, in the same time.
     looked: Duration,
@@ -131,7 +131,7 @@ impl ScriptHost<'_, '_> {
     /// have it end.
     fn let_others_in(&mut self) {
         let server = self.context.server;
-        let now = server.clock.uptime();
+        let now = server.clock.machine();
         match self.served {
             Some(served) if now.saturating_sub(served) < SERVE_EVERY => return,
             Some(_) => {}
@@ -158,7 +158,7 @@ impl ScriptHost<'_, '_> {
         if let Some(meanwhile) = self.context.meanwhile {
             self.context.turn.let_others_in(meanwhile);
         }
-        self.served = Some(server.clock.uptime());
+        self.served = Some(server.clock.machine());
     }
 }
 
@@ -225,6 +225,6 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn uptime(&self) -> Duration {
-        self.context.server.clock.uptime()
+        self.context.server.clock.machine()
     }
 }

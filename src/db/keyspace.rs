@@ -38,6 +38,19 @@ pub struct Keyspace {
     others_memory: usize,
 }
 
+/// What is due first of all that expires.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FirstDue {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// The number of the database.
+    pub db: usize,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Which part of its value it is, unless it is the key.
+    pub part: Option<Box<[u8]>>,
+}
+
 /// What removing a key takes, in times of what it takes to move one nearer to
 /// its time in the calendar of expiries.
 const REMOVAL: usize = 8;
@@ -110,6 +123,39 @@ impl Keyspace {
     /// When the first key of any database is due, or earlier, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
         self.agenda.first().map(|(at, _)| at)
+    }
+
+    /// What is due first, whenever that is. `None` if nothing expires, or if to
+    /// find it takes more than `budget`, which it uses up.
+    pub fn first_due(&mut self, budget: &mut usize) -> Option<FirstDue> {
+        while let Some((noted, index)) = self.agenda.first() {
+            self.select(index);
+            let database = &mut self.databases[index];
+            let key = database.due(i64::MAX, budget);
+            if *budget == 0 {
+                return None;
+            }
+            let key = key.and_then(|key| Some((database.expires_at(key)?, key, false)));
+            let part = database.due_parts(i64::MAX).and_then(|key| {
+                let at = database.value(key).parts()?.first_expiry()?;
+                Some((at, key, true))
+            });
+            let first = [key, part].into_iter().flatten().min_by_key(|(at, ..)| *at);
+            self.agenda.set(index, first.map(|(at, ..)| at));
+            if let Some((at, key, is_part)) = first
+                && at <= noted
+            {
+                let parts = database.value(key).parts().filter(|_| is_part);
+                let part = parts.and_then(|parts| parts.first_to_expire());
+                return Some(FirstDue {
+                    at,
+                    db: index,
+                    key: database.key(key).into(),
+                    part: part.map(Into::into),
+                });
+            }
+        }
+        None
     }
 
     /// Notes that a key of a database is to expire at a time.

@@ -20,7 +20,7 @@ mod view;
 
 pub use digest::Digest;
 pub use journal::{Change, Event};
-pub use keyspace::{Keyspace, Stats};
+pub use keyspace::{FirstDue, Keyspace, Stats};
 pub use limits::Limits;
 pub use memory::pack::PackLimits;
 pub use store::{Among, Database, Frequency, Handle, Sampled, Usage, idle_s};

@@ -8,7 +8,9 @@
 //! What nobody waits for is done in steps by [`upkeep`]. No lock is held across
 //! an await.
 
+pub mod advance;
 mod evict;
+pub mod orders;
 mod room;
 mod settle;
 mod state;
@@ -21,12 +23,13 @@ mod watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use orders::Orders;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use state::State;
 pub use turn::Turn;
-pub use waiters::{Attempt, Null, Wait};
+pub use waiters::{Attempt, Awaited, Null, Wait};
 
 use crate::db::Keyspace;
 use crate::server::{Server, data_limits};
@@ -43,6 +46,8 @@ pub struct Engine {
     wakes_at: AtomicI64,
     /// Wakes upkeep: there is something to do earlier than it thinks.
     woken: Notify,
+    /// Where the clock is to go, of a broker for tests.
+    pub orders: Option<Orders>,
     /// Turns that wait for the lock.
     #[cfg(test)]
     waiting: std::sync::atomic::AtomicUsize,
@@ -60,6 +65,7 @@ impl Engine {
             state
         };
         Arc::new(Engine {
+            orders: server.lab.as_ref().map(|_| Orders::default()),
             server,
             state: Mutex::new(state),
             wakes_at: AtomicI64::new(i64::MAX),

@@ -61,9 +61,10 @@ pub fn free(server: &Server, state: &mut State, now: Now, patience: Duration) ->
         steps += 1;
         if steps % AT_ONCE == 0 {
             // The time of the turn may be some commands old.
-            end = server.clock.uptime();
-            let start = *start.get_or_insert(end);
-            if patience.is_zero() || end.saturating_sub(start) > patience {
+            let machine = server.clock.machine();
+            end = server.clock.at(machine);
+            let start = *start.get_or_insert(machine);
+            if patience.is_zero() || machine.saturating_sub(start) > patience {
                 break Room::Pending;
             }
         }

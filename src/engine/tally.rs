@@ -14,34 +14,34 @@ pub struct Tally {
     nanos: u64,
     /// Calls since the clock was read.
     untimed: u32,
-    /// The time since the broker's start when it was read last: at the end of
-    /// the calls that are timed, which is the beginning of the next.
+    /// The machine's time when it was read last: at the end of the calls that
+    /// are timed, which is the beginning of the next.
     read_until: Duration,
     /// The call that runs is timed, whatever was planned.
     time_now: bool,
 }
 
 impl Tally {
-    /// Begins at `uptime`, the time since the broker's start.
-    pub fn new(uptime: Duration) -> Tally {
+    /// Begins at this time of the machine's.
+    pub fn new(machine: Duration) -> Tally {
         Tally {
             command: 0,
             calls: 0,
             nanos: 0,
             untimed: 0,
-            read_until: uptime,
+            read_until: machine,
             time_now: false,
         }
     }
 
-    /// When the clock was read last, in time since the broker's start.
+    /// When the clock was read last, by the machine's time.
     pub fn read_until(&self) -> Duration {
         self.read_until
     }
 
     /// The time was spent waiting and is no call's.
-    pub fn skip_to(&mut self, uptime: Duration) {
-        self.read_until = uptime;
+    pub fn skip_to(&mut self, machine: Duration) {
+        self.read_until = machine;
     }
 
     /// Begins a call of the command with this id; answers since when it, or
@@ -78,7 +78,7 @@ impl Tally {
 
     fn time(&mut self, server: &Server, start: Duration) -> Duration {
         self.time_now = false;
-        self.read_until = server.clock.uptime();
+        self.read_until = server.clock.machine();
         let duration = self.read_until.saturating_sub(start);
         let nanos = duration.as_nanos() as u64;
         let calls = u64::from(std::mem::take(&mut self.untimed));

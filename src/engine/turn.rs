@@ -10,13 +10,15 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::Engine;
+use super::orders::{Answer, Order, WriteDue};
 use super::room::{self, Room};
 use super::settle::{self, Now};
 use super::state::State;
 use super::tally::Tally;
-use super::waiters::{Attempt, Recipient, Wait, Waiter};
+use super::waiters::{Attempt, Awaited, Recipient, Wait, Waiter};
 use crate::config::Config;
 use crate::db::Db;
+use crate::db::value::List;
 use crate::error::Error;
 use crate::resp::{Argv, Output, Reply};
 use crate::server::Server;
@@ -61,7 +63,8 @@ impl<'a> Turn<'a> {
     /// Begins a turn now.
     pub fn new(engine: &'a Engine) -> Turn<'a> {
         let clock = &engine.server.clock;
-        let uptime = clock.uptime();
+        // One look serves the turn and what is timed in it.
+        let machine = clock.machine();
         Turn {
             engine,
             server: &engine.server,
@@ -69,9 +72,9 @@ impl<'a> Turn<'a> {
             state: None,
             intrudes: true,
             now: clock.now_ms(),
-            uptime,
+            uptime: clock.at(machine),
             outdated: false,
-            tally: Tally::new(uptime),
+            tally: Tally::new(machine),
             was_panicking: std::thread::panicking(),
             reached_others: false,
         }
@@ -90,12 +93,11 @@ impl<'a> Turn<'a> {
     fn read_clock(&mut self) {
         self.outdated = false;
         self.now = self.server.clock.now_ms();
-        self.uptime = self.tally.read_until();
+        self.uptime = self.server.clock.at(self.tally.read_until());
     }
 
     /// Begins a call of the command with this id; answers since when it, or
-    /// the calls that are timed together with it, run, in time since the
-    /// broker's start.
+    /// the calls that are timed together with it, run, by the machine's time.
     #[inline]
     pub fn begin_call(&mut self, command: usize) -> Duration {
         self.tally.begin(self.server, command)
@@ -108,16 +110,18 @@ impl<'a> Turn<'a> {
     pub fn end_call(&mut self, command: usize, start: Duration, timed: bool) -> Option<Duration> {
         const OUTDATED_AFTER: Duration = Duration::from_millis(1);
         let duration = self.tally.end(self.server, command, start, timed)?;
-        self.outdated = self.tally.read_until().saturating_sub(self.uptime) >= OUTDATED_AFTER;
+        let uptime = self.server.clock.at(self.tally.read_until());
+        self.outdated = uptime.saturating_sub(self.uptime) >= OUTDATED_AFTER;
         Some(duration)
     }
 
-    /// What has passed since the last call is not the next one's time.
-    pub fn skip_to(&mut self, uptime: Duration) {
-        self.tally.skip_to(uptime);
+    /// What has passed since the last call, up to this time of the machine's,
+    /// is not the next one's.
+    pub fn skip_to(&mut self, machine: Duration) {
+        self.tally.skip_to(machine);
     }
 
-    /// When the clock was read last, in time since the broker's start.
+    /// When the clock was read last, by the machine's time.
     pub fn clock_read(&self) -> Duration {
         self.tally.read_until()
     }
@@ -227,9 +231,11 @@ impl<'a> Turn<'a> {
         #[cfg(test)]
         self.engine.waiting.fetch_add(1, Relaxed);
         let guard = self.engine.lock();
-        self.now = self.server.clock.now_ms();
-        self.uptime = self.server.clock.uptime();
-        self.tally.skip_to(self.uptime);
+        let clock = &self.server.clock;
+        let machine = clock.machine();
+        self.now = clock.now_ms();
+        self.uptime = clock.at(machine);
+        self.tally.skip_to(machine);
         guard
     }
 
@@ -382,7 +388,7 @@ impl<'a> Turn<'a> {
         argv: Argv<'_>,
         keys: StepBy<Range<usize>>,
         mut wait: Wait,
-    ) {
+    ) -> Awaited {
         let argv = argv.with(&std::mem::take(&mut wait.words));
         session.client.set_flags(ClientFlags::BLOCKED, true);
         let silent = session.reply_mode != ReplyMode::On;
@@ -404,8 +410,37 @@ impl<'a> Turn<'a> {
             tracks: false,
         };
         let state = self.state();
-        state.waiters.add(waiter);
+        let awaited = state.waiters.add(waiter);
         state.note_observers();
+        awaited
+    }
+
+    /// Has a client wait for something else, until it is [`answer`](Self::answer)ed.
+    pub fn await_answer(
+        &mut self,
+        session: &mut Session,
+        command: usize,
+        argv: Argv<'_>,
+    ) -> Awaited {
+        // There are no keys, so nothing is ever attempted.
+        let wait = Wait::for_kind(List::KIND, None);
+        let keys = (0..0).step_by(1);
+        self.block(session, command, |_, _, _| Ok(None), argv, keys, wait)
+    }
+
+    /// Has the clock moved, and the client answered then.
+    pub fn move_clock(&mut self, order: Order, awaited: Awaited, write: WriteDue) {
+        if let Some(orders) = &self.engine.orders {
+            orders.give(order, Answer::Client(awaited, write));
+        }
+    }
+
+    /// Answers a client, unless it waits no longer: it has gone, or others have
+    /// ended its wait.
+    pub fn answer(&mut self, awaited: Awaited, write: impl FnOnce(&mut Reply<'_>)) {
+        if self.state().waiters.is_awaited(awaited) {
+            self.release(awaited.client, write);
+        }
     }
 
     /// Ends a client's wait with the reply for a time that is up, unless it

@@ -16,6 +16,7 @@ use parking_lot::MutexGuard;
 use super::Engine;
 use super::room::{self, Room};
 use super::settle::{self, Now};
+use crate::db::FirstDue;
 
 /// What one step takes at most, about. Somebody who comes just after it has
 /// begun waits so long, and for a thread to be woken.
@@ -27,41 +28,101 @@ const WHILE_INTERRUPTED: Duration = Duration::from_millis(10);
 /// So much is done between two looks at the clock.
 const AT_ONCE: usize = 32;
 
+/// What is to be done after a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// There is more to do.
+    GoOn,
+    /// It could not be done, and is to be tried again after this time of the
+    /// machine's.
+    TryAgain(Duration),
+    /// There is something to do after this time.
+    Wait(Duration),
+    /// There is nothing to wait for.
+    Rest,
+}
+
 /// Keeps the keyspace up until the task is dropped.
 pub async fn run(engine: &Engine) {
+    let clock = &engine.server.clock;
     loop {
-        let next = catch_unwind(AssertUnwindSafe(|| {
-            // Subscriptions need no keyspace, so nobody is to wait for both.
-            let left = engine.server.pubsub.take_down(AT_ONCE);
-            let next = step(engine);
-            if left { Some(Duration::ZERO) } else { next }
-        }));
-        let next = next.unwrap_or_else(|_| {
-            // The panic is on record. Whatever it was, other keys still expire.
-            engine.lock().abandon();
-            Some(AFTER_PANIC)
-        });
-        match next {
-            Some(Duration::ZERO) => tokio::task::yield_now().await,
-            None => engine.woken.notified().await,
-            Some(wait) => tokio::select! {
+        match try_step(engine).0 {
+            Next::GoOn => tokio::task::yield_now().await,
+            Next::Rest => engine.woken.notified().await,
+            Next::TryAgain(wait) => tokio::select! {
                 () = engine.woken.notified() => {}
-                () = engine.server.clock.sleep(wait) => {}
+                () = clock.sleep(wait) => {}
+            },
+            Next::Wait(wait) => tokio::select! {
+                () = engine.woken.notified() => {}
+                () = clock.timer(clock.uptime() + wait, None) => {}
             },
         }
     }
 }
 
-/// Does one step; answers after how long to look again, or `None` if there is
-/// nothing to wait for.
-fn step(engine: &Engine) -> Option<Duration> {
+/// Does all that is to be done now; answers whether a client has been handed
+/// something. A script that runs for long is waited for.
+pub(super) async fn catch_up(engine: &Engine) -> bool {
+    let mut reached = false;
+    loop {
+        let (next, reached_now) = try_step(engine);
+        reached |= reached_now;
+        match next {
+            Next::GoOn => tokio::task::yield_now().await,
+            Next::TryAgain(wait) => engine.server.clock.sleep(wait).await,
+            Next::Wait(_) | Next::Rest => return reached,
+        }
+    }
+}
+
+/// What expires first, if anything does as long as nobody changes anything.
+pub(super) async fn first_due(engine: &Engine) -> Option<FirstDue> {
+    loop {
+        {
+            let server = &engine.server;
+            let mut state = engine.lock();
+            let paused = server.pause.until(server.clock.uptime()).is_some();
+            if paused || !server.active_expire.load(Relaxed) {
+                return None;
+            }
+            let mut budget = AT_ONCE * AT_ONCE;
+            let first = state.keyspace.first_due(&mut budget);
+            if first.is_some() || budget > 0 {
+                return first;
+            }
+            MutexGuard::unlock_fair(state);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Does one step, even if one has panicked.
+fn try_step(engine: &Engine) -> (Next, bool) {
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        // Subscriptions need no keyspace, so nobody is to wait for both.
+        let left = engine.server.pubsub.take_down(AT_ONCE);
+        let (next, reached) = step(engine);
+        (if left { Next::GoOn } else { next }, reached)
+    }));
+    done.unwrap_or_else(|_| {
+        // The panic is on record. Whatever it was, other keys still expire.
+        engine.lock().abandon();
+        (Next::TryAgain(AFTER_PANIC), true)
+    })
+}
+
+/// Does one step; answers what is to be done next, and whether a client has
+/// been handed something.
+fn step(engine: &Engine) -> (Next, bool) {
     let server = &engine.server;
     let mut state = engine.lock();
     if state.interrupted {
-        return Some(WHILE_INTERRUPTED);
+        return (Next::TryAgain(WHILE_INTERRUPTED), false);
     }
-    let (now, start) = (server.clock.now_ms(), server.clock.uptime());
-    server.pause.end_if_over(start);
+    let begun = server.clock.machine();
+    let (now, start) = (server.clock.now_ms(), server.clock.at(begun));
+    let mut reached = server.pause.end_if_over(start);
     let paused_until = server.pause.until(start);
     let expires = paused_until.is_none() && server.active_expire.load(Relaxed);
     let time = Now {
@@ -69,32 +130,33 @@ fn step(engine: &Engine) -> Option<Duration> {
         uptime: start,
     };
     let (mut more, mut overdue) = (true, false);
-    while more && server.clock.uptime().saturating_sub(start) < STEP {
+    while more && server.clock.machine().saturating_sub(begun) < STEP {
         more = false;
         if expires {
-            let since = server.clock.uptime();
+            let since = server.clock.machine();
             overdue = state.keyspace.expire_due(now, AT_ONCE);
             more = overdue;
-            settle::settle(server, &mut state, None, time);
-            state.keyspace.stats.expiry_time += server.clock.uptime().saturating_sub(since);
+            reached |= settle::settle(server, &mut state, None, time);
+            let took = server.clock.machine().saturating_sub(since);
+            state.keyspace.stats.expiry_time += took;
         }
         if state.evictor.pending && paused_until.is_none() {
             more |= room::free(server, &mut state, time, STEP / 4) == Room::Pending;
-            settle::settle(server, &mut state, None, time);
+            reached |= settle::settle(server, &mut state, None, time);
         }
         state.watchers.take_down(AT_ONCE);
         state.waiters.take_down(AT_ONCE);
         state.keyspace.tidy(AT_ONCE);
         if state.tracking.has_litter() {
             let tracking = &mut state.tracking;
-            settle::post(server, None, start, |post| tracking.tidy(AT_ONCE, post));
+            reached |= settle::post(server, None, start, |post| tracking.tidy(AT_ONCE, post));
         }
         more |= state.has_litter();
     }
     state.keyspace.stats.expiry_interrupted += u64::from(overdue);
     if state.tracking.has_news() {
         let tracking = &mut state.tracking;
-        settle::post(server, None, start, |post| tracking.broadcast(post));
+        reached |= settle::post(server, None, start, |post| tracking.broadcast(post));
     }
     if !more {
         state.note_observers();
@@ -110,11 +172,13 @@ fn step(engine: &Engine) -> Option<Duration> {
     };
     engine.wakes_at.store(next, Relaxed);
     MutexGuard::unlock_fair(state);
-    if more {
-        return Some(Duration::ZERO);
-    }
-    // The wall clock may be set while we sleep: look at least once a second.
-    wakes_at.map(|at| Duration::from_millis((at - now).clamp(1, 1000) as u64))
+    let next = match wakes_at {
+        _ if more => Next::GoOn,
+        // The wall clock may be set while we sleep: look at least once a second.
+        Some(at) => Next::Wait(Duration::from_millis((at - now).clamp(1, 1000) as u64)),
+        None => Next::Rest,
+    };
+    (next, reached)
 }
 
 /// Does all that is to be done now.
@@ -123,7 +187,7 @@ pub fn until_done(engine: &Engine) {
     let mut more = true;
     while more {
         more = engine.server.pubsub.take_down(AT_ONCE);
-        more |= step(engine) == Some(Duration::ZERO);
+        more |= step(engine).0 == Next::GoOn;
     }
     engine.server.pubsub.trim();
 }

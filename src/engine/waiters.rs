@@ -152,6 +152,14 @@ impl Place {
     }
 }
 
+/// The end of one wait of a client, which may wait for something else by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    /// The client.
+    pub client: u64,
+    wait: u64,
+}
+
 /// All blocked clients.
 #[derive(Default)]
 pub struct Waiters {
@@ -233,7 +241,7 @@ impl Waiters {
     }
 
     /// Puts a client behind all others that wait for the same keys.
-    pub fn add(&mut self, waiter: Waiter) {
+    pub fn add(&mut self, waiter: Waiter) -> Awaited {
         let place = Place {
             client: waiter.recipient.client.id,
             wait: self.next_wait,
@@ -262,6 +270,14 @@ impl Waiters {
         self.request_bytes += waiter.argv.memory();
         self.of_losses += usize::from(waiter.wait.kind.is_none());
         self.by_client.insert_new(place.client, (place, waiter));
+        let Place { client, wait, .. } = place;
+        Awaited { client, wait }
+    }
+
+    /// Whether its client still waits for it.
+    pub fn is_awaited(&self, awaited: Awaited) -> bool {
+        let waiter = self.by_client.get(&awaited.client);
+        waiter.is_some_and(|(place, _)| place.wait == awaited.wait)
     }
 
     /// Has a client that is blocked told when one of its keys changes after it

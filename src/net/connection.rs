@@ -471,7 +471,7 @@ impl Connection {
         requests: &mut Requests,
         output: &mut Output,
     ) -> Option<usize> {
-        let clock = self.engine.server.clock;
+        let clock = &self.engine.server.clock;
         let progress = requests.run(
             &self.engine,
             &TABLE,
@@ -485,7 +485,8 @@ impl Connection {
             Stopped::Ended => return Some(buffer.len()),
             Stopped::Blocked(deadline) => {
                 self.phase = Phase::Blocked;
-                self.timer = deadline.map(|deadline| self.engine.server.clock.timer(deadline));
+                let client = Some(self.session.client.id);
+                self.timer = deadline.map(|deadline| clock.timer(deadline, client));
             }
             Stopped::Held => self.phase = Phase::Held,
             Stopped::Aside => {

@@ -1,5 +1,6 @@
 //! Sockets, and what stands for one within the program.
 
+mod barrier;
 pub mod connection;
 pub mod entrance;
 mod holder;
@@ -11,4 +12,5 @@ mod stream;
 mod tasks;
 mod worker;
 
+pub use barrier::Barrier;
 pub use worker::Workers;

@@ -70,6 +70,8 @@ struct Here {
     looks_beside: Cell<u32>,
     /// They run there now.
     is_beside: Cell<bool>,
+    /// How many times one has run.
+    runs: Cell<u64>,
 }
 
 thread_local! {
@@ -167,6 +169,7 @@ impl Tasks {
             may_sleep: Cell::new(false),
             looks_beside: Cell::new(0),
             is_beside: Cell::new(false),
+            runs: Cell::new(0),
         });
         HERE.set(Some(here.clone()));
         // What tasks make, timers for instance, is the runtime's.
@@ -285,6 +288,7 @@ impl Here {
             let Some(runnable) = self.next() else {
                 return;
             };
+            self.runs.set(self.runs.get() + 1);
             // The panic is on record, and ends this task alone.
             let _ = catch_unwind(AssertUnwindSafe(|| runnable.run()));
         }
@@ -314,6 +318,27 @@ pub fn run_others(until: impl Future<Output = ()>) {
         let mut until = pin!(until);
         while here.run(until.as_mut()) {}
     }
+}
+
+/// What a worker has done, and whether it has more to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// How many times a task of others than who looks has run.
+    runs: u64,
+    /// None is to run.
+    pub is_idle: bool,
+}
+
+/// Looks at this thread's worker, once for each task that does.
+pub fn look() -> Option<Look> {
+    HERE.with_borrow(|here| {
+        let here = here.as_ref()?;
+        let runs = here.runs.get() - 1;
+        // To look is not to run.
+        here.runs.set(runs);
+        let is_idle = here.is_idle();
+        Some(Look { runs, is_idle })
+    })
 }
 
 /// Has the task polled again when the others have had their turn, those

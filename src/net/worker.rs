@@ -15,7 +15,6 @@ use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::Connection;
 use super::tasks::Tasks;
 
 /// The running workers. Dropping them without [`join`](Self::join) leaves
@@ -42,9 +41,9 @@ pub struct RoundRobin {
 }
 
 impl Worker {
-    /// Has it run a connection.
-    pub fn spawn(&self, connection: Connection) {
-        self.tasks.spawn(connection);
+    /// Has it run a task, such as a connection.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + Unpin + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// What is made now is registered with its runtime.
@@ -95,6 +94,11 @@ impl Workers {
     pub fn handles(&self) -> Vec<Handle> {
         let handles = self.workers.iter().map(|worker| worker.handle.clone());
         handles.collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Worker> {
+        self.workers.clone()
     }
 
     /// Where to spawn what waits for time, and for nothing else.

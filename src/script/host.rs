@@ -28,6 +28,6 @@ pub trait Host {
         None
     }
 
-    /// The time since the broker's start.
+    /// The machine's time, by which a script is timed.
     fn uptime(&self) -> Duration;
 }

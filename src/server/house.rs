@@ -54,16 +54,17 @@ pub async fn give_back(clock: Clock, purge: fn(), workers: Vec<Handle>) {
 }
 
 fn keep_once(server: &Server) {
-    let uptime = server.clock.uptime();
+    let machine = server.clock.machine();
     let metrics = &server.metrics;
     let totals = [
         metrics.commands(),
         metrics.input_bytes.load(Relaxed),
         metrics.output_bytes.load(Relaxed),
     ];
-    metrics.rates.sample(uptime, totals);
+    metrics.rates.sample(machine, totals);
     server.cut_heavy_clients();
     // Ten thousand clients are looked at once a second, not ten times.
+    let uptime = server.clock.at(machine);
     let second = uptime.as_secs();
     if server.kept_house_at.swap(second, Relaxed) != second {
         server
@@ -71,6 +72,48 @@ fn keep_once(server: &Server) {
             .for_each(|client| look_after(server, client, uptime));
         server.pubsub.trim();
     }
+}
+
+/// What house is kept for that falls due with time alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chore {
+    /// A client sends nothing for too long.
+    Idle,
+    /// A client does not read.
+    Unread,
+}
+
+/// When the first client is to be closed if it does nothing until then, which
+/// it is and why.
+pub fn first_due(server: &Server) -> Option<(Duration, u64, Chore)> {
+    let idle_after = server.live.idle_timeout.load(Relaxed);
+    let mut first: Option<(Duration, u64, Chore)> = None;
+    server.clients.for_each(|client| {
+        if client.flags().contains(ClientFlags::KILLED) {
+            return;
+        }
+        let limit = server.live.output_limit(client.flags());
+        let unread = client.outbox.lock().soft_until(limit);
+        let unread = unread.map(|at| (at, client.id, Chore::Unread));
+        let counts = idle_after > 0 && may_be_idle(client);
+        let idle = counts.then(|| (idle_from(client, idle_after), client.id, Chore::Idle));
+        let due = [first, unread, idle].into_iter().flatten();
+        first = due.min_by_key(|(at, client, _)| (*at, *client));
+    });
+    first
+}
+
+/// When the client will have been idle for more than so many whole seconds.
+fn idle_from(client: &Client, seconds: u64) -> Duration {
+    client.active() + Duration::from_secs(seconds.saturating_add(1))
+}
+
+/// Does what is due, instead of at the next round.
+pub fn catch_up(server: &Server) {
+    let uptime = server.clock.uptime();
+    server
+        .clients
+        .for_each(|client| look_after(server, client, uptime));
 }
 
 /// Closes a client that does not read, or sends nothing for too long.

@@ -112,7 +112,10 @@ impl Server {
             allocator: None,
             supervised: Supervised::No,
             live: Live::default(),
-            clock: Clock::system(),
+            clock: match config.test_commands {
+                true => Clock::with_hand(),
+                false => Clock::system(),
+            },
             lab: config.test_commands.then(Box::default),
             pubsub: PubSub::new(seed),
             clients: Registry::default(),
@@ -234,7 +237,7 @@ impl Server {
         /// To look at all clients takes a while if they are many, and those
         /// that are cut off take a moment to go.
         const BETWEEN: u64 = 2;
-        let millis = self.clock.uptime().as_millis() as u64 / BETWEEN;
+        let millis = self.clock.machine().as_millis() as u64 / BETWEEN;
         if self.looked_for_heavy_at.swap(millis, Relaxed) == millis {
             return;
         }

@@ -24,7 +24,7 @@ pub struct SlowScript {
     pub function: Option<String>,
     /// The request that runs it.
     pub request: OwnedArgv,
-    /// When it began, in time since the broker's start.
+    /// When it began, by the machine's time.
     pub since: Duration,
     /// It has written already.
     pub wrote: bool,

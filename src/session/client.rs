@@ -316,9 +316,14 @@ impl Client {
         }
     }
 
+    /// When it did so last, in time since the broker's start.
+    pub fn active(&self) -> Duration {
+        Duration::from_millis(self.active_ms.load(Relaxed))
+    }
+
     /// For how long it has done nothing of that.
     pub fn idle(&self, now: Duration) -> Duration {
-        now.saturating_sub(Duration::from_millis(self.active_ms.load(Relaxed)))
+        now.saturating_sub(self.active())
     }
 
     /// Whether it may be closed because clients hold too much: not if it has

@@ -164,6 +164,14 @@ impl Pending {
         }
     }
 
+    /// When the soft limit will have been exceeded for too long, if less does
+    /// not wait until then: in time since the broker's start.
+    pub fn soft_until(&self, limit: OutputLimit) -> Option<Duration> {
+        let since = self.soft_since.filter(|_| !self.overflowed)?;
+        // Longer than that, to the millisecond.
+        Some(since + limit.soft_for + Duration::from_millis(1))
+    }
+
     /// Whether the limit is exceeded, which is noticed once: everything that
     /// waits is dropped, and nothing more is taken.
     pub fn exceeds(&mut self, limit: OutputLimit, uptime: Duration) -> bool {

@@ -46,14 +46,17 @@ impl Pause {
     }
 
     /// Lets all commands go on, of clients in the order in which they came.
-    pub fn end(&self, now: Duration) {
+    /// Answers whether any was held.
+    pub fn end(&self, now: Duration) -> bool {
         let mut held = self.held.lock();
         self.until_ms.store(0, Relaxed);
-        for client in std::mem::take(&mut held.clients) {
+        let clients = std::mem::take(&mut held.clients);
+        for client in &clients {
             client.note_activity(now);
             client.set_flags(ClientFlags::PAUSED, false);
             client.outbox.wake();
         }
+        !clients.is_empty()
     }
 
     /// Whether there is a pause, or was one that nobody has ended yet.
@@ -63,10 +66,8 @@ impl Pause {
     }
 
     /// Does so if the pause is over.
-    pub fn end_if_over(&self, now: Duration) {
-        if self.is_set() && self.until(now).is_none() {
-            self.end(now);
-        }
+    pub fn end_if_over(&self, now: Duration) -> bool {
+        self.is_set() && self.until(now).is_none() && self.end(now)
     }
 
     /// Until when something is held back, if anything is.

@@ -8,11 +8,17 @@ use super::args::Args;
 use super::context::Context;
 use super::flags::Flags;
 use super::keys::keys_of;
-use super::row::{Command, Handler, Outcome, Table};
+use super::row::{Begin, Command, Handler, Outcome, Table};
 use super::secrets;
 use crate::engine::{Attempt, Null, Wait};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, OwnedArgv, Reply};
+
+/// What a client waits for instead of having a reply.
+enum Waits {
+    ForKeys(Attempt, Wait),
+    ForAnswer(Begin),
+}
 
 /// Runs a command. Unless it is `timed`, the next one of the same name is
 /// timed together with it.
@@ -36,7 +42,9 @@ pub fn call(
         Handler::Session(handler) => handler(context, args, reply),
         Handler::Table(handler) => handler(context, table, args, reply),
         Handler::Blocking(attempt) => attempt(&mut context.db(), argv, reply)
-            .map(|wanted| wait = wanted.map(|wanted| Box::new((attempt, wanted)))),
+            .map(|wanted| wait = wanted.map(|wanted| Box::new(Waits::ForKeys(attempt, wanted)))),
+        Handler::Later(handler) => handler(context, args, reply)
+            .map(|begin| wait = begin.map(|begin| Box::new(Waits::ForAnswer(begin)))),
         Handler::Container => Err(Error::wrong_arity(&command.full_name)),
         Handler::Forbidden(why) => Err(why()),
     };
@@ -53,9 +61,9 @@ pub fn call(
     if context.is_part()
         && let Some(waits) = wait.take()
     {
-        match waits.1.null {
-            Null::Bulk => reply.null(),
-            Null::Array => reply.null_array(),
+        match *waits {
+            Waits::ForKeys(_, wait) if wait.null == Null::Array => reply.null_array(),
+            Waits::ForKeys(..) | Waits::ForAnswer(_) => reply.null(),
         }
     }
     let duration = context.turn.end_call(command.id, start, timed);
@@ -83,7 +91,14 @@ pub fn call(
     let Some(waits) = wait else {
         return Outcome::Replied;
     };
-    let (attempt, wait) = *waits;
+    let (attempt, wait) = match *waits {
+        Waits::ForKeys(attempt, wait) => (attempt, wait),
+        Waits::ForAnswer(begin) => {
+            let awaited = context.turn.await_answer(context.session, command.id, argv);
+            begin(&mut context.turn, awaited);
+            return Outcome::Blocked(None);
+        }
+    };
     let timeout = wait.timeout;
     block(context, command, attempt, wait, argv);
     if tracks {

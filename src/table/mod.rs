@@ -23,4 +23,4 @@ pub use context::Context;
 pub use flags::{Acl, Flags, Group};
 pub use help::HELP;
 pub use lifetime::{Lifetime, Unit};
-pub use row::{Command, Handler, Outcome, Row, Table};
+pub use row::{Begin, Command, Handler, Outcome, Row, Table};

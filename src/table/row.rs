@@ -26,7 +26,7 @@ use super::flags::{Acl, Flags, Group};
 use super::keys::{Elements, FirstKeys, KeySpec};
 use super::secrets::IsSecret;
 use crate::db::Db;
-use crate::engine::{Attempt, State};
+use crate::engine::{Attempt, Awaited, State, Turn};
 use crate::error::{Error, Result};
 use crate::resp::{Argv, Reply};
 
@@ -39,13 +39,19 @@ pub enum Handler {
     Blocking(Attempt),
     /// The client that sent it and the server around it.
     Session(fn(&mut Context<'_>, Args<'_>, &mut Reply<'_>) -> Result<()>),
-    /// The same, and the table: it tells about commands, or runs some.
+    /// The same, and it may have the client wait for an answer that comes later.
+    Later(fn(&mut Context<'_>, Args<'_>, &mut Reply<'_>) -> Result<Option<Begin>>),
+    /// The same as for a session, and the table: it tells about commands, or runs some.
     Table(fn(&mut Context<'_>, &'static Table, Args<'_>, &mut Reply<'_>) -> Result<()>),
     /// Nothing by itself: the row has subcommands.
     Container,
     /// Nothing ever, which is why. The row is [`Flags::PROTECTED`].
     Forbidden(fn() -> Error),
 }
+
+/// Begins what a client waits for, which ends with [`Turn::answer`]. It has the
+/// keyspace.
+pub type Begin = Box<dyn FnOnce(&mut Turn<'_>, Awaited)>;
 
 /// A row of the command table. The columns are those of Redis's COMMAND.
 #[derive(Clone, Copy)]

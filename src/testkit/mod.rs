@@ -3,3 +3,9 @@
 //!
 //! These are thin: what they do is done where it belongs, and the subcommands
 //! of RESPD do the same for clients of any language.
+
+mod clock;
+
+pub use clock::Clock;
+
+pub use crate::engine::orders::{Due, Waiting};

@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod binary;
 mod blocked;
+mod clock;
 mod connections;
 mod delivery;
 mod embedded;

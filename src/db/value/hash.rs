@@ -203,6 +203,10 @@ impl Parts for Hash {
         self.times.as_ref()?.first()
     }
 
+    fn first_to_expire(&self) -> Option<&[u8]> {
+        self.times.as_ref()?.first_field()
+    }
+
     fn expiry_after(&self, time: i64) -> Option<i64> {
         self.times.as_ref()?.after(time)
     }

@@ -86,6 +86,9 @@ pub trait Parts {
     /// When the first of them expires.
     fn first_expiry(&self) -> Option<i64>;
 
+    /// The name of the one that does.
+    fn first_to_expire(&self) -> Option<&[u8]>;
+
     /// When the first of those expires whose time is later than this one.
     fn expiry_after(&self, time: i64) -> Option<i64>;
 

@@ -177,6 +177,17 @@ impl Times {
         }
     }
 
+    /// A field that has the earliest time.
+    pub fn first_field(&self) -> Option<&[u8]> {
+        match self {
+            Times::Few(fields) => fields.first().map(|(_, field)| &**field),
+            Times::Many(many) => {
+                let (_, group) = many.order.first_key_value()?;
+                group.first().map(|field| &**field)
+            }
+        }
+    }
+
     /// The latest time.
     pub fn last(&self) -> Option<i64> {
         match self {
