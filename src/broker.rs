@@ -13,7 +13,7 @@ use crate::allocator::Allocator;
 use crate::command::TABLE;
 use crate::config::{Config, Mentions, Supervised, summary};
 use crate::engine::advance::{self, Quiet};
-use crate::engine::{Engine, upkeep};
+use crate::engine::{Engine, barriers, upkeep};
 use crate::local::LocalClient;
 use crate::net::entrance::Entrance;
 use crate::net::listener::Listeners;
@@ -360,6 +360,7 @@ impl Broker {
                 Box::pin(async move { barrier.wait().await })
             });
             timekeeper.spawn(advance::run(self.engine.clone(), quiet));
+            timekeeper.spawn(barriers::run(self.engine.clone()));
         }
         if let Some(allocator) = &self.engine.server.allocator {
             let (clock, purge) = (self.engine.server.clock.clone(), allocator.purge);

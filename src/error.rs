@@ -322,6 +322,11 @@ impl Error {
         ))
     }
 
+    /// `ERR timeout: waited 5 s for 1 subscriber of 'orders'; there are none`
+    pub fn timed_out(unmet: &str) -> Error {
+        Error::quoting("ERR timeout: ", unmet.as_bytes(), "")
+    }
+
     /// `ERR Unsupported option foo`
     pub fn unsupported_option(option: &[u8]) -> Error {
         // Redis cuts line ends off its errors before it makes spaces of others.

@@ -108,7 +108,7 @@
 //! seed                      where chance begins
 //! hyperloglog               the format in which Redis keeps one, and its estimate
 //! allocator clock process   memory; time; the operating system
-//! text                      numbers, patterns, words
+//! text                      numbers, patterns, words, how alike names are
 //! geohash partial_sort      places on earth; the first few of many
 //! ```
 //!
@@ -184,6 +184,7 @@ pub mod manual {
                 "[`Builder`]: crate::Builder\n",
                 "[`LocalClient`]: crate::LocalClient\n",
                 "[`MemoryStream`]: crate::MemoryStream\n",
+                "[`Until`]: crate::testkit::Until\n",
                 "\n",
                 include_str!($file)
             )

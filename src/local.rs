@@ -49,7 +49,7 @@ impl Wake for Unpark {
 
 impl LocalClient {
     pub(crate) fn new(engine: Arc<Engine>) -> LocalClient {
-        let mut session = engine.server.connect(-1, Peer::Local);
+        let mut session = engine.connect(-1, Peer::Local);
         // Who embeds the broker has set its password.
         session.authenticated = true;
         LocalClient {

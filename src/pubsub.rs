@@ -292,11 +292,38 @@ impl PubSub {
             .collect()
     }
 
-    /// How many subscribers a channel has; patterns do not count.
-    pub fn subscriber_count(&self, target: Target, channel: &[u8]) -> usize {
-        let channels = self.map(target);
-        let subscribers = channels.and_then(|channels| channels.get(channel));
-        subscribers.map_or(0, |subscribers| present(&subscribers).count())
+    /// How many subscribers a channel has, for which patterns do not count, or a
+    /// pattern.
+    pub fn subscriber_count(&self, target: Target, name: &[u8]) -> usize {
+        let count = |subscribers: &Subscribers| present(subscribers).count();
+        match self.map(target) {
+            Some(channels) => channels.get(name).map_or(0, |entry| count(&entry)),
+            None => self.patterns.read().get(name).map_or(0, count),
+        }
+    }
+
+    /// Channels of this kind, or patterns, that have subscribers, and how many
+    /// each; `max` at most are looked at.
+    pub fn names(&self, target: Target, max: usize) -> Vec<(Bytes, usize)> {
+        let counted = |name: &Bytes, subscribers: &Subscribers| {
+            let count = present(subscribers).count();
+            (count > 0).then(|| (name.clone(), count))
+        };
+        match self.map(target) {
+            Some(channels) => {
+                let entries = channels.iter().take(max);
+                entries
+                    .filter_map(|entry| counted(entry.key(), entry.value()))
+                    .collect()
+            }
+            None => {
+                let patterns = self.patterns.read();
+                let entries = patterns.iter().take(max);
+                entries
+                    .filter_map(|(name, subscribers)| counted(name, subscribers))
+                    .collect()
+            }
+        }
     }
 
     /// How many channels of this kind, or patterns, there are.

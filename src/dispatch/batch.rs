@@ -218,6 +218,11 @@ impl Requests {
         context.turn.broadcast();
         super::take_messages(&context.session.client, output);
         progress.reached_others = context.turn.reached_others;
+        if let Some(barriers) = &engine.barriers {
+            let run = &self.commands[..progress.next - first];
+            let ids = run.iter().filter_map(|planned| Some(planned.command?.id));
+            barriers.note_sent(context.session.client.id, ids);
+        }
         progress
     }
 }

@@ -9,6 +9,7 @@
 //! an await.
 
 pub mod advance;
+pub mod barriers;
 mod evict;
 pub mod orders;
 mod room;
@@ -23,6 +24,7 @@ mod watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use barriers::Barriers;
 use orders::Orders;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -48,6 +50,8 @@ pub struct Engine {
     woken: Notify,
     /// Where the clock is to go, of a broker for tests.
     pub orders: Option<Orders>,
+    /// Who waits until something is so, of a broker for tests.
+    pub barriers: Option<Barriers>,
     /// Turns that wait for the lock.
     #[cfg(test)]
     waiting: std::sync::atomic::AtomicUsize,
@@ -66,6 +70,7 @@ impl Engine {
         };
         Arc::new(Engine {
             orders: server.lab.as_ref().map(|_| Orders::default()),
+            barriers: server.lab.as_ref().map(|_| Barriers::default()),
             server,
             state: Mutex::new(state),
             wakes_at: AtomicI64::new(i64::MAX),

@@ -30,6 +30,8 @@ pub struct State {
     /// A script has let go of the keyspace for a moment, so that others can be
     /// told that it runs. None of them runs a command until it has ended.
     pub interrupted: bool,
+    /// Somebody waits until something is so with the data: a barrier.
+    pub awaited: bool,
     /// How many of the journal's changes have been told.
     pub changes_told: usize,
     pub(super) scratch: Scratch,
@@ -57,6 +59,7 @@ impl State {
             #[cfg(feature = "lua")]
             scripts: Scripts::default(),
             interrupted: false,
+            awaited: false,
             changes_told: 0,
             scratch: Scratch::default(),
         }
@@ -98,7 +101,7 @@ impl State {
     /// Has changes noted as long as somebody wants to know of them.
     pub fn note_observers(&mut self) {
         let nobody = self.watchers.is_empty() && self.waiters.is_empty() && self.tracking.is_idle();
-        self.keyspace.journal.observed = !nobody;
+        self.keyspace.journal.observed = !nobody || self.awaited;
     }
 
     /// Whether something is left to be taken down that nobody waits for.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::Engine;
+use super::barriers::{Asker, Condition};
 use super::orders::{Answer, Order, WriteDue};
 use super::room::{self, Room};
 use super::settle::{self, Now};
@@ -22,6 +23,7 @@ use crate::db::value::List;
 use crate::error::Error;
 use crate::resp::{Argv, Output, Reply};
 use crate::server::Server;
+use crate::session::client::Peer;
 use crate::session::pause::PauseMode;
 use crate::session::{Client, ClientFlags, ReplyMode, Session};
 use crate::tracking;
@@ -303,6 +305,15 @@ impl<'a> Turn<'a> {
             if let Some(state) = &mut self.state {
                 self.reached_others |= settle::settle(self.server, state, self.client, now);
             }
+            self.show();
+        }
+    }
+
+    /// Has those look who wait until something is so.
+    #[inline]
+    fn show(&self) {
+        if let Some(barriers) = &self.engine.barriers {
+            barriers.look(self.server, self.state.as_deref());
         }
     }
 
@@ -435,6 +446,16 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Has the client answered once something is so, or has not been within this
+    /// time.
+    pub fn wait_until(&mut self, condition: Condition, within: Duration, awaited: Awaited) {
+        let server = self.server;
+        if let Some(barriers) = &self.engine.barriers {
+            let asker = Asker::Client(awaited);
+            barriers.begin(server, self.state(), (condition, within), asker);
+        }
+    }
+
     /// Answers a client, unless it waits no longer: it has gone, or others have
     /// ended its wait.
     pub fn answer(&mut self, awaited: Awaited, write: impl FnOnce(&mut Reply<'_>)) {
@@ -529,6 +550,15 @@ impl<'a> Turn<'a> {
 }
 
 impl Engine {
+    /// Registers a connection.
+    pub fn connect(&self, fd: i32, peer: Peer) -> Session {
+        let session = self.server.connect(fd, peer);
+        if let Some(barriers) = &self.barriers {
+            barriers.look(&self.server, None);
+        }
+        session
+    }
+
     /// Forgets a connection: its subscriptions, its place among those who wait,
     /// what it watches, what it keeps.
     pub fn disconnect(&self, session: &mut Session) {
@@ -540,6 +570,10 @@ impl Engine {
         if self.server.pubsub.is_left() {
             self.wake_upkeep();
         }
+        if let Some(barriers) = &self.barriers {
+            barriers.forget(session.client.id);
+            barriers.look(&self.server, None);
+        }
     }
 }
 
@@ -548,6 +582,10 @@ impl Drop for Turn<'_> {
     /// for it earlier than it thinks.
     fn drop(&mut self) {
         self.count_calls();
+        // What a panic has left is not to be looked at.
+        if !std::thread::panicking() {
+            self.show();
+        }
         let Some(mut state) = self.state.take() else {
             self.server.cut_heavy_clients();
             return;

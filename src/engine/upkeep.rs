@@ -161,6 +161,9 @@ fn step(engine: &Engine) -> (Next, bool) {
     if !more {
         state.note_observers();
     }
+    if let Some(barriers) = &engine.barriers {
+        barriers.look(server, Some(&state));
+    }
     let due = state.keyspace.next_expiry().filter(|_| expires);
     let resumes = paused_until.map(|until| until.saturating_sub(start));
     let resumes = resumes.map(|after| now.saturating_add(after.as_millis() as i64));

@@ -229,6 +229,32 @@ impl Waiters {
         queues.filter(|(_, queue)| queue.iter().any(hears)).count()
     }
 
+    /// How many clients wait for a key.
+    pub fn count_on(&self, db: usize, key: &[u8]) -> usize {
+        let queue = self.by_db.get(db).and_then(|queues| queues.get(key));
+        queue.map_or(0, |queue| self.count_in(queue))
+    }
+
+    /// The keys of a database that are waited for, and by how many clients each.
+    pub fn counts(&self, db: usize) -> impl Iterator<Item = (&[u8], usize)> {
+        let queues = self.by_db.get(db).into_iter();
+        let counts = queues.flat_map(SegmentedMap::iter);
+        let counts = counts.map(|(key, queue)| (&**key, self.count_in(queue)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    fn count_in(&self, queue: &VecDeque<Place>) -> usize {
+        // A key that is named twice may have two places.
+        let mut clients: Vec<u64> = queue
+            .iter()
+            .filter(|place| self.holds(**place))
+            .map(|place| place.client)
+            .collect();
+        clients.sort_unstable();
+        clients.dedup();
+        clients.len()
+    }
+
     /// Whether somebody is to hear of keys that have gone.
     pub fn hear_of_losses(&self) -> bool {
         self.of_losses > 0

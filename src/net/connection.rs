@@ -193,7 +193,11 @@ impl Future for Connection {
         let mut shared = SHARED.take().unwrap_or_else(Shared::new);
         let span = this.span.take();
         let entered = span.as_deref().map(Span::enter);
+        if this.engine.barriers.is_some() {
+            this.session.client.set_flags(ClientFlags::AT_WORK, true);
+        }
         let poll = this.advance(cx, &mut shared.lend());
+        this.show();
         drop(entered);
         this.span = span;
         SHARED.set(Some(shared));
@@ -257,6 +261,14 @@ impl Connection {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Has those look who wait until the client has been sent everything.
+    fn show(&self) {
+        if let Some(barriers) = &self.engine.barriers {
+            self.session.client.set_flags(ClientFlags::AT_WORK, false);
+            barriers.look(&self.engine.server, None);
         }
     }
 

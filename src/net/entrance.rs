@@ -69,7 +69,7 @@ impl Entrance {
             let _ = stream.try_write(reason);
             return;
         }
-        let session = server.connect(stream.fd(), peer);
+        let session = self.engine.connect(stream.fd(), peer);
         drop(alone);
         self.start(stream, session);
     }

@@ -55,6 +55,9 @@ bitflags! {
         const OPTOUT = 1 << 16;
         /// Is not told of what it changes itself; no letter.
         const NOLOOP = 1 << 17;
+        /// Its task may have something in hand that is to be sent, of a broker
+        /// for tests; no letter.
+        const AT_WORK = 1 << 18;
     }
 }
 

@@ -4,8 +4,11 @@
 //! These are thin: what they do is done where it belongs, and the subcommands
 //! of RESPD do the same for clients of any language.
 
+mod barriers;
 mod clock;
 
+pub use barriers::{Barrier, Until};
 pub use clock::Clock;
 
+pub use crate::engine::barriers::Unmet;
 pub use crate::engine::orders::{Due, Waiting};

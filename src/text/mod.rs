@@ -2,6 +2,7 @@
 
 #[cfg(feature = "lua")]
 pub mod c_number;
+pub mod distance;
 pub mod double;
 pub mod glob;
 pub mod long_double;

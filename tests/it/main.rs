@@ -3,6 +3,7 @@
 mod allocator;
 mod api;
 mod architecture;
+mod barriers;
 mod binary;
 mod blocked;
 mod clock;
