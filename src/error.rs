@@ -201,6 +201,8 @@ texts! {
     NO_PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
     NO_RESP2 = "ERR RESP2 is not supported by this command";
     NO_DATABASE = "ERR Out of range database";
+    NO_SNAPSHOT = "ERR no such snapshot";
+    TOO_MANY_SNAPSHOTS = "ERR There are 128 snapshots already. Drop some of them with RESPD SNAPSHOT DROP.";
     NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
     NO_LISTPACK = "ERR Not a listpack encoded object.";
     RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::respd_snapshot;
 use crate::engine::barriers::{Condition, Key, PATIENCE};
 use crate::engine::orders::{Due, Order, Waiting};
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ pub const COMMANDS: &[Row] = &[
                 handler: Handler::Later(wait),
                 ..SERVER
             },
+            respd_snapshot::SNAPSHOT,
+            respd_snapshot::ROLLBACK,
             Row { flags: ANYTIME.union(Flags::FOR_TESTS), since: SINCE, ..HELP },
         ],
         ..CONTAINER

@@ -60,6 +60,8 @@ pub enum Change {
     },
     /// Two databases have changed places.
     Swapped(usize, usize),
+    /// Databases are others than before: any key may have changed.
+    Rearranged,
 }
 
 /// An event for keyspace notifications.
@@ -164,6 +166,24 @@ impl Journal {
         if self.observed && a != b {
             self.changes.push(Change::Swapped(a, b));
         }
+    }
+
+    /// Notes that databases are others than before.
+    pub fn rearranged(&mut self) {
+        if self.observed {
+            self.changes.push(Change::Rearranged);
+        }
+    }
+
+    /// Takes a database back that was emptied, if the journal still has it.
+    pub fn take_flushed(&mut self, is_wanted: impl Fn(&Database) -> bool) -> Option<Database> {
+        self.changes.iter_mut().find_map(|change| match change {
+            Change::Flushed { old, .. } if is_wanted(old) => {
+                let emptied = old.emptied();
+                Some(std::mem::replace(&mut **old, emptied))
+            }
+            _ => None,
+        })
     }
 
     /// Notes that a key is to expire at a time, in milliseconds since 1970.

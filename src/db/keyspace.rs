@@ -1,5 +1,7 @@
 //! All databases together, and what happens to whole ones.
 
+mod history;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use super::store::{Database, Handle};
 use super::value::Value;
 use crate::events::KeyspaceEvents;
 use crate::seed::{Purpose, Seed};
+
+use history::History;
 
 /// All databases, and the journal of what happens to them.
 pub struct Keyspace {
@@ -29,6 +33,7 @@ pub struct Keyspace {
     pub keeps_expired: bool,
     /// What was removed and has to be freed yet.
     pub garbage: Garbage,
+    history: History,
     agenda: Agenda,
     /// Databases whose tables hold several times what is in them.
     scattered: BTreeSet<usize>,
@@ -88,6 +93,7 @@ impl Keyspace {
             rng: seed.rng(Purpose::Data),
             keeps_expired: false,
             garbage: Garbage::default(),
+            history: History::default(),
             agenda: Agenda::default(),
             scattered: BTreeSet::new(),
             last_used: 0,
@@ -200,15 +206,15 @@ impl Keyspace {
         self.agenda.set(index, None);
         // Who is told of a flush is told of one that finds nothing, too.
         if let Some(old) = self.journal.flushed(index, old) {
-            self.garbage.add_database(old);
+            self.history.lay_aside(old, &mut self.garbage);
         }
     }
 
     /// Forgets the changes that the journal has noted: they have been settled.
     pub fn clear_changes(&mut self) {
-        let garbage = &mut self.garbage;
+        let (history, garbage) = (&mut self.history, &mut self.garbage);
         self.journal
-            .clear_changes(|database| garbage.add_database(database));
+            .clear_changes(|database| history.lay_aside(database, garbage));
     }
 
     /// Takes a key out, and notes nothing.
@@ -254,6 +260,11 @@ impl Keyspace {
 
     /// Exchanges two databases, which may be the same one.
     pub fn swap(&mut self, a: usize, b: usize) {
+        self.exchange(a, b);
+        self.journal.swapped(a, b);
+    }
+
+    fn exchange(&mut self, a: usize, b: usize) {
         // What the others hold is told without the one that is used.
         self.select(a);
         self.databases.swap(a, b);
@@ -262,7 +273,6 @@ impl Keyspace {
         if self.scattered.contains(&a) || self.scattered.contains(&b) {
             self.scattered.extend([a, b]);
         }
-        self.journal.swapped(a, b);
     }
 
     /// Removes a key because its time has come, or that of all that is in it.

@@ -58,6 +58,7 @@ pub fn tell(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> bo
                 watchers.swapped(keyspace, a, b, now.wall);
                 watchers.swapped(keyspace, b, a, now.wall);
             }
+            Change::Rearranged => watchers.mark_all(),
         }
     }
     let mut reached = !state.tracking.is_idle() && invalidate(server, state, by, now.uptime);
@@ -88,6 +89,7 @@ fn invalidate(server: &Server, state: &mut State, by: Option<u64>, uptime: Durat
                 // Once for all databases of FLUSHALL.
                 Change::Flushed { .. } if std::mem::replace(&mut flushed, true) => {}
                 Change::Flushed { .. } => tracking.flushed(post),
+                Change::Rearranged => tracking.flushed(post),
                 // Redis tells nobody of SWAPDB.
                 Change::Swapped(..) | Change::Called { .. } => {}
             }
@@ -153,18 +155,14 @@ pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> 
                 // remove more of it.
                 Change::Key { .. } => {}
                 &Change::Flushed { db, .. } if state.waiters.hear_of_losses() => {
-                    for key in state.waiters.keys_of(db) {
-                        reached |= serve(server, state, db, &key, now);
-                    }
+                    reached |= serve_all(server, state, [db], now);
                 }
                 // There is nothing for anybody else then.
                 Change::Flushed { .. } => {}
-                &Change::Swapped(a, b) => {
-                    for db in [a, b] {
-                        for key in state.waiters.keys_of(db) {
-                            reached |= serve(server, state, db, &key, now);
-                        }
-                    }
+                &Change::Swapped(a, b) => reached |= serve_all(server, state, [a, b], now),
+                Change::Rearranged => {
+                    let all = 0..state.keyspace.databases.len();
+                    reached |= serve_all(server, state, all, now);
                 }
             }
         }
@@ -176,6 +174,22 @@ pub fn settle(server: &Server, state: &mut State, by: Option<u64>, now: Now) -> 
     state.scratch.key = key;
     state.note_observers();
     reached
+}
+
+/// Does so for every key of these databases that somebody waits for.
+fn serve_all(
+    server: &Server,
+    state: &mut State,
+    databases: impl IntoIterator<Item = usize>,
+    now: Now,
+) -> bool {
+    let mut served_any = false;
+    for db in databases {
+        for key in state.waiters.keys_of(db) {
+            served_any |= serve(server, state, db, &key, now);
+        }
+    }
+    served_any
 }
 
 /// Runs the commands of those who wait for `key` again, first come first, as

@@ -2,6 +2,7 @@
 //! change. It has no clock; who asks says what time it is.
 
 mod parts;
+mod past;
 pub mod sample;
 mod warm;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use super::entry::{self, Entry, EntryFlags, Head};
 use super::expiries::Expiries;
 use super::part_times::PartTimes;
+use super::past::Past;
 use super::usage::Usage;
 use crate::db::memory::heap;
 use crate::db::memory::index::Index;
@@ -44,6 +46,8 @@ pub struct Database {
     usage: Usage,
     /// How far [`gather`](Self::gather) has come.
     gathering: Option<u64>,
+    /// What keys had before they changed, if the database is part of snapshots.
+    past: Option<Box<Past>>,
     hasher: Hashing,
 }
 
@@ -83,6 +87,7 @@ impl Database {
             part_times: PartTimes::default(),
             usage: Usage::default(),
             gathering: None,
+            past: None,
             hasher,
         }
     }
@@ -204,6 +209,12 @@ impl Database {
     /// The value, unless it stands in the slot. Whoever changes what it holds of
     /// memory [says so](Self::weigh).
     pub(in crate::db) fn value_mut(&mut self, handle: Handle) -> Option<&mut Value> {
+        self.keep(handle);
+        self.value_in_place(handle)
+    }
+
+    #[inline]
+    fn value_in_place(&mut self, handle: Handle) -> Option<&mut Value> {
         let entry = self.entry(handle);
         let is_value = entry.flags().contains(EntryFlags::VALUE);
         let number = is_value.then(|| entry::number(entry.value()))?;
@@ -397,7 +408,12 @@ impl Database {
     /// Takes the value out, and how it is to be named; the key is to go, or
     /// [gets it back](Self::give_back). What stands in a slot is copied.
     pub(in crate::db) fn lend(&mut self, handle: Handle) -> (Value, Encoding) {
-        let Some(value) = self.value_mut(handle) else {
+        self.keep(handle);
+        self.take_out(handle)
+    }
+
+    fn take_out(&mut self, handle: Handle) -> (Value, Encoding) {
+        let Some(value) = self.value_in_place(handle) else {
             return self.value(handle).copied();
         };
         let value = std::mem::replace(value, Bytes::new().into());
@@ -409,7 +425,7 @@ impl Database {
     /// Puts a value that was [lent](Self::lend) back.
     pub(in crate::db) fn give_back(&mut self, handle: Handle, value: Value) {
         let (first_part, memory) = (value.first_part(), value.stored().memory());
-        if let Some(place) = self.value_mut(handle) {
+        if let Some(place) = self.value_in_place(handle) {
             *place = value;
             self.weigh(0, memory);
             self.note_first_part(handle, None, first_part);
@@ -424,6 +440,7 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Result<(), Full> {
+        self.keep(handle);
         let entry = self.entry(handle);
         let mut head = Head {
             flags: entry.flags(),
@@ -456,6 +473,7 @@ impl Database {
 
     /// Takes the key out and answers its value, unless that stood in the slot.
     pub(in crate::db) fn remove(&mut self, handle: Handle) -> Option<Value> {
+        self.keep_removed(handle);
         if self.part_times.len() > 0
             && let Some(parts) = self.value(handle).parts()
         {
@@ -481,7 +499,10 @@ impl Database {
         let value = value.map(|number| self.let_go(number));
         if self.index.is_empty() && self.overhead() + self.slots.memory() > EMPTY_MAX {
             // Everything is free now; what the tables still hold goes, too.
-            *self = self.emptied();
+            *self = Database {
+                past: self.past.take(),
+                ..self.emptied()
+            };
         }
         value
     }
@@ -686,6 +707,7 @@ impl Database {
         expires_at: Option<i64>,
         now: i64,
     ) -> Option<Value> {
+        self.keep_replaced(found, key);
         let first_part = match &content {
             Content::Value(value) => value.first_part(),
             Content::Inline(..) => None,
@@ -824,6 +846,7 @@ impl Database {
         let Some(handle) = found else {
             return false;
         };
+        self.keep_inline(handle);
         let slot = self.slots.get_mut(handle.slot);
         let entry = Entry(slot);
         let old = entry.expiry();

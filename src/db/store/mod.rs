@@ -5,9 +5,11 @@ mod database;
 mod entry;
 mod expiries;
 mod part_times;
+mod past;
 mod usage;
 
 pub use database::sample::{Among, Sampled};
 pub use database::{Database, Handle};
 pub use entry::idle_s;
+pub use past::{Had, Kept};
 pub use usage::{Frequency, Usage, counted};

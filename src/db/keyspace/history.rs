@@ -1,0 +1,211 @@
+//! Snapshots of all databases, and the way back to them.
+//!
+//! A snapshot says which database stood at which number. What has changed in a
+//! database since, it [keeps itself](crate::db::store), key by key; one that was
+//! emptied is laid aside as it is. So a snapshot takes no time, and to go back
+//! takes time for what has changed since.
+
+use super::Keyspace;
+use crate::db::garbage::Garbage;
+use crate::db::store::{Database, Had};
+use crate::error::{Error, Result};
+
+/// The snapshots, and what is kept for them outside of the databases in use.
+#[derive(Default)]
+pub struct History {
+    /// The oldest first.
+    snapshots: Vec<Snapshot>,
+    /// Databases that were emptied, of which a snapshot knows.
+    aside: Vec<Database>,
+    last_snapshot: u64,
+    last_database: u64,
+}
+
+struct Snapshot {
+    id: u64,
+    /// By number, the ids of the databases that stood there.
+    databases: Vec<u64>,
+}
+
+/// What is held for a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The snapshot.
+    pub id: u64,
+    /// How many keys have changed until the next one was taken, those not
+    /// counted that went with all others of their database.
+    pub keys: usize,
+    /// Bytes of memory that are held for it, about.
+    pub bytes: usize,
+}
+
+impl History {
+    /// Takes a database that is no longer in use: it is garbage, unless there is
+    /// a way back to it.
+    pub fn lay_aside(&mut self, database: Database, garbage: &mut Garbage) {
+        match database.past_id() {
+            Some(id) if self.snapshots.iter().any(|one| one.databases.contains(&id)) => {
+                self.aside.push(database);
+            }
+            _ => garbage.add_database(database),
+        }
+    }
+
+    /// Lets go of databases to which there is no way back any more.
+    fn sweep(&mut self, garbage: &mut Garbage) {
+        for database in std::mem::take(&mut self.aside) {
+            self.lay_aside(database, garbage);
+        }
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.snapshots.iter().position(|snapshot| snapshot.id == id)
+    }
+
+    fn take(&mut self, database: u64) -> Option<Database> {
+        let mut aside = self.aside.iter();
+        let at = aside.position(|one| one.past_id() == Some(database))?;
+        Some(self.aside.swap_remove(at))
+    }
+}
+
+impl Keyspace {
+    /// Takes a snapshot; answers its id, which is greater than all before.
+    pub fn snapshot(&mut self) -> u64 {
+        let history = &mut self.history;
+        history.last_snapshot += 1;
+        let id = history.last_snapshot;
+        let databases = self.databases.iter_mut().map(|database| {
+            history.last_database += 1;
+            database.join(id, history.last_database)
+        });
+        let databases = databases.collect();
+        history.snapshots.push(Snapshot { id, databases });
+        id
+    }
+
+    /// The ids of the snapshots, the oldest first.
+    pub fn snapshots(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.history.snapshots.iter().map(|snapshot| snapshot.id)
+    }
+
+    /// What is held for each snapshot, the oldest first. It looks at all that is
+    /// held.
+    pub fn held(&self) -> Vec<Held> {
+        let aside = self.history.aside.iter();
+        let snapshots = self.snapshots().map(|id| {
+            let databases = self.databases.iter().chain(&self.history.aside);
+            let held = databases.map(|database| database.held_for(id));
+            let (keys, bytes) = held.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            Held { id, keys, bytes }
+        });
+        let mut held: Vec<Held> = snapshots.collect();
+        // To the last that knows of one, so that it is counted once.
+        for database in aside {
+            let knows = |snapshot: &Snapshot| {
+                database
+                    .past_id()
+                    .is_some_and(|id| snapshot.databases.contains(&id))
+            };
+            if let Some(at) = self.history.snapshots.iter().rposition(knows) {
+                held[at].bytes += database.total_memory();
+            }
+        }
+        held
+    }
+
+    /// Forgets a snapshot. False if there is none.
+    pub fn drop_snapshot(&mut self, id: u64) -> bool {
+        let Some(at) = self.history.find(id) else {
+            return false;
+        };
+        self.history.snapshots.remove(at);
+        for database in self.databases.iter_mut().chain(&mut self.history.aside) {
+            database.leave(id, |value| self.garbage.add(value));
+        }
+        self.history.sweep(&mut self.garbage);
+        true
+    }
+
+    /// Has all data be again what they were when a snapshot was taken, and forgets
+    /// later ones. The snapshot stays. Keys whose time has come by `now` are not
+    /// there. Answers how many keys are different now, without those of databases
+    /// that were emptied or have changed places: all data count as changed then.
+    pub fn roll_back(&mut self, id: u64, now: i64) -> Result<usize> {
+        let at = self.history.find(id).ok_or(Error::NO_SNAPSHOT)?;
+        self.history.snapshots.truncate(at + 1);
+        self.rearrange(at);
+        let mut count = 0;
+        for index in 0..self.databases.len() {
+            self.select(index);
+            let (database, garbage) = (&mut self.databases[index], &mut self.garbage);
+            let changed = database.take_past(id, |value| garbage.add(value));
+            // What goes makes room for what comes.
+            let (back, gone): (Vec<_>, Vec<_>) =
+                changed.into_iter().partition(|(_, had)| had.is_some());
+            for (key, had) in gone.into_iter().chain(back) {
+                count += usize::from(self.put_back(index, &key, had, now)?);
+            }
+        }
+        self.history.sweep(&mut self.garbage);
+        Ok(count)
+    }
+
+    /// Has the databases of a snapshot stand where they stood.
+    fn rearrange(&mut self, snapshot: usize) {
+        let wanted = self.history.snapshots[snapshot].databases.clone();
+        let mut moved = false;
+        let is = |database: &Database, id: u64| database.past_id() == Some(id);
+        for (index, &id) in wanted.iter().enumerate() {
+            let found = self.databases.iter().position(|database| is(database, id));
+            if let Some(at) = found.filter(|&at| at != index) {
+                self.exchange(index, at);
+                moved = true;
+            }
+        }
+        // Whatever stands in their place now belongs nowhere.
+        for (index, &id) in wanted.iter().enumerate() {
+            if is(&self.databases[index], id) {
+                continue;
+            }
+            let unsettled = || self.journal.take_flushed(|database| is(database, id));
+            if let Some(database) = self.history.take(id).or_else(unsettled) {
+                self.replace(index, database);
+                moved = true;
+            }
+        }
+        if moved {
+            self.journal.rearranged();
+        }
+    }
+
+    /// Has another database stand at a number.
+    fn replace(&mut self, index: usize, database: Database) {
+        self.select(index);
+        let first = database.first_expiry();
+        if database.is_scattered() {
+            self.scattered.insert(index);
+        }
+        let old = std::mem::replace(&mut self.databases[index], database);
+        self.agenda.set(index, first);
+        if let Some(at) = first {
+            self.journal.expires(at);
+        }
+        self.history.lay_aside(old, &mut self.garbage);
+    }
+
+    /// Has a key be what it was. Answers whether it is different now.
+    fn put_back(&mut self, index: usize, key: &[u8], had: Option<Had>, now: i64) -> Result<bool> {
+        let first = had.as_ref().and_then(Had::first_expiry);
+        let put = self.databases[index].put_back(key, had, now);
+        let (differs, old) = put?;
+        self.discard(old);
+        if let Some(at) = first {
+            self.expires(index, at);
+        }
+        if differs {
+            self.journal.changed(index, key, 0);
+        }
+        Ok(differs)
+    }
+}
