@@ -202,6 +202,8 @@ texts! {
     NO_RESP2 = "ERR RESP2 is not supported by this command";
     NO_DATABASE = "ERR Out of range database";
     NO_SNAPSHOT = "ERR no such snapshot";
+    NO_DATA_TO_LOAD = "ERR This command does not load data";
+    LOAD_FORMAT = "ERR RESPD LOAD takes COMMANDS or JSON, and a text";
     TOO_MANY_SNAPSHOTS = "ERR There are 128 snapshots already. Drop some of them with RESPD SNAPSHOT DROP.";
     NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
     NO_LISTPACK = "ERR Not a listpack encoded object.";

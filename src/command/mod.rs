@@ -36,6 +36,7 @@ mod pop_first;
 mod pubsub;
 mod replication;
 mod respd;
+mod respd_data;
 mod respd_snapshot;
 mod scan;
 #[cfg(feature = "lua")]

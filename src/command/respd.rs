@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::respd_snapshot;
+use super::{respd_data, respd_snapshot};
 use crate::engine::barriers::{Condition, Key, PATIENCE};
 use crate::engine::orders::{Due, Order, Waiting};
 use crate::error::{Error, Result};
@@ -46,6 +46,9 @@ pub const COMMANDS: &[Row] = &[
             },
             respd_snapshot::SNAPSHOT,
             respd_snapshot::ROLLBACK,
+            respd_data::LOAD,
+            respd_data::EXPORT,
+            respd_data::DIFF,
             Row { flags: ANYTIME.union(Flags::FOR_TESTS), since: SINCE, ..HELP },
         ],
         ..CONTAINER

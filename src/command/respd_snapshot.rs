@@ -1,5 +1,5 @@
 //! RESPD SNAPSHOT and ROLLBACK: all data as they were, as often as a test likes.
-//! How the data do that is in `db/keyspace/history.rs`.
+//! How the data do that is in `db/keyspace/snapshots.rs`.
 //!
 //! Data are what comes back: values, expiries, which database has which number.
 //! Everything else stays as it is: connections and what they listen to, scripts
@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::table::vocabulary::{ADMIN, SERVER};
+use crate::table::vocabulary::{ADMIN, SERVER, WRITE};
 use crate::table::{Args, Context, Flags, Handler, Row};
 
 /// What concerns all data at once, so that nobody asks for it in the middle of
@@ -28,7 +28,7 @@ pub const SNAPSHOT: Row = Row {
 /// RESPD ROLLBACK
 #[rustfmt::skip]
 pub const ROLLBACK: Row = Row {
-    name: "rollback", arity: -2, flags: ALL_DATA, usage: "[snapshot:integer]", since: "0.1.0",
+    name: "rollback", arity: -2, flags: ALL_DATA.union(WRITE), usage: "[snapshot:integer]", since: "0.1.0",
     complexity: "O(N) where N is the number of keys that have changed since",
     summary: "Has all data be what they were at a snapshot, or at the last one; later ones go.",
     handler: Handler::Session(respd_rollback),

@@ -1,20 +1,19 @@
 //! All databases together, and what happens to whole ones.
 
-mod history;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::garbage::Garbage;
+use super::history::History;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::store::{Database, Handle};
 use super::value::Value;
 use crate::events::KeyspaceEvents;
 use crate::seed::{Purpose, Seed};
-
-use history::History;
 
 /// All databases, and the journal of what happens to them.
 pub struct Keyspace {

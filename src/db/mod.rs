@@ -10,6 +10,7 @@
 mod agenda;
 mod digest;
 mod garbage;
+mod history;
 mod journal;
 mod keyspace;
 mod limits;
@@ -23,6 +24,6 @@ pub use journal::{Change, Event};
 pub use keyspace::{FirstDue, Keyspace, Stats};
 pub use limits::Limits;
 pub use memory::pack::PackLimits;
-pub use store::{Among, Database, Frequency, Handle, Sampled, Usage, idle_s};
+pub use store::{Among, Database, Frequency, Handle, Sampled, Seen, Usage, idle_s};
 pub use value::{ChunkLimit, Encoding, Kind, Str};
 pub use view::{Db, Edited, Expiry, Used};

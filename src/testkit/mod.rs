@@ -6,9 +6,12 @@
 
 mod barriers;
 mod clock;
+mod data;
 
 pub use barriers::{Barrier, Until};
 pub use clock::Clock;
+pub use data::{Fixture, Refused, Snapshot};
 
 pub use crate::engine::barriers::Unmet;
 pub use crate::engine::orders::{Due, Waiting};
+pub use crate::lab::state::{Difference, State};

@@ -2,7 +2,7 @@
 //! change. It has no clock; who asks says what time it is.
 
 mod parts;
-mod past;
+pub mod past;
 pub mod sample;
 mod warm;
 

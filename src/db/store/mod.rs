@@ -8,8 +8,9 @@ mod part_times;
 mod past;
 mod usage;
 
+pub use database::past::Seen;
 pub use database::sample::{Among, Sampled};
 pub use database::{Database, Handle};
 pub use entry::idle_s;
-pub use past::{Had, Kept};
+pub use past::Had;
 pub use usage::{Frequency, Usage, counted};

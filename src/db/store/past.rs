@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::db::value::{Form, Value};
+use crate::db::value::{Form, Value, ValueRef};
 
 /// What was there under each key: `None` for nothing.
 pub type Keys = HashMap<Box<[u8]>, Option<Had>, foldhash::fast::RandomState>;
@@ -50,24 +50,18 @@ pub enum Kept {
 }
 
 impl Had {
-    /// Whether its time has come `now`, or that of all that is in it.
-    pub fn has_ended(&self, now: i64) -> bool {
-        let end = match &self.value {
-            Kept::Value(value) => value.stored().parts().and_then(|parts| parts.end()),
-            Kept::Inline(..) => None,
-        };
-        [self.expires_at, end]
-            .into_iter()
-            .flatten()
-            .any(|at| at <= now)
+    /// The value.
+    pub fn value(&self) -> ValueRef<'_> {
+        match &self.value {
+            Kept::Inline(bytes, form) => ValueRef::Inline(bytes, *form),
+            Kept::Value(value) => ValueRef::Value(value),
+        }
     }
 
     /// When it expires, or the first part of it does.
     pub fn first_expiry(&self) -> Option<i64> {
-        let first_part = match &self.value {
-            Kept::Value(value) => value.first_part(),
-            Kept::Inline(..) => None,
-        };
+        let parts = self.value().parts();
+        let first_part = parts.and_then(|parts| parts.first_expiry());
         [self.expires_at, first_part].into_iter().flatten().min()
     }
 

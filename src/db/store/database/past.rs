@@ -19,6 +19,36 @@ impl From<ValueRef<'_>> for Kept {
     }
 }
 
+/// A key, and what it has or had.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: ValueRef<'a>,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+impl<'a> Seen<'a> {
+    fn then(key: &'a [u8], had: &'a Had) -> Seen<'a> {
+        Seen {
+            key,
+            value: had.value(),
+            expires_at: had.expires_at,
+        }
+    }
+
+    /// Whether its time has come `now`, or that of all that is in it.
+    pub fn is_due(&self, now: i64) -> bool {
+        let end = self.value.parts().and_then(|parts| parts.end());
+        [self.expires_at, end]
+            .into_iter()
+            .flatten()
+            .any(|at| at <= now)
+    }
+}
+
 impl Database {
     /// Keeps a copy of what a key has, which is about to change where it is.
     #[inline(always)]
@@ -114,8 +144,45 @@ impl Database {
         }
     }
 
-    /// What the keys that have changed since a snapshot had when it was taken.
-    pub fn past_since(&self, snapshot: u64) -> HashMap<&[u8], Option<&Had>> {
+    /// All keys, and what they have.
+    pub fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.iter().map(|handle| self.see(handle))
+    }
+
+    /// All keys of when a snapshot was taken, and what they had.
+    pub fn seen_at(&self, snapshot: u64) -> impl Iterator<Item = Seen<'_>> {
+        let past = self.past_since(snapshot);
+        let gone = past
+            .iter()
+            .filter_map(|(key, had)| Some(Seen::then(key, (*had)?)));
+        let gone: Vec<_> = gone.collect();
+        let unchanged = self.seen().filter(move |seen| !past.contains_key(seen.key));
+        gone.into_iter().chain(unchanged)
+    }
+
+    /// What the keys had that have changed since a snapshot was taken, and what
+    /// they have now.
+    pub fn changes_since(&self, snapshot: u64) -> (Vec<Seen<'_>>, Vec<Seen<'_>>) {
+        let past = self.past_since(snapshot);
+        let now = past
+            .keys()
+            .filter_map(|key| Some(self.see(self.find(key)?)));
+        let now = now.collect();
+        let then = past
+            .into_iter()
+            .filter_map(|(key, had)| Some(Seen::then(key, had?)));
+        (then.collect(), now)
+    }
+
+    fn see(&self, handle: Handle) -> Seen<'_> {
+        Seen {
+            key: self.key(handle),
+            value: self.value(handle),
+            expires_at: self.expires_at(handle),
+        }
+    }
+
+    fn past_since(&self, snapshot: u64) -> HashMap<&[u8], Option<&Had>> {
         let past = self.past.as_ref();
         past.map_or_else(HashMap::new, |past| past.since(snapshot))
     }
@@ -144,44 +211,44 @@ impl Database {
         had: Option<Had>,
         now: i64,
     ) -> Result<(bool, Option<Value>), Full> {
-        let found = self.find(key);
-        let past = self.past.take();
-        let done = self.replace(found, key, had, now);
-        self.past = past;
-        let (done, ended) = done?;
-        if let (Some(past), Some(ended)) = (&mut self.past, ended) {
-            past.note(key, Some(ended));
+        let has_ended = |had: &Had| Seen::then(key, had).is_due(now);
+        let (ended, had) = match had.as_ref().is_some_and(has_ended) {
+            true => (had, None),
+            false => (None, had),
+        };
+        let mut past = self.past.take();
+        if let (Some(past), Some(_)) = (&mut past, &ended) {
+            past.note(key, ended);
         }
-        Ok(done)
+        let found = self.find(key);
+        let differs = found.is_some() || had.is_some();
+        let old = self.replace(found, key, had, now);
+        self.past = past;
+        Ok((differs, old?))
     }
 
+    /// Has a key have that, or nothing, and keeps nothing of what it has.
     fn replace(
         &mut self,
         found: Option<Handle>,
         key: &[u8],
         had: Option<Had>,
         now: i64,
-    ) -> Result<((bool, Option<Value>), Option<Had>), Full> {
-        let had = match had {
-            Some(had) if !had.has_ended(now) => had,
-            ended => {
-                let old = found.and_then(|handle| self.remove(handle));
-                return Ok(((found.is_some(), old), ended));
-            }
+    ) -> Result<Option<Value>, Full> {
+        let Some(had) = had else {
+            return Ok(found.and_then(|handle| self.remove(handle)));
         };
-        let expires_at = had.expires_at;
+        let at = had.expires_at;
         let old = match had.value {
-            Kept::Inline(bytes, form) => {
-                self.set_inline(found, key, &bytes, form, expires_at, now)?
-            }
+            Kept::Inline(bytes, form) => self.set_inline(found, key, &bytes, form, at, now)?,
             Kept::Value(value) => {
-                let set = self.set_value(found, key, value, expires_at, now);
+                let set = self.set_value(found, key, value, at, now);
                 set.map_err(|_| Full)?
             }
         };
         if let Some(handle) = self.find(key) {
             self.set_accessed(handle, had.accessed);
         }
-        Ok(((true, old), None))
+        Ok(old)
     }
 }

@@ -6,87 +6,28 @@
 //! takes time for what has changed since.
 
 use super::Keyspace;
-use crate::db::garbage::Garbage;
+use crate::db::history::{Held, Snapshot};
 use crate::db::store::{Database, Had};
 use crate::error::{Error, Result};
-
-/// The snapshots, and what is kept for them outside of the databases in use.
-#[derive(Default)]
-pub struct History {
-    /// The oldest first.
-    snapshots: Vec<Snapshot>,
-    /// Databases that were emptied, of which a snapshot knows.
-    aside: Vec<Database>,
-    last_snapshot: u64,
-    last_database: u64,
-}
-
-struct Snapshot {
-    id: u64,
-    /// By number, the ids of the databases that stood there.
-    databases: Vec<u64>,
-}
-
-/// What is held for a snapshot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Held {
-    /// The snapshot.
-    pub id: u64,
-    /// How many keys have changed until the next one was taken, those not
-    /// counted that went with all others of their database.
-    pub keys: usize,
-    /// Bytes of memory that are held for it, about.
-    pub bytes: usize,
-}
-
-impl History {
-    /// Takes a database that is no longer in use: it is garbage, unless there is
-    /// a way back to it.
-    pub fn lay_aside(&mut self, database: Database, garbage: &mut Garbage) {
-        match database.past_id() {
-            Some(id) if self.snapshots.iter().any(|one| one.databases.contains(&id)) => {
-                self.aside.push(database);
-            }
-            _ => garbage.add_database(database),
-        }
-    }
-
-    /// Lets go of databases to which there is no way back any more.
-    fn sweep(&mut self, garbage: &mut Garbage) {
-        for database in std::mem::take(&mut self.aside) {
-            self.lay_aside(database, garbage);
-        }
-    }
-
-    fn find(&self, id: u64) -> Option<usize> {
-        self.snapshots.iter().position(|snapshot| snapshot.id == id)
-    }
-
-    fn take(&mut self, database: u64) -> Option<Database> {
-        let mut aside = self.aside.iter();
-        let at = aside.position(|one| one.past_id() == Some(database))?;
-        Some(self.aside.swap_remove(at))
-    }
-}
 
 impl Keyspace {
     /// Takes a snapshot; answers its id, which is greater than all before.
     pub fn snapshot(&mut self) -> u64 {
-        let history = &mut self.history;
-        history.last_snapshot += 1;
-        let id = history.last_snapshot;
-        let databases = self.databases.iter_mut().map(|database| {
-            history.last_database += 1;
-            database.join(id, history.last_database)
-        });
-        let databases = databases.collect();
-        history.snapshots.push(Snapshot { id, databases });
-        id
+        self.history.add(self.databases.iter_mut())
     }
 
     /// The ids of the snapshots, the oldest first.
     pub fn snapshots(&self) -> impl ExactSizeIterator<Item = u64> {
         self.history.snapshots.iter().map(|snapshot| snapshot.id)
+    }
+
+    /// By number, the databases that stood there when a snapshot was taken.
+    pub fn databases_at(&self, id: u64) -> Result<Vec<&Database>> {
+        let at = self.history.find(id).ok_or(Error::NO_SNAPSHOT)?;
+        let all = || self.databases.iter().chain(&self.history.aside);
+        let find = |&id| all().find(|database| database.past_id() == Some(id));
+        let databases = self.history.snapshots[at].databases.iter();
+        Ok(databases.filter_map(find).collect())
     }
 
     /// What is held for each snapshot, the oldest first. It looks at all that is
