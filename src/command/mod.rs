@@ -36,8 +36,10 @@ mod pop_first;
 mod pubsub;
 mod replication;
 mod respd;
+mod respd_clock;
 mod respd_data;
 mod respd_snapshot;
+mod respd_wait;
 mod scan;
 #[cfg(feature = "lua")]
 mod script;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::lab::json::{self, Words};
 use crate::lab::state::State;
 use crate::resp::{Output, OwnedArgv, Reply};
-use crate::table::vocabulary::{ADMIN, GROW, SERVER};
+use crate::table::vocabulary::{FOR_TESTS, GROW};
 use crate::table::{Args, Context, Flags, Handler, Row, Table, call};
 use crate::text::{glob, words};
 
@@ -15,35 +15,35 @@ use crate::text::{glob, words};
 #[rustfmt::skip]
 pub const LOAD: Row = Row {
     name: "load", arity: 4,
-    flags: ADMIN.union(Flags::FOR_TESTS).union(Flags::NO_MULTI).union(GROW),
-    usage: "format(COMMANDS | JSON) text", since: "0.1.0",
+    flags: FOR_TESTS.flags.union(GROW),
+    usage: "format(COMMANDS | JSON) text",
     complexity: "O(N) where N is the length of the text, and what its commands take",
     summary: "Runs commands, one a line, or stores the keys that JSON names: all of it or nothing.",
     handler: Handler::Table(respd_load),
-    ..SERVER
+    ..FOR_TESTS
 };
 
 /// RESPD EXPORT
 #[rustfmt::skip]
 pub const EXPORT: Row = Row {
-    name: "export", arity: -2, flags: ADMIN.union(Flags::FOR_TESTS),
-    usage: "[MATCH pattern:pattern]", since: "0.1.0",
+    name: "export", arity: -2,
+    usage: "[MATCH pattern:pattern]",
     complexity: "O(N*log(N)) where N is the number of keys, and of what is in them",
     summary: "All keys, or those that match, as text that can be read and compared.",
     handler: Handler::Session(respd_export),
-    ..SERVER
+    ..FOR_TESTS
 };
 
 /// RESPD DIFF
 #[rustfmt::skip]
 pub const DIFF: Row = Row {
-    name: "diff", arity: -2, flags: ADMIN.union(Flags::FOR_TESTS),
-    usage: "[snapshot:integer]", since: "0.1.0",
+    name: "diff", arity: -2,
+    usage: "[snapshot:integer]",
     complexity: "O(N*log(N)) where N is the number of keys that have changed, and of what is in \
         them",
     summary: "How the data differ from what they were at a snapshot, or at the last one.",
     handler: Handler::Session(respd_diff),
-    ..SERVER
+    ..FOR_TESTS
 };
 
 fn respd_load(

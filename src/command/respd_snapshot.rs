@@ -7,32 +7,28 @@
 
 use crate::error::{Error, Result};
 use crate::resp::Reply;
-use crate::table::vocabulary::{ADMIN, SERVER, WRITE};
-use crate::table::{Args, Context, Flags, Handler, Row};
-
-/// What concerns all data at once, so that nobody asks for it in the middle of
-/// something.
-const ALL_DATA: Flags = ADMIN.union(Flags::FOR_TESTS).union(Flags::NO_MULTI);
+use crate::table::vocabulary::{FOR_TESTS, WRITE};
+use crate::table::{Args, Context, Handler, Row};
 
 /// RESPD SNAPSHOT
 #[rustfmt::skip]
 pub const SNAPSHOT: Row = Row {
-    name: "snapshot", arity: -2, flags: ALL_DATA,
-    usage: "[action(LIST | DROP snapshot:integer)]", since: "0.1.0",
+    name: "snapshot", arity: -2,
+    usage: "[action(LIST | DROP snapshot:integer)]",
     complexity: "O(N) where N is the number of databases",
     summary: "Takes a snapshot of all data and answers its number, or lists or drops snapshots.",
     handler: Handler::Session(respd_snapshot),
-    ..SERVER
+    ..FOR_TESTS
 };
 
 /// RESPD ROLLBACK
 #[rustfmt::skip]
 pub const ROLLBACK: Row = Row {
-    name: "rollback", arity: -2, flags: ALL_DATA.union(WRITE), usage: "[snapshot:integer]", since: "0.1.0",
+    name: "rollback", arity: -2, flags: FOR_TESTS.flags.union(WRITE), usage: "[snapshot:integer]",
     complexity: "O(N) where N is the number of keys that have changed since",
     summary: "Has all data be what they were at a snapshot, or at the last one; later ones go.",
     handler: Handler::Session(respd_rollback),
-    ..SERVER
+    ..FOR_TESTS
 };
 
 /// So many snapshots there are at most. Each holds no more than what was there

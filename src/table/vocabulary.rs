@@ -30,6 +30,13 @@ pub const SET: Row = Row::of(Group::Set);
 pub const SCRIPTING: Row = Row::of(Group::Scripting);
 /// A command on the server as a whole.
 pub const SERVER: Row = Row::of(Group::Server);
+/// A subcommand of RESPD, in this version of respd, since Redis has none of it.
+/// It is part of no transaction: it may have to wait.
+pub const FOR_TESTS: Row = Row {
+    flags: ADMIN.union(Flags::NO_MULTI).union(Flags::FOR_TESTS),
+    since: env!("CARGO_PKG_VERSION"),
+    ..SERVER
+};
 /// A command on sorted sets.
 pub const SORTED_SET: Row = Row::of(Group::SortedSet);
 /// A command on streams.
