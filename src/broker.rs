@@ -226,7 +226,7 @@ impl Builder {
         let system = |error: std::io::Error| {
             StartError(format!("the system refuses what a worker needs: {error}"))
         };
-        let workers = Workers::start(count, &engine.server.shutdown).map_err(system)?;
+        let workers = Workers::start(count, &engine.server).map_err(system)?;
         let entrance = Entrance::new(engine.clone(), workers.round_robin());
         let broker = Broker {
             engine,

@@ -3,8 +3,8 @@
 //! Fields have the names of Redis 7.2, so that what reads them there reads
 //! them here. A field is here if its value is true: counted, measured, or a
 //! constant because respd has no such thing (`role:master`, `aof_enabled:0`).
-//! What would have to be made up is left out, such as the compiler of Redis and
-//! the laps of its event loop. `.ci/info` compares the list with redis-server's.
+//! What would have to be made up is left out, such as the compiler of Redis.
+//! `.ci/info` compares the list with redis-server's.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
@@ -360,7 +360,8 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
     let (exceeded_now, exceeded_ever) = state.evictor.exceeded(uptime);
     let [exceeded_now, exceeded_ever] =
         [exceeded_now, exceeded_ever].map(|time| time.as_millis() as u64);
-    let [commands, input, output] = metrics.rates.per_second();
+    let [commands, input, output, cycles, busy] = metrics.rates.per_second();
+    let event_loops = metrics.event_loops.cycles();
     let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines.fields(&[
         (
@@ -448,6 +449,20 @@ fn stats(lines: &mut Lines, context: &mut Context<'_>) {
         // No client has a buffer of its own that is resized.
         ("reply_buffer_shrinks", 0),
         ("reply_buffer_expands", 0),
+        ("eventloop_cycles", event_loops.count),
+        (
+            "eventloop_duration_sum",
+            event_loops.busy.as_micros() as u64,
+        ),
+        (
+            "eventloop_duration_cmd_sum",
+            metrics.command_time().as_micros() as u64,
+        ),
+        ("instantaneous_eventloop_cycles_per_sec", cycles),
+        (
+            "instantaneous_eventloop_duration_usec",
+            busy / cycles.max(1),
+        ),
         (
             "acl_access_denied_auth",
             metrics.auth_failures.load(Relaxed),

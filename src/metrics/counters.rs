@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use super::event_loops::EventLoops;
 use super::histogram::Histogram;
 use super::rates::Rates;
 use crate::error::Error;
@@ -39,6 +41,8 @@ pub struct Metrics {
     per_command: Box<[CommandStats]>,
     /// By error code: `ERR`, `WRONGTYPE` …
     pub errors: dashmap::DashMap<String, u64>,
+    /// What the event loops of the workers have done.
+    pub event_loops: EventLoops,
     /// Rates of the last second and a half.
     pub rates: Rates,
 }
@@ -90,6 +94,7 @@ impl Metrics {
             latency_tracking: AtomicBool::new(true),
             per_command: commands.map(stats).collect(),
             errors: dashmap::DashMap::new(),
+            event_loops: EventLoops::default(),
             rates: Rates::default(),
         }
     }
@@ -113,6 +118,12 @@ impl Metrics {
     pub fn commands(&self) -> u64 {
         let calls = |stats: &CommandStats| stats.calls.load(Relaxed);
         self.per_command.iter().map(calls).sum()
+    }
+
+    /// For how long commands have run.
+    pub fn command_time(&self) -> Duration {
+        let nanos = |stats: &CommandStats| stats.nanos.load(Relaxed);
+        Duration::from_nanos(self.per_command.iter().map(nanos).sum())
     }
 
     /// Counts calls of a command.
@@ -171,6 +182,7 @@ impl Metrics {
             .iter()
             .for_each(|counter| counter.store(0, Relaxed));
         self.errors.clear();
+        self.event_loops.reset();
         self.rates.reset();
         for stats in &self.per_command {
             let counters = [&stats.calls, &stats.nanos, &stats.rejected, &stats.failed];

@@ -13,17 +13,20 @@ pub struct Rates {
 
 #[derive(Default)]
 struct Samples {
-    last: Option<(Duration, [u64; 3])>,
-    rates: VecDeque<[u64; 3]>,
+    last: Option<(Duration, Totals)>,
+    rates: VecDeque<Totals>,
 }
+
+/// Commands, bytes of input and of output, cycles of event loops and the
+/// microseconds that they took.
+type Totals = [u64; 5];
 
 /// As many samples as Redis averages.
 const RATE_SAMPLES: usize = 16;
 
 impl Rates {
-    /// Takes a sample of commands, input and output bytes; to be called about
-    /// ten times a second.
-    pub fn sample(&self, uptime: Duration, totals: [u64; 3]) {
+    /// Takes a sample; to be called about ten times a second.
+    pub fn sample(&self, uptime: Duration, totals: Totals) {
         let mut samples = self.samples.lock();
         if let Some((then, before)) = samples.last {
             let nanos = uptime.saturating_sub(then).as_nanos().max(1) as u64;
@@ -44,8 +47,8 @@ impl Rates {
         *self.samples.lock() = Samples::default();
     }
 
-    /// Commands, bytes of input, bytes of output per second.
-    pub fn per_second(&self) -> [u64; 3] {
+    /// Of each so many per second.
+    pub fn per_second(&self) -> Totals {
         let samples = self.samples.lock();
         let count = samples.rates.len().max(1) as u64;
         std::array::from_fn(|i| samples.rates.iter().map(|rates| rates[i]).sum::<u64>() / count)

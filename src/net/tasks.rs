@@ -15,14 +15,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_task::Runnable;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::runtime::Runtime;
 use tokio::task::coop::unconstrained;
+
+use crate::clock::Clock;
+use crate::metrics::Cycles;
 
 /// Tasks that run before the sockets are looked at again: within the runtime,
 /// and beside it, where each may take long.
@@ -42,6 +46,9 @@ pub struct Tasks {
     all: Mutex<Slab<Waker>>,
     /// They are to end.
     over: AtomicBool,
+    /// How often they have run beside the runtime, and for how long.
+    runs_beside: AtomicU64,
+    nanos_beside: AtomicU64,
 }
 
 /// What other threads have to do with it.
@@ -59,6 +66,7 @@ struct Elsewhere {
 struct Here {
     tasks: Arc<Tasks>,
     runtime: Runtime,
+    clock: Clock,
     /// The tasks that are to run.
     ready: RefCell<VecDeque<Runnable>>,
     /// Those that are to be woken when the sockets have been looked at.
@@ -158,11 +166,26 @@ impl Tasks {
         }
     }
 
+    /// What the worker has done beside the runtime, which does not count it.
+    pub fn cycles_beside(&self) -> Cycles {
+        Cycles {
+            count: self.runs_beside.load(Relaxed),
+            busy: Duration::from_nanos(self.nanos_beside.load(Relaxed)),
+        }
+    }
+
+    fn note_beside(&self, time: Duration) {
+        self.runs_beside.fetch_add(1, Relaxed);
+        let nanos = time.as_nanos() as u64;
+        self.nanos_beside.fetch_add(nanos, Relaxed);
+    }
+
     /// Runs tasks on this thread until they are to end.
-    pub fn run(self: Arc<Self>, runtime: Runtime) {
+    pub fn run(self: Arc<Self>, runtime: Runtime, clock: Clock) {
         let here = Rc::new(Here {
             tasks: self.clone(),
             runtime,
+            clock,
             ready: RefCell::default(),
             after_sockets: RefCell::default(),
             worker: RefCell::default(),
@@ -242,7 +265,10 @@ impl Here {
         self.may_sleep.set(false);
         if goes_on {
             let was_beside = self.is_beside.replace(true);
+            let begun = self.clock.machine();
             self.run_ready();
+            self.tasks
+                .note_beside(self.clock.machine().saturating_sub(begun));
             self.is_beside.set(was_beside);
         }
         goes_on
@@ -368,7 +394,10 @@ mod tests {
         let tasks = Arc::new(Tasks::default());
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let run = tasks.clone();
-        (tasks, std::thread::spawn(move || run.run(runtime)))
+        (
+            tasks,
+            std::thread::spawn(move || run.run(runtime, Clock::system())),
+        )
     }
 
     fn end((tasks, thread): (Arc<Tasks>, JoinHandle<()>)) {
@@ -419,7 +448,7 @@ mod tests {
         }));
         assert!(heard.try_recv().is_err(), "dropped by who has woken it");
         let runtime = Builder::new_current_thread().build().unwrap();
-        tasks.clone().run(runtime);
+        tasks.clone().run(runtime, Clock::system());
         assert_eq!(heard.recv(), Ok("dropped"));
         assert!(tasks.all.lock().is_empty());
     }

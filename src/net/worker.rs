@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::tasks::Tasks;
+use crate::metrics::Cycles;
+use crate::server::Server;
 
 /// The running workers. Dropping them without [`join`](Self::join) leaves
 /// them running until the token is cancelled.
@@ -46,6 +47,18 @@ impl Worker {
         self.tasks.spawn(task);
     }
 
+    /// What its event loop has done.
+    fn cycles(&self) -> Cycles {
+        let runtime = self.handle.metrics();
+        // A runtime of one thread waits once in each cycle.
+        let mut cycles = Cycles {
+            count: runtime.worker_park_count(0),
+            busy: runtime.worker_total_busy_duration(0),
+        };
+        cycles += self.tasks.cycles_beside();
+        cycles
+    }
+
     /// What is made now is registered with its runtime.
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
@@ -53,24 +66,34 @@ impl Worker {
 }
 
 impl Workers {
-    /// Starts `count` threads that run until `shutdown` is cancelled.
+    /// Starts `count` threads that run until the server shuts down.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread or an event queue. `shutdown` is cancelled
+    /// The system refuses a thread or an event queue. The server shuts down
     /// then.
-    pub fn start(count: usize, shutdown: &CancellationToken) -> io::Result<Workers> {
+    pub fn start(count: usize, server: &Server) -> io::Result<Workers> {
+        let shutdown = &server.shutdown;
         let mut threads = Vec::new();
         let listening = TaskTracker::new();
         // It takes tasks nevertheless; who waits for none of them need not wait.
         listening.close();
-        match start(count, shutdown, &listening, &mut threads) {
-            Ok((workers, timekeeper)) => Ok(Workers {
-                workers,
-                timekeeper,
-                threads,
-                listening,
-            }),
+        match start(count, server, &listening, &mut threads) {
+            Ok((workers, timekeeper)) => {
+                let workers = Workers {
+                    workers,
+                    timekeeper,
+                    threads,
+                    listening,
+                };
+                let each = workers.workers.clone();
+                server.metrics.event_loops.watch(move || {
+                    let mut all = Cycles::default();
+                    each.iter().for_each(|worker| all += worker.cycles());
+                    all
+                });
+                Ok(workers)
+            }
             Err(error) => {
                 // Those that have started end before anybody hears of it.
                 shutdown.cancel();
@@ -131,7 +154,7 @@ impl RoundRobin {
 /// Starts all threads; what has been started before an error is in `threads`.
 fn start(
     count: usize,
-    shutdown: &CancellationToken,
+    server: &Server,
     listening: &TaskTracker,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<(Vec<Worker>, Handle)> {
@@ -142,7 +165,8 @@ fn start(
             handle: runtime.handle().clone(),
             tasks: tasks.clone(),
         };
-        let (shutdown, ending) = (shutdown.clone(), tasks.clone());
+        let clock = server.clock.clone();
+        let (shutdown, ending) = (server.shutdown.clone(), tasks.clone());
         let listening = listening.clone();
         runtime.spawn(async move {
             shutdown.cancelled().await;
@@ -152,7 +176,7 @@ fn start(
             ending.end();
         });
         let thread = std::thread::Builder::new().name(name);
-        threads.push(thread.spawn(move || tasks.run(runtime))?);
+        threads.push(thread.spawn(move || tasks.run(runtime, clock))?);
         io::Result::Ok(worker)
     };
     let mut workers = Vec::new();

@@ -56,10 +56,13 @@ pub async fn give_back(clock: Clock, purge: fn(), workers: Vec<Handle>) {
 fn keep_once(server: &Server) {
     let machine = server.clock.machine();
     let metrics = &server.metrics;
+    let cycles = metrics.event_loops.cycles();
     let totals = [
         metrics.commands(),
         metrics.input_bytes.load(Relaxed),
         metrics.output_bytes.load(Relaxed),
+        cycles.count,
+        cycles.busy.as_micros() as u64,
     ];
     metrics.rates.sample(machine, totals);
     server.cut_heavy_clients();

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::binary::process::serve;
 use crate::footprint::{Footprint, processor_time};
-use crate::wire::{Wire, assert_serves, encode, show, until, until_info};
+use crate::wire::{Wire, assert_serves, encode, info, show, until, until_info};
 
 const REFUSED: &[u8] = b"-ERR max number of clients reached\r\n";
 
@@ -357,4 +357,32 @@ fn raise_descriptors() -> u64 {
     };
     let _ = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[test]
+fn a_request_that_waits_for_a_reply_takes_a_cycle_of_an_event_loop() {
+    let broker = Broker::builder().set("workers", "2").start().unwrap();
+    let mut client = Wire::connect(broker.addr());
+    let read = |client: &mut Wire, name: &str| {
+        let number = info(client, &format!("eventloop_{name}"));
+        number.parse::<u64>().expect("a number")
+    };
+    let requests: [&[&str]; 2] = [&["PING"], &["EVAL", "return 1", "0"]];
+    for request in requests {
+        let (cycles, sum) = (
+            read(&mut client, "cycles"),
+            read(&mut client, "duration_sum"),
+        );
+        for _ in 0..200 {
+            client.text(request);
+        }
+        let more = read(&mut client, "cycles") - cycles;
+        assert!(more >= 200, "{more} cycles for 200 times {request:?}");
+        let took = read(&mut client, "duration_sum") - sum;
+        assert!(took > 0, "no time for 200 times {request:?}");
+        client.text(&["CONFIG", "RESETSTAT"]);
+        let left = read(&mut client, "cycles");
+        assert!(left < 200, "{left} cycles after CONFIG RESETSTAT");
+        assert!(read(&mut client, "duration_cmd_sum") > 0);
+    }
 }
