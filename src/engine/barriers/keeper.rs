@@ -66,7 +66,6 @@ impl Barriers {
             };
             results.push((waiting.asker, result));
         }
-        drop(sight);
         self.count.store(waits.waiting.len(), Relaxed);
         state.awaited = waits.waiting.iter().any(|one| one.condition.is_of_data());
         state.note_observers();
