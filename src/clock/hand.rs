@@ -218,11 +218,12 @@ impl Hand {
     /// long waits on, and nobody is told.
     pub fn set_wall(&self, wall: Duration) {
         let mut time = self.time.lock();
-        time.stop(self.machine);
-        if let Some(set) = &mut time.set {
-            set.wall = wall;
-        }
-        time.go(self.machine);
+        let machine = self.machine.uptime();
+        time.set = Some(Set {
+            uptime: time.uptime(machine),
+            wall,
+            since: (!time.stands()).then_some(machine),
+        });
     }
 
     /// For what waits for a time.

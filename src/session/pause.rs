@@ -42,7 +42,9 @@ impl Pause {
         let running = self.until(now);
         held.all = mode == PauseMode::All || running.is_some() && held.all;
         let until = running.unwrap_or_default().max(until);
-        self.until_ms.store(until.as_millis() as u64, Relaxed);
+        // It is not to end early.
+        let until_ms = until.as_nanos().div_ceil(1_000_000);
+        self.until_ms.store(until_ms as u64, Relaxed);
     }
 
     /// Lets all commands go on, of clients in the order in which they came.
