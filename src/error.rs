@@ -152,6 +152,11 @@ texts! {
     NO_AOF_TO_WAIT_FOR = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
     LFU_POLICY = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     NO_LFU_POLICY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    LOADING = "LOADING Redis is loading the dataset in memory";
+    READ_ONLY = "READONLY You can't write against a read only replica.";
+    MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    CLUSTER_DOWN = "CLUSTERDOWN The cluster is down";
+    MISCONFIGURED = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     NO_AUTH = "NOAUTH Authentication required.";
     NO_AUTH_HELLO = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
@@ -202,6 +207,13 @@ texts! {
     NO_RESP2 = "ERR RESP2 is not supported by this command";
     NO_DATABASE = "ERR Out of range database";
     NO_SNAPSHOT = "ERR no such snapshot";
+    NO_FAULT = "ERR no such fault";
+    NO_FAULT_ACTION = "ERR there is no such fault: it is ERROR, DELAY, DROP, REFUSE, HANG, STALL, TRICKLE, LOSE, DUPLICATE or REORDER";
+    FAULT_WORD = "ERR a text or a pattern of a fault has 4096 bytes at most";
+    TOO_MANY_FAULTS = "ERR There are 1024 faults already. Remove some of them with RESPD FAULT REMOVE.";
+    DROP_PLACE = "ERR DROP takes BEFORE, AFTER or MIDDLE";
+    CHANCE_RANGE = "ERR a chance is a percentage from 0 to 100";
+    SEED_RANGE = "ERR a seed is a number from 0 to 9223372036854775807";
     NO_DATA_TO_LOAD = "ERR This command does not load data";
     LOAD_FORMAT = "ERR RESPD LOAD takes COMMANDS or JSON, and a text";
     TOO_MANY_SNAPSHOTS = "ERR There are 128 snapshots already. Drop some of them with RESPD SNAPSHOT DROP.";
@@ -256,7 +268,8 @@ impl Error {
         Error(text.into())
     }
 
-    /// What a script has raised or returned, with its code.
+    /// What a script has raised or returned, or a test wants answered, with its
+    /// code.
     pub fn raised(text: Vec<u8>) -> Error {
         Error(text.into())
     }

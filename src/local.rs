@@ -119,7 +119,9 @@ impl LocalClient {
         match progress.stopped {
             Some(Stopped::Held) => self.wait_for_pause(),
             Some(Stopped::Blocked(deadline)) => self.wait_for_reply(deadline, output),
-            Some(Stopped::Ended | Stopped::OutputFull | Stopped::Aside) | None => {}
+            // Faults concern connections.
+            Some(Stopped::Ended | Stopped::OutputFull | Stopped::Aside | Stopped::Struck)
+            | None => {}
         }
         progress.next
     }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 
+use crate::lab::faults::{Faults, Kind, Subscription};
 use crate::resp::Protocol;
 use crate::seed::{Hashing, Seed};
 use crate::segmented::SegmentedMap;
@@ -36,6 +37,8 @@ pub struct PubSub {
     pattern_memory: AtomicUsize,
     /// Subscriptions of clients that have gone, to be taken down in steps.
     leaving: Mutex<VecDeque<Leaving>>,
+    /// What may strike messages, in a broker for tests.
+    faults: Option<Arc<Faults>>,
 }
 
 /// A client that has gone, and what it was subscribed to.
@@ -68,20 +71,43 @@ impl Target {
             Target::ShardChannel => &mut subscriptions.shard_channels,
         }
     }
+
+    /// What messages of this kind begin with.
+    fn messages(self) -> &'static [u8] {
+        match self {
+            Target::Channel => b"message",
+            Target::Pattern => b"pmessage",
+            Target::ShardChannel => b"smessage",
+        }
+    }
+
+    /// A subscription of this kind, to a fault.
+    fn subscription(self, name: &[u8]) -> Subscription<'_> {
+        Subscription {
+            kind: self.messages(),
+            name,
+        }
+    }
 }
 
 /// A message in the forms that subscribers get, each encoded when the first
 /// subscriber needs it.
 struct Message<'a> {
+    target: Target,
+    /// What it is of, then the message.
     words: &'a [&'a [u8]],
     encoded: [Option<Encoded>; 2],
+    /// What may strike it.
+    faults: Option<&'a Faults>,
 }
 
 impl<'a> Message<'a> {
-    fn new(words: &'a [&'a [u8]]) -> Self {
+    fn new(target: Target, words: &'a [&'a [u8]], faults: Option<&'a Faults>) -> Self {
         Message {
+            target,
             words,
             encoded: [None, None],
+            faults,
         }
     }
 
@@ -97,26 +123,40 @@ impl<'a> Message<'a> {
 
     fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
         let protocol = subscriber.flags().protocol();
-        let words = self.words;
+        let (target, words) = (self.target, self.words);
         let encoded =
-            self.encoded[protocol as usize].get_or_insert_with(|| encode(words, protocol));
-        delivery.hand(subscriber, words[1], |pending| encoded.add_to(pending));
+            self.encoded[protocol as usize].get_or_insert_with(|| encode(target, words, protocol));
+        match self.faults {
+            None => delivery.hand(subscriber, words[0], |pending| encoded.add_to(pending)),
+            Some(faults) => {
+                let (who, subscription) = (subscriber.who(), target.subscription(words[0]));
+                let channel = words[words.len() - 2];
+                let hand = |message: &Bytes| {
+                    delivery.hand(subscriber, words[0], |pending| {
+                        pending.output.share(message)
+                    });
+                };
+                faults.deliver(&who, channel, subscription, &encoded.bytes(), hand);
+            }
+        }
     }
 }
 
-fn encode(words: &[&[u8]], protocol: Protocol) -> Encoded {
-    /// More than the header of a string, or of the whole, and its line ends.
+fn encode(target: Target, words: &[&[u8]], protocol: Protocol) -> Encoded {
+    /// More than the header of a string, or of the kind and the whole, and its
+    /// line ends.
     const HEADER_MAX: usize = 32;
     let len: usize = words.iter().map(|word| word.len() + HEADER_MAX).sum();
     Encoded::new(protocol, len + HEADER_MAX, |reply| {
-        reply.push(words.len());
+        reply.push(1 + words.len());
+        reply.bulk(target.messages());
         words.iter().for_each(|word| reply.bulk(word));
     })
 }
 
 impl PubSub {
     /// Nobody is subscribed to anything yet.
-    pub fn new(seed: Seed) -> PubSub {
+    pub fn new(seed: Seed, faults: Option<Arc<Faults>>) -> PubSub {
         let channels = || Channels::with_hasher_and_shard_amount(seed.hasher(), PARTS);
         PubSub {
             channels: channels(),
@@ -126,7 +166,14 @@ impl PubSub {
             channel_count: AtomicUsize::new(0),
             pattern_memory: AtomicUsize::new(0),
             leaving: Mutex::default(),
+            faults,
         }
+    }
+
+    /// What strikes messages, if anything does.
+    fn faults(&self) -> Option<&Faults> {
+        let faults = self.faults.as_deref();
+        faults.filter(|faults| faults.any(Kind::Message))
     }
 
     /// Adds a subscription that is not there yet.
@@ -167,6 +214,9 @@ impl PubSub {
                 }
                 self.note_patterns(&patterns);
             }
+        }
+        if let Some(faults) = &self.faults {
+            faults.forget(client.id, target.subscription(name));
         }
     }
 
@@ -253,13 +303,13 @@ impl PubSub {
     /// Hands a message to the subscribers of a channel and of each pattern
     /// that matches it; answers how many times it was handed out.
     pub fn publish(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
-        let mut receivers = fan_out(&self.channels, b"message", channel, payload, delivery);
+        let mut receivers = self.fan_out(Target::Channel, channel, payload, delivery);
         if self.pattern_count.load(Relaxed) > 0 {
             let patterns = self.patterns.read();
             for (pattern, subscribers) in patterns.iter() {
                 if glob::matches(pattern, channel, false) {
-                    let words = [b"pmessage".as_slice(), pattern, channel, payload];
-                    let mut message = Message::new(&words);
+                    let words = [&**pattern, channel, payload];
+                    let mut message = Message::new(Target::Pattern, &words, self.faults());
                     receivers += message.deliver_to(subscribers, delivery);
                 }
             }
@@ -269,13 +319,26 @@ impl PubSub {
 
     /// Hands a message to the subscribers of a shard channel.
     pub fn publish_shard(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
-        fan_out(
-            &self.shard_channels,
-            b"smessage",
-            channel,
-            payload,
-            delivery,
-        )
+        self.fan_out(Target::ShardChannel, channel, payload, delivery)
+    }
+
+    fn fan_out(
+        &self,
+        target: Target,
+        channel: &[u8],
+        payload: &[u8],
+        delivery: Delivery<'_>,
+    ) -> usize {
+        // The entry stays locked while the message is handed out: that is what
+        // keeps the order the same for all.
+        let entry = self
+            .map(target)
+            .and_then(|channels| channels.get_mut(channel));
+        let Some(subscribers) = entry else {
+            return 0;
+        };
+        let words = [channel, payload];
+        Message::new(target, &words, self.faults()).deliver_to(&subscribers, delivery)
     }
 
     /// The channels that have subscribers and match `pattern`.
@@ -348,22 +411,6 @@ impl PubSub {
             Target::Pattern => None,
         }
     }
-}
-
-fn fan_out(
-    channels: &Channels,
-    kind: &[u8],
-    channel: &[u8],
-    payload: &[u8],
-    delivery: Delivery<'_>,
-) -> usize {
-    // The entry stays locked while the message is handed out: that is what
-    // keeps the order the same for all.
-    let Some(subscribers) = channels.get_mut(channel) else {
-        return 0;
-    };
-    let words = [kind, channel, payload];
-    Message::new(&words).deliver_to(&subscribers, delivery)
 }
 
 /// Those subscribers that have not gone.

@@ -64,7 +64,7 @@ pub const COMMANDS: &[Row] = &[
                 ..CONNECTION
             },
             Row {
-                name: "setname", arity: 3, flags: SESSION.union(Flags::NO_DATA),
+                name: "setname", arity: 3, flags: SESSION.union(Flags::NO_DATA).union(Flags::INTRODUCES),
                 usage: "connection-name",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "2.6.9",
@@ -73,7 +73,7 @@ pub const COMMANDS: &[Row] = &[
                 ..CONNECTION
             },
             Row {
-                name: "setinfo", arity: 4, flags: SESSION.union(Flags::NO_DATA),
+                name: "setinfo", arity: 4, flags: SESSION.union(Flags::NO_DATA).union(Flags::INTRODUCES),
                 usage: "attr(LIB-NAME libname | LIB-VER libver)",
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
                 since: "7.2.0",

@@ -30,7 +30,7 @@ pub const COMMANDS: &[Row] = &[
         ..CONNECTION
     },
     Row {
-        name: "hello", arity: -1, flags: HANDSHAKE, secrets: Some(secrets::behind_auth),
+        name: "hello", arity: -1, flags: HANDSHAKE.union(Flags::INTRODUCES), secrets: Some(secrets::behind_auth),
         usage: "[arguments(protover:integer [AUTH auth(username password)] [SETNAME clientname])]",
         since: "6.0.0", history: &[
             ("6.2.0", "`protover` made optional; when called without arguments the command reports \
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Row] = &[
         ..CONNECTION
     },
     Row {
-        name: "auth", arity: -2, flags: HANDSHAKE, secrets: Some(secrets::every_argument),
+        name: "auth", arity: -2, flags: HANDSHAKE.union(Flags::INTRODUCES), secrets: Some(secrets::every_argument),
         usage: "[username@6.0.0] password",
         since: "1.0.0", complexity: "O(N) where N is the number of passwords defined for the user",
         history: &[("6.0.0", "Added ACL style (username and password).")],
@@ -50,7 +50,7 @@ pub const COMMANDS: &[Row] = &[
         ..CONNECTION
     },
     Row {
-        name: "select", arity: 2, flags: ANYTIME_FAST,
+        name: "select", arity: 2, flags: ANYTIME_FAST.union(Flags::INTRODUCES),
         usage: "index:integer", since: "1.0.0",
         summary: "Switches the connection to another database.", handler: Handler::Session(select),
         ..CONNECTION

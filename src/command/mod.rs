@@ -38,6 +38,7 @@ mod replication;
 mod respd;
 mod respd_clock;
 mod respd_data;
+mod respd_fault;
 mod respd_snapshot;
 mod respd_wait;
 mod scan;

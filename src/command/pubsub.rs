@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::pubsub::Target;
 use crate::resp::Reply;
 use crate::session::{Session, Subscriptions};
+use crate::table::keys::Channels;
 use crate::table::vocabulary::{ANYTIME, CHANNEL, CONTAINER, PUBLISH, PUBSUB, SUBSCRIBE};
 use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 
@@ -13,7 +14,7 @@ use crate::table::{Args, Context, Flags, Group, HELP, Handler, Row};
 #[rustfmt::skip]
 pub const COMMANDS: &[Row] = &[
     Row {
-        name: "subscribe", arity: -2, flags: SUBSCRIBE,
+        name: "subscribe", arity: -2, flags: SUBSCRIBE, channels: Channels::All,
         usage: "channel...",
         since: "2.0.0", complexity: "O(N) where N is the number of channels to subscribe to.",
         summary: "Receives the messages published to channels from now on.",
@@ -21,7 +22,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "unsubscribe", arity: -1, flags: SUBSCRIBE,
+        name: "unsubscribe", arity: -1, flags: SUBSCRIBE, channels: Channels::All,
         usage: "[channel...]",
         since: "2.0.0", complexity: "O(N) where N is the number of channels to unsubscribe.",
         summary: "Ends subscriptions to channels, to all if none is named.",
@@ -29,7 +30,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "psubscribe", arity: -2, flags: SUBSCRIBE,
+        name: "psubscribe", arity: -2, flags: SUBSCRIBE, channels: Channels::All,
         usage: "pattern:pattern...",
         since: "2.0.0", complexity: "O(N) where N is the number of patterns to subscribe to.",
         summary: "Receives the messages published to channels whose names match patterns.",
@@ -37,7 +38,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "punsubscribe", arity: -1, flags: SUBSCRIBE,
+        name: "punsubscribe", arity: -1, flags: SUBSCRIBE, channels: Channels::All,
         usage: "[pattern:pattern...]",
         since: "2.0.0", complexity: "O(N) where N is the number of patterns to unsubscribe.",
         summary: "Ends subscriptions to patterns, to all if none is named.",
@@ -45,7 +46,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "publish", arity: 3, flags: PUBLISH,
+        name: "publish", arity: 3, flags: PUBLISH, channels: Channels::First,
         usage: "channel message", since: "2.0.0",
         complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel \
             and M is the total number of subscribed patterns (by any client).",
@@ -54,7 +55,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "ssubscribe", arity: -2, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
+        name: "ssubscribe", arity: -2, flags: SUBSCRIBE, channels: Channels::All, keys: &[CHANNEL.all()],
         usage: "shardchannel...", since: "7.0.0",
         complexity: "O(N) where N is the number of shard channels to subscribe to.",
         summary: "Receives the messages published to shard channels from now on.",
@@ -62,7 +63,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "sunsubscribe", arity: -1, flags: SUBSCRIBE, keys: &[CHANNEL.all()],
+        name: "sunsubscribe", arity: -1, flags: SUBSCRIBE, channels: Channels::All, keys: &[CHANNEL.all()],
         usage: "[shardchannel...]",
         since: "7.0.0", complexity: "O(N) where N is the number of shard channels to unsubscribe.",
         summary: "Ends subscriptions to shard channels, to all if none is named.",
@@ -70,7 +71,7 @@ pub const COMMANDS: &[Row] = &[
         ..PUBSUB
     },
     Row {
-        name: "spublish", arity: 3, flags: PUBLISH, keys: &[CHANNEL],
+        name: "spublish", arity: 3, flags: PUBLISH, channels: Channels::First, keys: &[CHANNEL],
         usage: "shardchannel message", since: "7.0.0",
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard \
             channel.",

@@ -4,7 +4,7 @@
 //! Redis has no such command, so its subcommands may be of any form. Each is a
 //! subsystem, whose words the handler parses.
 
-use super::{respd_clock, respd_data, respd_snapshot, respd_wait};
+use super::{respd_clock, respd_data, respd_fault, respd_snapshot, respd_wait};
 use crate::table::vocabulary::{ANYTIME, CONTAINER, FOR_TESTS};
 use crate::table::{Flags, Group, HELP, Row};
 
@@ -17,6 +17,7 @@ pub const COMMANDS: &[Row] = &[
         subcommands: &[
             respd_clock::CLOCK,
             respd_wait::WAIT,
+            respd_fault::FAULT,
             respd_snapshot::SNAPSHOT,
             respd_snapshot::ROLLBACK,
             respd_data::LOAD,

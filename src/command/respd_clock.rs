@@ -106,6 +106,11 @@ fn write_due(reply: &mut Reply<'_>, due: &Due) {
             who(reply, client);
             text(reply, "command", command.as_bytes());
         }
+        Due::Reply { client, command } => {
+            kind(reply, "reply", 3);
+            who(reply, client);
+            text(reply, "command", command.as_bytes());
+        }
         Due::Idle { client } => {
             kind(reply, "idle", 2);
             who(reply, client);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Next;
+use super::faults::{self, Fate};
 use crate::engine::Engine;
 use crate::resp::request::Batch;
 use crate::resp::{Output, Reply};
@@ -47,6 +48,8 @@ pub struct Progress {
     pub stopped: Option<Stopped>,
     /// Other clients have been handed something.
     pub reached_others: bool,
+    /// What a fault does to the last reply.
+    pub fate: Option<Fate>,
 }
 
 /// Why a batch is not done.
@@ -63,6 +66,8 @@ pub enum Stopped {
     Aside,
     /// There are many replies, which are to leave before more are made.
     OutputFull,
+    /// A fault has struck the last reply.
+    Struck,
 }
 
 /// Looking up so few keys at once is not faster than one after the other.
@@ -183,16 +188,24 @@ impl Requests {
             end: 0,
             stopped: None,
             reached_others: false,
+            fate: None,
         };
+        let faults = faults::of(&engine.server, &context.session.client);
         for planned in &self.commands {
             let (argv, end) = self.batch.get(progress.next, buffer);
             let mut reply = Reply::new(output, context.session.protocol);
             let known = (planned.command, planned.timed);
-            let next = super::run(&mut context, table, known, argv, &mut reply);
+            let next = match faults {
+                None => super::run(&mut context, table, known, argv, &mut reply),
+                Some(faults) => {
+                    let faults = (faults, &mut progress.fate);
+                    faults::run(faults, &mut context, table, known, argv, &mut reply)
+                }
+            };
             let not_run = match next {
                 Next::Hold => Some(Stopped::Held),
                 Next::Aside => Some(Stopped::Aside),
-                Next::Run | Next::Block(_) => None,
+                Next::Run | Next::Block(_) | Next::Struck => None,
             };
             if not_run.is_some() {
                 progress.stopped = not_run;
@@ -201,6 +214,7 @@ impl Requests {
             progress.next += 1;
             progress.end = end;
             progress.stopped = match next {
+                Next::Struck => Some(Stopped::Struck),
                 Next::Block(timeout) => {
                     // The time of the turn may have passed by now.
                     let now = engine.server.clock.uptime();

@@ -1,6 +1,7 @@
 //! The checks that every command passes, once, in one order; then it runs.
 
 pub mod batch;
+pub mod faults;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub enum Next {
     Hold,
     /// It is to be run where others can be served meanwhile: it may take long.
     Aside,
+    /// A fault has struck its reply.
+    Struck,
 }
 
 /// Runs one request and writes its reply. `command` is what it names, if that
@@ -34,9 +37,26 @@ pub fn run(
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Next {
-    let Some(name) = argv.get(0) else {
+    let Some(checked) = begin(context, table, command, argv) else {
         return Next::Run;
     };
+    let next = carry_out(context, table, checked, (command, timed), argv, reply);
+    // Messages that the command has put into its own outbox come after its
+    // reply and before the next one's. They are no replies, so CLIENT REPLY
+    // does not silence them.
+    take_messages(&context.session.client, reply.output());
+    next
+}
+
+/// Makes the checks, unless there is nothing to check.
+#[inline]
+fn begin(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    command: Option<&'static Command>,
+    argv: Argv<'_>,
+) -> Option<Result<Checked>> {
+    let name = argv.get(0)?;
     if command.is_none() && is_of_a_browser(name) {
         // One that was tricked into talking to us gets nothing at all, not
         // even the replies to what it sent before.
@@ -45,17 +65,29 @@ pub fn run(
             "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands. Connection aborted."
         );
         context.session.ending = Some(Ending::AtOnce);
-        return Next::Run;
+        return None;
     }
     context.turn.keep_time();
-    let mark = reply.output().mark();
-    let mut confirms = false;
-    let checked = match command {
+    Some(match command {
         Some(command) => check(context, table, command, argv),
         None => table
             .lookup(argv)
             .and_then(|command| check(context, table, command, argv)),
-    };
+    })
+}
+
+/// Does what the checks have said, and writes the reply.
+#[inline]
+fn carry_out(
+    context: &mut Context<'_>,
+    table: &'static Table,
+    checked: Result<Checked>,
+    (command, timed): (Option<&'static Command>, bool),
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Next {
+    let mark = reply.output().mark();
+    let mut confirms = false;
     let next = match checked {
         Ok(Checked::Run(command)) => {
             confirms = command.row.flags.contains(Flags::CONFIRMS);
@@ -75,6 +107,7 @@ pub fn run(
         Err(error) => {
             let error = refuse(context, command, error);
             context.server.metrics.count_error(error.text());
+            let name = argv.get(0).unwrap_or_default();
             tell_failure(context, name, &error);
             reply.error(&error);
             Next::Run
@@ -92,10 +125,6 @@ pub fn run(
     if context.session.caching {
         end_caching(context.session, table, argv);
     }
-    // Messages that the command has put into its own outbox come after its
-    // reply and before the next one's. They are no replies, so CLIENT REPLY
-    // does not silence them.
-    take_messages(&context.session.client, reply.output());
     next
 }
 

@@ -15,6 +15,7 @@ use super::turn::Turn;
 use super::{Engine, upkeep};
 use crate::clock::Hand;
 use crate::server::house::{self, Chore};
+use crate::session::ClientFlags;
 
 /// Waits until every worker has done what there was to do.
 pub type Quiet = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -137,9 +138,13 @@ impl Mover<'_> {
         });
         let pause = server.pause.until(now).map(|until| (until, Due::Pause));
         let timeout = self.hand.first_alarm().map(|(at, client)| {
-            let command = self.command(client);
+            let (is_delayed, command) = self.waits_for(client);
             let client = self.named(client);
-            (at.max(now), Due::Timeout { client, command })
+            let due = match is_delayed {
+                true => Due::Reply { client, command },
+                false => Due::Timeout { client, command },
+            };
+            (at.max(now), due)
         });
         let chore = house::first_due(server).map(|(at, client, chore)| {
             let client = self.named(client);
@@ -159,11 +164,16 @@ impl Mover<'_> {
         Waiting { id, name }
     }
 
-    fn command(&self, client: u64) -> String {
+    /// Whether a client waits for a reply that is held back, and for that to
+    /// which command.
+    fn waits_for(&self, client: u64) -> (bool, String) {
         let server = &self.engine.server;
-        let client = server.clients.get(client);
-        let command = client.map(|client| client.last_command.load(Relaxed));
-        let name = command.and_then(|command| server.metrics.command_name(command));
-        name.unwrap_or_default().to_owned()
+        let Some(client) = server.clients.get(client) else {
+            return (false, String::new());
+        };
+        let command = client.last_command.load(Relaxed);
+        let name = server.metrics.command_name(command).unwrap_or_default();
+        let is_delayed = client.flags().contains(ClientFlags::DELAYED);
+        (is_delayed, name.to_owned())
     }
 }

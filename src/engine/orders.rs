@@ -50,6 +50,13 @@ pub enum Due {
         /// The command, in lower case.
         command: String,
     },
+    /// A reply leaves that a fault has held back.
+    Reply {
+        /// The client.
+        client: Waiting,
+        /// The command, in lower case.
+        command: String,
+    },
     /// A client is closed that sends nothing: the setting `timeout`.
     Idle {
         /// The client.

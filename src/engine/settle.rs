@@ -284,7 +284,8 @@ pub fn resume(server: &Server, recipient: &Recipient, reply: &mut Output, uptime
     let limit = server.live.output_limit(client.flags());
     let add = |pending: &mut Pending| {
         if !recipient.silent {
-            reply.drain_into(&mut pending.output, KEEP);
+            let struck = pending.struck.as_deref_mut();
+            reply.drain_into(struck.unwrap_or(&mut pending.output), KEEP);
         }
         pending.resumed = true;
     };

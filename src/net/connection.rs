@@ -18,13 +18,16 @@ use bytes::{Buf, BytesMut};
 use parking_lot::MutexGuard;
 use tracing::Span;
 
+use super::ordeal::Ordeal;
 use super::stream::Stream;
 use super::tasks;
 use crate::clock::Timer;
 use crate::command::TABLE;
 use crate::dispatch::batch::{Requests, Stopped};
+use crate::dispatch::faults::Fate;
 use crate::engine::{Engine, Turn};
 use crate::error::Error;
+use crate::lab::faults::{Impaired, Late, Struck};
 use crate::resp::output::CHUNK;
 use crate::resp::request::{Decoder, Limits};
 use crate::resp::{Lent, Output, Reply, Reused};
@@ -112,7 +115,7 @@ pub struct Connection {
     /// There may be a request in `input` that can run.
     runnable: bool,
     phase: Phase,
-    /// The end of a blocked client's patience.
+    /// The end of a blocked client's patience, or of a delay.
     timer: Option<Timer>,
     waker: Option<Waker>,
     /// The client has shut down its side: nothing more comes.
@@ -124,6 +127,8 @@ pub struct Connection {
     /// earlier. A publisher that goes on at the reply sends more at once then:
     /// its messages to 1,000 subscribers took 1.4 µs of CPU each and not 2.3.
     others_first: bool,
+    /// What faults do to it, of a broker for tests.
+    ordeal: Option<Box<Ordeal>>,
     /// For whoever follows the program's events; `None` if nobody does.
     span: Option<Box<Span>>,
 }
@@ -136,6 +141,8 @@ enum Phase {
     Blocked,
     /// CLIENT PAUSE holds the next request back.
     Held,
+    /// A fault holds a reply back, and all that comes behind it.
+    Delayed,
 }
 
 /// How a write ended.
@@ -167,6 +174,7 @@ impl Connection {
             waker: None,
             ended: false,
             others_first: false,
+            ordeal: None,
         }
     }
 }
@@ -195,6 +203,7 @@ impl Future for Connection {
         let entered = span.as_deref().map(Span::enter);
         if this.engine.barriers.is_some() {
             this.session.client.set_flags(ClientFlags::AT_WORK, true);
+            this.look_for_faults();
         }
         let poll = this.advance(cx, &mut shared.lend());
         this.show();
@@ -223,10 +232,10 @@ impl Connection {
                 Written::AsMuchAsTaken => false,
                 Written::Enough => return Poll::Pending,
             };
-            let done = self.session.ending.is_some()
-                || (self.ended && (self.phase != Phase::Running || !self.runnable));
+            let runs = self.runs();
+            let done = self.session.ending.is_some() || (self.ended && !(runs && self.runnable));
             if done {
-                return if flushed || self.phase != Phase::Running {
+                return if flushed || (self.ended && !runs) {
                     Poll::Ready(Ok(()))
                 } else {
                     Poll::Pending
@@ -238,9 +247,12 @@ impl Connection {
                 let mut outbox = self.session.client.outbox.lock();
                 outbox.take(&mut scratch.output, OUTBOX_KEEP);
             }
-            let more = if self.phase == Phase::Running && self.runnable {
+            let more = if runs && self.runnable {
                 self.run_input(scratch);
                 self.runnable
+            } else if self.impaired().stalls {
+                self.put_back(&mut scratch.output);
+                return Poll::Pending;
             } else {
                 match self.read(cx, scratch) {
                     Poll::Ready(full) => full?,
@@ -261,6 +273,41 @@ impl Connection {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Whether requests run as they come.
+    fn runs(&self) -> bool {
+        self.phase == Phase::Running && !self.impaired().hangs
+    }
+
+    /// What faults keep it from.
+    fn impaired(&self) -> Impaired {
+        let ordeal = self.ordeal.as_ref();
+        ordeal.map(|ordeal| ordeal.impaired).unwrap_or_default()
+    }
+
+    /// Sees what faults concern it now.
+    fn look_for_faults(&mut self) {
+        if let Some(faults) = self.engine.server.faults() {
+            let before = self.ordeal.take();
+            self.ordeal = Ordeal::look(before, faults, &self.session.client);
+        }
+    }
+
+    /// Has a fault do to the last reply what it is to.
+    fn suffer(&mut self, struck: Struck) {
+        self.ordeal.get_or_insert_default().struck = Some(struck);
+        match struck.blow.late {
+            Late::Delay(time) => {
+                let (clock, client) = (&self.engine.server.clock, &self.session.client);
+                self.phase = Phase::Delayed;
+                // Before it falls due for anybody.
+                client.set_flags(ClientFlags::DELAYED, true);
+                let deadline = clock.uptime().saturating_add(time);
+                self.timer = Some(clock.timer(deadline, Some(client.id)));
+            }
+            Late::Drop | Late::Cut => self.session.ending = Some(Ending::AfterReplies),
         }
     }
 
@@ -310,17 +357,47 @@ impl Connection {
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
         outbox.take(output, OUTBOX_KEEP);
+        let struck = outbox.struck.take_if(|_| resumed);
         drop(outbox);
         let over = match self.phase {
             Phase::Running => return,
             Phase::Blocked => resumed,
             Phase::Held => !client.flags().contains(ClientFlags::PAUSED),
+            // Who has put the fault there may have removed it.
+            Phase::Delayed => elapsed || !self.is_held_back(),
         };
         if over {
             client.note_activity(self.engine.server.clock.uptime());
-            self.phase = Phase::Running;
             self.timer = None;
             self.runnable = !self.input.is_empty();
+            if self.phase == Phase::Delayed {
+                self.let_go();
+            }
+            self.phase = Phase::Running;
+        }
+        if let Some(mut reply) = struck {
+            let (before, len) = (output.len(), reply.len());
+            output.append(&mut reply);
+            let ordeal = self.ordeal.as_mut();
+            if let Some(blow) = ordeal.and_then(|ordeal| ordeal.later.take()) {
+                self.suffer(blow.strike(before, len));
+                // The time may have come already, or is to be waited for.
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Whether a reply is held back.
+    fn is_held_back(&self) -> bool {
+        let ordeal = self.ordeal.as_ref();
+        ordeal.is_some_and(|ordeal| ordeal.struck.is_some())
+    }
+
+    /// Has a reply leave that was held back.
+    fn let_go(&mut self) {
+        self.session.client.set_flags(ClientFlags::DELAYED, false);
+        if let Some(ordeal) = &mut self.ordeal {
+            ordeal.struck = None;
         }
     }
 
@@ -356,7 +433,7 @@ impl Connection {
             .input_bytes
             .fetch_add(len as u64, Relaxed);
         let end = kept + len;
-        if kept < self.input.len() || self.phase != Phase::Running {
+        if kept < self.input.len() || !self.runs() {
             self.input.extend_from_slice(&read[kept..end]);
             self.runnable = self.decoder.missing(self.input.len()) == 0;
             // Who is still sending is not idle, though nothing of it has run.
@@ -506,7 +583,14 @@ impl Connection {
                 // To be polled again there.
                 self.others_first = true;
             }
-            Stopped::OutputFull => {}
+            Stopped::OutputFull | Stopped::Struck => {}
+        }
+        match progress.fate {
+            Some(Fate::Struck(struck)) => self.suffer(struck),
+            Some(Fate::Later(blow)) => {
+                self.ordeal.get_or_insert_default().later = Some(blow);
+            }
+            None => {}
         }
         Some(progress.end)
     }
@@ -515,13 +599,31 @@ impl Connection {
     /// the outbox.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<Written> {
         let mut sent = 0;
+        let at_once = if self.impaired().trickles {
+            1
+        } else {
+            WRITE_MAX
+        };
         while !output.is_empty() {
-            if sent >= WRITE_MAX {
+            if sent >= at_once {
                 drop(self.set_aside(output));
                 tasks::after_all_others(cx);
                 return Ok(Written::Enough);
             }
+            let room = match &self.ordeal {
+                Some(ordeal) if ordeal.is_over() => {
+                    output.clear(OUTPUT_KEEP);
+                    return Ok(Written::All);
+                }
+                Some(ordeal) => ordeal.room().min(at_once),
+                None => usize::MAX,
+            };
             let written = match output.only() {
+                _ if room == 0 => Poll::Pending,
+                _ if room < output.len() => {
+                    let first = output.first();
+                    self.stream.poll_write(cx, &first[..room.min(first.len())])
+                }
                 Some(bytes) => self.stream.poll_write(cx, bytes),
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -539,6 +641,9 @@ impl Connection {
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
+                    if let Some(ordeal) = &mut self.ordeal {
+                        ordeal.note_sent(len);
+                    }
                     // Who reads is not idle. The clock need not be asked.
                     let second = self.engine.server.kept_house_at.load(Relaxed);
                     self.session

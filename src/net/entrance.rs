@@ -12,12 +12,16 @@ use super::memory::{self, MemoryStream};
 use super::stream::Stream;
 use super::worker::RoundRobin;
 use crate::engine::Engine;
+use crate::lab::faults::{Faults, Kind};
 use crate::server::Server;
 use crate::session::Session;
 use crate::session::client::Peer;
 
 /// What a client reads that is one too many.
 const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// What one reads that a fault refuses.
+const REFUSED: &[u8] = b"";
 
 /// What a client from another machine reads while there is no password.
 const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
@@ -62,6 +66,7 @@ impl Entrance {
         if let Err(reason) = admit(server, &stream, &peer) {
             let why = match reason {
                 MAX_CLIENTS => "max number of clients reached",
+                REFUSED => "a fault",
                 _ => "protected mode",
             };
             tracing::debug!(addr = peer.remote(), "Refused a client: {why}");
@@ -99,6 +104,11 @@ impl Entrance {
 /// It is refused; this is what it is to read.
 fn admit(server: &Server, stream: &Stream, peer: &Peer) -> Result<(), &'static [u8]> {
     let metrics = &server.metrics;
+    let faults = server.faults().filter(|faults| faults.any(Kind::Arrival));
+    if faults.is_some_and(Faults::strike_arrival) {
+        metrics.rejected_connections.fetch_add(1, Relaxed);
+        return Err(REFUSED);
+    }
     if server.clients.len() >= server.live.max_clients.load(Relaxed) {
         metrics.rejected_connections.fetch_add(1, Relaxed);
         return Err(MAX_CLIENTS);

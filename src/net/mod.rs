@@ -6,6 +6,7 @@ pub mod entrance;
 mod holder;
 pub mod listener;
 pub mod memory;
+mod ordeal;
 pub mod socket_dir;
 mod socket_file;
 mod stream;

@@ -192,6 +192,17 @@ impl Output {
         }
     }
 
+    /// How many bytes were written since `mark`. None may have left since.
+    pub fn written_since(&self, mark: Mark) -> usize {
+        let queued = self.queue.iter().skip(mark.pieces).map(Bytes::len);
+        queued.sum::<usize>() + self.tail.len() - mark.tail
+    }
+
+    /// The first piece.
+    pub fn first(&self) -> &[u8] {
+        self.parts().next().unwrap_or_default()
+    }
+
     /// All that there is, if it is one piece.
     pub fn only(&self) -> Option<&[u8]> {
         match self.queue.len() {
@@ -381,6 +392,7 @@ mod tests {
                         output.share(&Bytes::from(bytes(SHARE_MIN)));
                         output.extend(&bytes(len));
                         prop_assert!(output.grew_since(mark));
+                        prop_assert_eq!(output.written_since(mark), 2 * len + SHARE_MIN);
                         output.rewind(mark);
                         prop_assert!(!output.grew_since(mark));
                     }
@@ -401,6 +413,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(output.len(), expected.len());
+                prop_assert!(expected.starts_with(output.first()));
+                prop_assert_eq!(output.first().is_empty(), expected.is_empty());
             }
             prop_assert!(drain(output, step) == expected);
         }

@@ -1,6 +1,7 @@
 //! What all clients share and what needs no atomicity with the keyspace: one
 //! struct of handles.
 
+mod faults;
 pub mod house;
 mod live;
 mod running;
@@ -105,6 +106,7 @@ impl Server {
     ) -> Server {
         let seed = Seed::new(config.seed);
         let mut names = seed.rng(Purpose::Names);
+        let lab: Option<Box<Lab>> = config.test_commands.then(Box::default);
         let server = Server {
             seed,
             config: RwLock::new(Config::default()),
@@ -116,8 +118,8 @@ impl Server {
                 true => Clock::with_hand(),
                 false => Clock::system(),
             },
-            lab: config.test_commands.then(Box::default),
-            pubsub: PubSub::new(seed),
+            pubsub: PubSub::new(seed, lab.as_ref().map(|lab| lab.faults.clone())),
+            lab,
             clients: Registry::default(),
             metrics: Metrics::new(commands),
             slow_log: Mutex::default(),

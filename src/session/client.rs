@@ -13,6 +13,7 @@ use tracing::field::Empty;
 
 use super::held::Held;
 use super::outbox::Outbox;
+use crate::lab::scope::Who;
 use crate::resp::Protocol;
 
 bitflags! {
@@ -58,6 +59,10 @@ bitflags! {
         /// Its task may have something in hand that is to be sent, of a broker
         /// for tests; no letter.
         const AT_WORK = 1 << 18;
+        /// Has sent RESPD FAULT, so it is a test's own; no letter.
+        const TESTER = 1 << 19;
+        /// A fault holds a reply back for a time; no letter.
+        const DELAYED = 1 << 20;
     }
 }
 
@@ -267,6 +272,19 @@ impl Client {
     pub fn names(&self) -> Names {
         let names = self.names.lock();
         names.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// What a fault can be limited to.
+    pub fn who(&self) -> Who {
+        let Names { name, lib_name, .. } = self.names();
+        Who {
+            id: self.id,
+            name,
+            library: lib_name,
+            user: b"default",
+            db: self.db.load(Relaxed),
+            is_tester: self.flags().contains(ClientFlags::TESTER),
+        }
     }
 
     /// Changes what it calls itself.

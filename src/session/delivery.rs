@@ -71,6 +71,14 @@ impl Encoded {
         }
     }
 
+    /// All of it.
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            Encoded::Small(bytes) => Bytes::copy_from_slice(bytes),
+            Encoded::Large(bytes) => bytes.clone(),
+        }
+    }
+
     /// Adds it to what waits for a client.
     pub fn add_to(&self, pending: &mut Pending) {
         match self {

@@ -35,6 +35,8 @@ pub struct Pending {
     pub output: Output,
     /// The reply to a blocking command is in `output`: the client runs on.
     pub resumed: bool,
+    /// Where that reply goes instead, if a fault is to strike it.
+    pub struck: Option<Box<Output>>,
     /// Since when the soft limit is exceeded, in time since the broker's start.
     soft_since: Option<Duration>,
     /// The client is to be closed; nothing more is taken.
@@ -56,6 +58,7 @@ impl Outbox {
             pending: Mutex::new(Pending {
                 output: Output::default(),
                 resumed: false,
+                struck: None,
                 soft_since: None,
                 overflowed: false,
                 waker: None,

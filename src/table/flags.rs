@@ -51,6 +51,9 @@ bitflags! {
         const NO_DATA = 1 << 29;
         /// Refused unless the broker is one for tests.
         const FOR_TESTS = 1 << 30;
+        /// A client's library sends it by itself when it connects: a fault that
+        /// names no command does not mean it.
+        const INTRODUCES = 1 << 31;
     }
 
     /// Access categories, as ACL CAT names them.

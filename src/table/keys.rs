@@ -354,6 +354,29 @@ impl Elements {
     }
 }
 
+/// Where a command names channels, or patterns of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// Nowhere.
+    None,
+    /// The first argument is one.
+    First,
+    /// All arguments are.
+    All,
+}
+
+impl Channels {
+    /// The channels in a request, whose first word is the command's name.
+    pub fn of(self, argv: Argv<'_>) -> impl Iterator<Item = &[u8]> {
+        let count = match self {
+            Channels::None => 0,
+            Channels::First => 1,
+            Channels::All => argv.len(),
+        };
+        argv.iter().skip(1).take(count)
+    }
+}
+
 /// Those keys of a request that are told by their place alone, so that they
 /// can be found while it is being planned.
 #[derive(Clone, Copy, Default, Debug)]

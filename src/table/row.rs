@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::args::Args;
 use super::context::Context;
 use super::flags::{Acl, Flags, Group};
-use super::keys::{Elements, FirstKeys, KeySpec};
+use super::keys::{Channels, Elements, FirstKeys, KeySpec};
 use super::secrets::IsSecret;
 use crate::db::Db;
 use crate::engine::{Attempt, Awaited, State, Turn};
@@ -69,6 +69,8 @@ pub struct Row {
     pub keys: &'static [KeySpec],
     /// Which arguments are looked up in the collection under the first key.
     pub elements: Elements,
+    /// Which arguments are channels.
+    pub channels: Channels,
     /// Hints for proxies and clients, as COMMAND INFO lists them.
     pub tips: &'static [&'static str],
     /// The family in the documentation.
@@ -109,6 +111,7 @@ impl Row {
             acl: Acl::empty(),
             keys: &[],
             elements: Elements::NONE,
+            channels: Channels::None,
             tips: &[],
             group,
             usage: "",
