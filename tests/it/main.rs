@@ -10,6 +10,7 @@ mod clock;
 mod connections;
 mod delivery;
 mod embedded;
+mod faults;
 mod footprint;
 mod limits;
 mod manual;
