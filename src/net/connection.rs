@@ -278,7 +278,8 @@ impl Connection {
 
     /// Whether requests run as they come.
     fn runs(&self) -> bool {
-        self.phase == Phase::Running && !self.impaired().hangs
+        let Impaired { hangs, stalls, .. } = self.impaired();
+        self.phase == Phase::Running && !hangs && !stalls
     }
 
     /// What faults keep it from.
@@ -432,6 +433,8 @@ impl Connection {
             .metrics
             .input_bytes
             .fetch_add(len as u64, Relaxed);
+        // What was sent after a fault was injected does not escape it.
+        self.look_for_faults();
         let end = kept + len;
         if kept < self.input.len() || !self.runs() {
             self.input.extend_from_slice(&read[kept..end]);

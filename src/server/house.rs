@@ -144,7 +144,7 @@ fn look_after(server: &Server, client: &Client, uptime: Duration) {
 /// Whether `timeout` applies: not to those who wait for something, nor to who
 /// has no connection that could be closed.
 fn may_be_idle(client: &Client) -> bool {
-    let waits =
-        ClientFlags::BLOCKED | ClientFlags::PAUSED | ClientFlags::PUBSUB | ClientFlags::MONITOR;
+    let waits = ClientFlags::BLOCKED | ClientFlags::PAUSED | ClientFlags::DELAYED;
+    let waits = waits | ClientFlags::PUBSUB | ClientFlags::MONITOR;
     !client.flags().intersects(waits) && client.peer != Peer::Local
 }
