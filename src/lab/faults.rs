@@ -212,6 +212,7 @@ impl fmt::Display for Action {
 
 /// A fault that is there, and what has become of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Its number.
     pub id: u64,
