@@ -24,12 +24,11 @@ pub enum Fate {
     Later(Blow),
 }
 
-/// What may strike requests of a client, if anything may. One in the program
-/// that has no connection is the test's own hand.
+/// What may strike requests of a client, now or later in the batch. One in the
+/// program that has no connection is the test's own hand.
 pub fn of<'s>(server: &'s Server, client: &Client) -> Option<&'s Faults> {
     let faults = server.faults()?;
-    let concern = faults.any(Kind::Request) && client.peer != Peer::Local;
-    concern.then_some(faults)
+    (client.peer != Peer::Local).then_some(faults)
 }
 
 /// [`run`](super::run), where a fault may strike.
@@ -84,8 +83,9 @@ fn strike(
     checked: &Result<Checked>,
     argv: Argv<'_>,
 ) -> Option<Hit> {
-    let Ok(Checked::Run(command) | Checked::Queue(command)) = checked else {
-        return None;
+    let command = match checked {
+        Ok(Checked::Run(command) | Checked::Queue(command)) if faults.any(Kind::Request) => command,
+        _ => return None,
     };
     let row = &command.row;
     let by_name = Flags::FOR_TESTS.union(Flags::INTRODUCES);

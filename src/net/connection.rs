@@ -297,7 +297,7 @@ impl Connection {
     }
 
     /// Has a fault do to the last reply what it is to.
-    fn suffer(&mut self, struck: Struck) {
+    fn strike_reply(&mut self, struck: Struck) {
         self.ordeal.get_or_insert_default().struck = Some(struck);
         match struck.blow.late {
             Late::Delay(time) => {
@@ -381,7 +381,7 @@ impl Connection {
             output.append(&mut reply);
             let ordeal = self.ordeal.as_mut();
             if let Some(blow) = ordeal.and_then(|ordeal| ordeal.later.take()) {
-                self.suffer(blow.strike(before, len));
+                self.strike_reply(blow.strike(before, len));
                 // The time may have come already, or is to be waited for.
                 cx.waker().wake_by_ref();
             }
@@ -589,7 +589,7 @@ impl Connection {
             Stopped::OutputFull | Stopped::Struck => {}
         }
         match progress.fate {
-            Some(Fate::Struck(struck)) => self.suffer(struck),
+            Some(Fate::Struck(struck)) => self.strike_reply(struck),
             Some(Fate::Later(blow)) => {
                 self.ordeal.get_or_insert_default().later = Some(blow);
             }

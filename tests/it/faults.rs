@@ -743,6 +743,12 @@ fn who_has_added_a_fault_can_remove_it() {
             let id = ask(&mut test, &format!("RESPD FAULT ADD {fault}"));
             assert_eq!(ask(&mut test, &format!("RESPD FAULT REMOVE {id}")), "OK");
         }
+        // It is there for what comes in the same packet.
+        test.send_raw(b"GET k\r\nRESPD FAULT ADD ERROR no COMMAND get\r\nGET k\r\n");
+        assert_eq!(show(&test.receive()), "nil");
+        test.receive();
+        assert_eq!(show(&test.receive()), "no");
+        assert_eq!(ask(&mut test, "RESPD FAULT CLEAR"), "OK");
         let own = ask(&mut test, "CLIENT ID");
         ask(&mut test, &format!("RESPD FAULT ADD HANG ID {own}"));
         tell(&mut test, "PING");
