@@ -20,6 +20,7 @@ mod sandbox;
 mod scripts;
 mod seed;
 mod slow_readers;
+mod snapshots;
 mod timing;
 mod transcripts;
 mod wire;

@@ -87,6 +87,9 @@ impl Keyspace {
             for (key, had) in gone.into_iter().chain(back) {
                 count += usize::from(self.put_back(index, &key, had, now)?);
             }
+            if self.databases[index].is_scattered() {
+                self.scattered.insert(index);
+            }
         }
         self.history.sweep(&mut self.garbage);
         Ok(count)
@@ -121,12 +124,11 @@ impl Keyspace {
     }
 
     /// Has another database stand at a number.
-    fn replace(&mut self, index: usize, database: Database) {
+    fn replace(&mut self, index: usize, mut database: Database) {
         self.select(index);
+        // Settings may be others than when it was laid aside.
+        database.set_usage(self.limits.usage);
         let first = database.first_expiry();
-        if database.is_scattered() {
-            self.scattered.insert(index);
-        }
         let old = std::mem::replace(&mut self.databases[index], database);
         self.agenda.set(index, first);
         if let Some(at) = first {
