@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::respd_snapshot::snapshot_id;
 use crate::error::{Error, Result};
-use crate::lab::json::{self, Words};
+use crate::lab::json::{self, Run, Words};
 use crate::lab::state::State;
 use crate::resp::{Output, OwnedArgv, Reply};
 use crate::table::vocabulary::{FOR_TESTS, GROW};
@@ -52,53 +52,50 @@ fn respd_load(
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
-    let db = context.session.db;
-    let commands = if args.keyword("commands") {
-        lines(args.next()?)
-    } else if args.keyword("json") {
-        json::commands(args.next()?, db)
-    } else {
+    let is_json = args.keyword("json");
+    if !is_json && !args.keyword("commands") {
         return Err(Error::LOAD_FORMAT);
-    };
-    let commands = commands.map_err(|error| Error::new(format!("ERR {error}")))?;
+    }
+    let text = args.next()?;
+    let db = context.session.db;
     let snapshot = context.turn.state().keyspace.snapshot();
     // Nothing blocks, and nobody is served before the end.
     context.in_exec = true;
-    let run = |(place, words): &(String, Words)| {
-        run(context, table, words).map_err(|error| {
-            let text = String::from_utf8_lossy(error.text());
-            Error::new(format!("ERR {place}: {text}"))
-        })
+    let mut run = |words: Words| run(context, table, &words).map_err(|error| error.to_string());
+    let loaded = match is_json {
+        true => json::load(text, db, &mut run),
+        false => lines(text, &mut run),
     };
-    let done = commands.iter().try_for_each(run);
     context.in_exec = false;
     context.session.db = db;
     context.session.client.db.store(db, Relaxed);
     let now = context.turn.now;
     let keyspace = &mut context.turn.state().keyspace;
-    let undone = match &done {
-        Ok(()) => Ok(0),
+    let undone = match &loaded {
+        Ok(_) => Ok(0),
         Err(_) => keyspace.roll_back(snapshot, now),
     };
     keyspace.drop_snapshot(snapshot);
-    done.and(undone)?;
-    reply.int(commands.len() as i64);
+    let loaded = loaded.map_err(|error| Error::new(format!("ERR {error}")))?;
+    undone?;
+    reply.int(loaded as i64);
     Ok(())
 }
 
-/// The commands of a text, and which line each is.
-fn lines(text: &[u8]) -> std::result::Result<Vec<(String, Words)>, String> {
-    let mut commands = Vec::new();
+/// Runs the commands of a text, one a line; answers how many there are.
+fn lines(text: &[u8], run: Run<'_>) -> std::result::Result<usize, String> {
+    let mut count = 0;
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let line = words::trim_start(line);
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let place = format!("line {number}");
-        let words = words::split(line).ok_or_else(|| format!("{place}: unbalanced quotes"))?;
-        commands.push((place, words));
+        let words = words::split(line).ok_or_else(|| "unbalanced quotes".to_owned());
+        let done = words.and_then(&mut *run);
+        done.map_err(|error| format!("line {number}: {error}"))?;
+        count += 1;
     }
-    Ok(commands)
+    Ok(count)
 }
 
 fn run(context: &mut Context<'_>, table: &'static Table, words: &Words) -> Result<()> {
@@ -271,7 +268,7 @@ db 3
             (
                 "JSON",
                 r#"{"a": {"type": "string", "value": 1}, "b": {"type": "list", "value": []}}"#,
-                "ERR key \"b\": ERR wrong number of arguments for 'rpush' command",
+                "ERR key \"b\": nothing is in it",
             ),
             (
                 "JSON",
@@ -424,7 +421,7 @@ db 3
         }"#;
         assert_eq!(
             client.call(&["RESPD", "LOAD", "JSON", json]),
-            Value::Integer(9)
+            Value::Integer(3)
         );
         let exported = text(&mut client, &["RESPD", "EXPORT", "MATCH", "*s*"]);
         let mut left = exported

@@ -67,7 +67,7 @@ impl Broker {
 
     /// Stores the keys of an object of JSON, each instead of whatever it has:
     /// `{"cart": {"type": "hash", "value": {"apples": 3}, "ttl": 60}}`. Answers
-    /// how many commands that took.
+    /// how many there are.
     ///
     /// # Errors
     ///
