@@ -3,6 +3,7 @@
 
 pub mod faults;
 pub mod json;
+pub mod requests;
 pub mod scope;
 pub mod state;
 

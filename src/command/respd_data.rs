@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::respd_snapshot::snapshot_id;
 use crate::error::{Error, Result};
 use crate::lab::json::{self, Run, Words};
+use crate::lab::requests::requests;
 use crate::lab::state::State;
 use crate::resp::{Output, OwnedArgv, Reply};
 use crate::table::vocabulary::{FOR_TESTS, GROW};
@@ -27,9 +28,9 @@ pub const LOAD: Row = Row {
 #[rustfmt::skip]
 pub const EXPORT: Row = Row {
     name: "export", arity: -2,
-    usage: "[MATCH pattern:pattern]",
+    usage: "[format(COMMANDS)] [MATCH pattern:pattern]",
     complexity: "O(N*log(N)) where N is the number of keys, and of what is in them",
-    summary: "All keys, or those that match, as text that can be read and compared.",
+    summary: "All keys, or those that match, as text to be read and compared, or loaded again.",
     handler: Handler::Session(respd_export),
     ..FOR_TESTS
 };
@@ -123,6 +124,7 @@ fn respd_export(
     mut args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<()> {
+    let as_commands = args.keyword("commands");
     let pattern = match args.keyword("match") {
         true => Some(args.next()?),
         false => None,
@@ -130,8 +132,12 @@ fn respd_export(
     args.end()?;
     let is_wanted = |key: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, key, false));
     let now = context.turn.now;
-    let state = State::of(&context.turn.state().keyspace, now, is_wanted);
-    answer(&state.to_string(), reply)
+    let keyspace = &context.turn.state().keyspace;
+    let text = match as_commands {
+        true => requests(keyspace, now, is_wanted),
+        false => State::of(keyspace, now, is_wanted).to_string().into(),
+    };
+    answer(&text, reply)
 }
 
 fn respd_diff(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -144,11 +150,11 @@ fn respd_diff(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'
     };
     args.end()?;
     let difference = State::difference_to(keyspace, id, now)?;
-    answer(&difference.to_string(), reply)
+    answer(difference.to_string().as_bytes(), reply)
 }
 
-fn answer(text: &str, reply: &mut Reply<'_>) -> Result<()> {
-    reply.verbatim(b"txt", text.as_bytes());
+fn answer(text: &[u8], reply: &mut Reply<'_>) -> Result<()> {
+    reply.verbatim(b"txt", text);
     Ok(())
 }
 
@@ -226,6 +232,63 @@ db 3
         let some = text(&mut client, &["RESPD", "EXPORT", "MATCH", "*it*"]);
         assert_eq!(some, "db 0\n  \"bits\" string \"\\x01\"\n");
         assert_eq!(text(&mut client, &["RESPD", "EXPORT", "MATCH", "none"]), "");
+    }
+
+    #[test]
+    fn what_is_exported_as_commands_can_be_loaded() {
+        let mut client = tester();
+        client.line("RESPD CLOCK FREEZE");
+        client.call(&["RESPD", "LOAD", "COMMANDS", COMMANDS]);
+        client.call(&[&b"SET"[..], b"bytes", b"\xff\""]);
+        for line in [
+            "XREADGROUP GROUP workers alice STREAMS events >",
+            "PEXPIRE greeting 60000",
+            "HPEXPIRE cart 5000 FIELDS 1 pears",
+            "XADD gone 1-1 f v",
+            "XGROUP CREATE gone g 0",
+            "XREADGROUP GROUP g me STREAMS gone >",
+            "XTRIM gone MAXLEN 0",
+        ] {
+            let reply = client.line(line);
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+        let expected = r#"SELECT 0
+SET bits "\x01"
+SET bytes "\xff\""
+HSET cart pears 1 apples 3
+HPEXPIRE cart 5000 FIELDS 1 pears
+XADD events 1-1 kind login
+XADD events 2-1 kind logout user "a b"
+XGROUP CREATE events workers 2-1 ENTRIESREAD -1
+XGROUP CREATECONSUMER events workers alice
+XCLAIM events workers alice 0 2-1 IDLE 0 RETRYCOUNT 1 FORCE JUSTID
+XSETID events 3-1 ENTRIESADDED 3 MAXDELETEDID 3-1
+XADD gone 1-1 gone ""
+XGROUP CREATE gone g 1-1 ENTRIESREAD 1
+XGROUP CREATECONSUMER gone g me
+XCLAIM gone g me 0 1-1 IDLE 0 RETRYCOUNT 1 FORCE JUSTID
+XTRIM gone MAXLEN 0
+XSETID gone 1-1 ENTRIESADDED 1 MAXDELETEDID 0-0
+SET greeting "hel\x00lo"
+PEXPIRE greeting 60000
+RPUSH jobs b a "an empty one:" ""
+ZADD scores -inf bob 1.5 ann
+SADD tags red new 7
+SELECT 3
+SET greeting elsewhere
+"#;
+        let exported = text(&mut client, &["RESPD", "EXPORT", "COMMANDS"]);
+        assert_eq!(exported, expected);
+        let before = text(&mut client, &["RESPD", "EXPORT"]);
+        client.line("FLUSHALL");
+        let loaded = client.call(&["RESPD", "LOAD", "COMMANDS", &exported]);
+        assert_eq!(loaded, Value::Integer(24));
+        assert_eq!(text(&mut client, &["RESPD", "EXPORT"]), before);
+        let some = text(
+            &mut client,
+            &["RESPD", "EXPORT", "COMMANDS", "MATCH", "b*s"],
+        );
+        assert_eq!(some.lines().count(), 3, "{some}");
     }
 
     #[test]

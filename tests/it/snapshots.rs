@@ -115,6 +115,18 @@ fn assert_same(now: &Seen, then: &Seen, what: &str) {
     }
 }
 
+/// The lines that differ of two exported texts.
+#[track_caller]
+fn assert_same_lines(now: &str, then: &str, what: &str) {
+    let missing = |some: &str, others: &str| {
+        let others: BTreeSet<_> = others.lines().collect();
+        let missing = some.lines().filter(|line| !others.contains(line));
+        missing.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(now, then), missing(then, now), "{what}");
+    assert_eq!(now, then, "{what}");
+}
+
 /// Requests, of which `<x>` stands for something drawn by chance: a key of a kind, a value, a
 /// field, a member, a number, a time, a database.
 const REQUESTS: &[&str] = &[
@@ -429,7 +441,19 @@ fn go_back(client: &mut LocalClient, broker: &Broker, taken: &Taken, what: &str)
     let time = UNIX_EPOCH + Duration::from_millis(taken.time as u64);
     broker.clock().set(time);
     number(client, &format!("RESPD ROLLBACK {}", taken.id));
-    assert_eq!(ask(client, "RESPD EXPORT"), taken.exported, "{what}");
+    assert_same_lines(&ask(client, "RESPD EXPORT"), &taken.exported, what);
+    assert_same(&seen(client), &taken.seen, what);
+    let commands = ask(client, "RESPD EXPORT COMMANDS");
+    let again = number(client, "RESPD SNAPSHOT");
+    ask(client, "FLUSHALL");
+    let loaded = client.call(&["RESPD", "LOAD", "COMMANDS", &commands]);
+    assert!(
+        matches!(loaded, Value::Integer(_)),
+        "{what}: {loaded:?} of {commands}"
+    );
+    assert_same_lines(&ask(client, "RESPD EXPORT"), &taken.exported, what);
+    number(client, &format!("RESPD ROLLBACK {again}"));
+    ask(client, &format!("RESPD SNAPSHOT DROP {again}"));
     assert_same(&seen(client), &taken.seen, what);
     assert_eq!(
         ask(client, &format!("RESPD DIFF {}", taken.id)),

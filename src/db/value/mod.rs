@@ -21,6 +21,7 @@ mod form;
 mod hash;
 mod kind;
 mod list;
+mod requests;
 mod set;
 mod shown;
 pub mod stream;
