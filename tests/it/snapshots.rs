@@ -371,10 +371,10 @@ fn change(client: &mut LocalClient, chance: &mut Chance, broker: &Broker, ran: &
         }
         7..15 => {
             let random = client.call(&["RANDOMKEY"]);
-            if let Some(key) = random.as_bytes() {
-                if let Value::Bulk(dump) = client.call(&[b"DUMP", key]) {
-                    chance.dump = dump.to_vec();
-                }
+            if let Some(key) = random.as_bytes()
+                && let Value::Bulk(dump) = client.call(&[b"DUMP", key])
+            {
+                chance.dump = dump.to_vec();
             }
             let entries = client.call(&["XRANGE", "stream1", "-", "+"]);
             if let Value::Array(entries) = entries

@@ -82,10 +82,13 @@ impl Keyspace {
             let (database, garbage) = (&mut self.databases[index], &mut self.garbage);
             let changed = database.take_past(id, |value| garbage.add(value));
             // What goes makes room for what comes.
-            let (back, gone): (Vec<_>, Vec<_>) =
-                changed.into_iter().partition(|(_, had)| had.is_some());
-            for (key, had) in gone.into_iter().chain(back) {
-                count += usize::from(self.put_back(index, &key, had, now)?);
+            for key in changed.iter().filter(|(_, had)| had.is_none()) {
+                count += usize::from(self.put_back(index, key.0, None, now)?);
+            }
+            for (key, had) in changed {
+                if had.is_some() {
+                    count += usize::from(self.put_back(index, &key, had, now)?);
+                }
             }
             if self.databases[index].is_scattered() {
                 self.scattered.insert(index);
