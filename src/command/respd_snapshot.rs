@@ -15,7 +15,7 @@ use crate::table::{Args, Context, Handler, Row};
 pub const SNAPSHOT: Row = Row {
     name: "snapshot", arity: -2,
     usage: "[action(LIST | DROP snapshot:integer)]",
-    complexity: "O(N) where N is the number of databases",
+    complexity: "O(N) where N is the number of databases; to list or drop, of changed keys.",
     summary: "Takes a snapshot of all data and answers its number, or lists or drops snapshots.",
     handler: Handler::Session(respd_snapshot),
     ..FOR_TESTS
