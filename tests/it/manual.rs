@@ -184,8 +184,22 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The headings of a page as links name them.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let heading = line.trim_start_matches('#').trim();
+        let kept = heading.chars().filter_map(|c| match c {
+            ' ' => Some('-'),
+            '-' | '_' => Some(c),
+            _ => c.is_alphanumeric().then(|| c.to_ascii_lowercase()),
+        });
+        kept.collect()
+    })
+}
+
 #[test]
-fn every_link_leads_to_a_file() {
+fn every_link_leads_to_a_file_and_to_a_heading_in_it() {
     let mut readers = pages();
     let readmes = ["", "tests", "tests/transcripts", "benches"];
     readers.extend(readmes.map(|folder| root().join(folder).join("README.md")));
@@ -193,9 +207,15 @@ fn every_link_leads_to_a_file() {
     for page in readers {
         let text = read(&page);
         for link in links(&text) {
-            let file = link.split('#').next().unwrap();
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             followed += 1;
-            if !page.parent().unwrap().join(file).is_file() {
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let leads = target.is_file()
+                && (heading.is_empty() || anchors(&read(&target)).any(|anchor| anchor == heading));
+            if !leads {
                 wrong.push(format!("{}: {link}", page.display()));
             }
         }
