@@ -214,6 +214,9 @@ texts! {
     DROP_PLACE = "ERR DROP takes BEFORE, AFTER or MIDDLE";
     CHANCE_RANGE = "ERR a chance is a percentage from 0 to 100";
     SEED_RANGE = "ERR a seed is a number from 0 to 9223372036854775807";
+    NO_RECORD = "ERR there is no record. Begin one with RESPD RECORD START.";
+    RECORD_LIMIT = "ERR a record keeps from 1 to 1000000 entries";
+    UNBALANCED_QUOTES = "ERR unbalanced quotes";
     NO_DATA_TO_LOAD = "ERR This command does not load data";
     LOAD_FORMAT = "ERR RESPD LOAD takes COMMANDS or JSON, and a text";
     TOO_MANY_SNAPSHOTS = "ERR There are 128 snapshots already. Drop some of them with RESPD SNAPSHOT DROP.";
@@ -342,6 +345,11 @@ impl Error {
     /// `ERR timeout: waited 5 s for 1 subscriber of 'orders'; there are none`
     pub fn timed_out(unmet: &str) -> Error {
         Error::quoting("ERR timeout: ", unmet.as_bytes(), "")
+    }
+
+    /// `ERR assertion failed: 'GET a' was not sent; sent: GET b (client 3)`
+    pub fn not_so(text: &str) -> Error {
+        Error::quoting("ERR assertion failed: ", text.as_bytes(), "")
     }
 
     /// `ERR Unsupported option foo`

@@ -3,6 +3,7 @@
 
 pub mod faults;
 pub mod json;
+pub mod record;
 pub mod requests;
 pub mod scope;
 pub mod state;
@@ -10,10 +11,17 @@ pub mod state;
 use std::sync::Arc;
 
 use faults::Faults;
+use parking_lot::Mutex;
+use record::Record;
 
 /// What only a broker for tests has.
 #[derive(Default)]
 pub struct Lab {
     /// What is to go wrong.
     pub faults: Arc<Faults>,
+    /// What clients have sent and got.
+    pub record: Record,
+    /// The reader of it that RESPD RECORD is, if it has been started.
+    // Taken before the record.
+    pub record_of_clients: Mutex<Option<u64>>,
 }

@@ -39,6 +39,7 @@ mod respd;
 mod respd_clock;
 mod respd_data;
 mod respd_fault;
+mod respd_record;
 mod respd_snapshot;
 mod respd_wait;
 mod scan;

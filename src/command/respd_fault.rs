@@ -79,23 +79,11 @@ fn list(context: &Context<'_>, reply: &mut Reply<'_>) {
 fn parse(context: &Context<'_>, table: &Table, args: &mut Args<'_>) -> Result<Fault> {
     let action = action(args)?;
     let (mut scope, mut when) = (Scope::default(), None);
-    while let Some(word) = args.next_if_any() {
-        match &*word.to_ascii_lowercase() {
-            b"command" => once(&mut scope.command, named(table, args.next()?)?)?,
-            b"key" => once(&mut scope.key, args.next()?.to_vec())?,
-            b"channel" => once(&mut scope.channel, args.next()?.to_vec())?,
-            b"name" => once(&mut scope.name, args.next()?.to_vec())?,
-            b"id" => once(
-                &mut scope.id,
-                positive(args, Error::CLIENT_ID_NOT_POSITIVE)?,
-            )?,
-            b"user" => once(&mut scope.user, args.next()?.to_vec())?,
-            b"library" => once(&mut scope.library, args.next()?.to_vec())?,
-            b"db" => {
-                let last = i64::from(context.server.config().databases) - 1;
-                let db = args.int_in(0..=last, Error::DB_OUT_OF_RANGE)?;
-                once(&mut scope.db, db.unsigned_abs() as usize)?;
-            }
+    while args.remaining() > 0 {
+        if narrow(&mut scope, context, table, args)? {
+            continue;
+        }
+        match &*args.next()?.to_ascii_lowercase() {
             b"nth" => once(&mut when, When::Nth(positive(args, Error::NOT_POSITIVE)?))?,
             b"every" => once(&mut when, When::Every(positive(args, Error::NOT_POSITIVE)?))?,
             b"times" => once(&mut when, When::Times(positive(args, Error::NOT_POSITIVE)?))?,
@@ -108,6 +96,40 @@ fn parse(context: &Context<'_>, table: &Table, args: &mut Args<'_>) -> Result<Fa
         scope,
         when: when.unwrap_or_default(),
     })
+}
+
+/// Takes a word of a scope and what it names; answers false if the next word is
+/// none of a scope.
+pub fn narrow(
+    scope: &mut Scope,
+    context: &Context<'_>,
+    table: &Table,
+    args: &mut Args<'_>,
+) -> Result<bool> {
+    let mut ahead = *args;
+    let Some(word) = ahead.next_if_any() else {
+        return Ok(false);
+    };
+    match &*word.to_ascii_lowercase() {
+        b"command" => once(&mut scope.command, named(table, ahead.next()?)?)?,
+        b"key" => once(&mut scope.key, ahead.next()?.to_vec())?,
+        b"channel" => once(&mut scope.channel, ahead.next()?.to_vec())?,
+        b"name" => once(&mut scope.name, ahead.next()?.to_vec())?,
+        b"id" => once(
+            &mut scope.id,
+            positive(&mut ahead, Error::CLIENT_ID_NOT_POSITIVE)?,
+        )?,
+        b"user" => once(&mut scope.user, ahead.next()?.to_vec())?,
+        b"library" => once(&mut scope.library, ahead.next()?.to_vec())?,
+        b"db" => {
+            let last = i64::from(context.server.config().databases) - 1;
+            let db = ahead.int_in(0..=last, Error::DB_OUT_OF_RANGE)?;
+            once(&mut scope.db, db.unsigned_abs() as usize)?;
+        }
+        _ => return Ok(false),
+    }
+    *args = ahead;
+    Ok(true)
 }
 
 fn action(args: &mut Args<'_>) -> Result<Action> {

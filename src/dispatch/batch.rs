@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::Next;
 use super::faults::{self, Fate};
+use super::{Next, recorded};
 use crate::engine::Engine;
 use crate::resp::request::Batch;
 use crate::resp::{Output, Reply};
@@ -191,8 +191,13 @@ impl Requests {
             fate: None,
         };
         let faults = faults::of(&engine.server, &context.session.client);
+        let has_lab = engine.server.lab.is_some();
         for planned in &self.commands {
             let (argv, end) = self.batch.get(progress.next, buffer);
+            let recorded = match has_lab {
+                true => recorded::begin(&mut context, table, planned.command, argv, output),
+                false => None,
+            };
             let mut reply = Reply::new(output, context.session.protocol);
             let known = (planned.command, planned.timed);
             let next = match faults {
@@ -207,6 +212,13 @@ impl Requests {
                 Next::Aside => Some(Stopped::Aside),
                 Next::Run | Next::Block(_) | Next::Struck => None,
             };
+            if let Some(recorded) = recorded {
+                recorded.end(&next, output);
+            }
+            // Messages that the command has put into its own outbox come after
+            // its reply and before the next one's. They are no replies, so
+            // CLIENT REPLY does not silence them.
+            super::take_messages(&context.session.client, output);
             if not_run.is_some() {
                 progress.stopped = not_run;
                 break;

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Checked, Next, begin, carry_out, take_messages};
+use super::{Checked, Next, begin, carry_out};
 use crate::error::Result;
 use crate::lab::faults::{Blow, Faults, Hit, Kind, Struck};
 use crate::lab::scope::Request;
@@ -72,7 +72,6 @@ pub fn run(
             }
         });
     }
-    take_messages(&context.session.client, reply.output());
     next
 }
 

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod faults;
+mod recorded;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -40,12 +41,7 @@ pub fn run(
     let Some(checked) = begin(context, table, command, argv) else {
         return Next::Run;
     };
-    let next = carry_out(context, table, checked, (command, timed), argv, reply);
-    // Messages that the command has put into its own outbox come after its
-    // reply and before the next one's. They are no replies, so CLIENT REPLY
-    // does not silence them.
-    take_messages(&context.session.client, reply.output());
-    next
+    carry_out(context, table, checked, (command, timed), argv, reply)
 }
 
 /// Makes the checks, unless there is nothing to check.

@@ -282,7 +282,11 @@ pub fn resume(server: &Server, recipient: &Recipient, reply: &mut Output, uptime
     client.note_activity(uptime);
     client.set_flags(ClientFlags::BLOCKED, false);
     let limit = server.live.output_limit(client.flags());
+    let recorder = server.recorder().filter(|_| recipient.on_record);
     let add = |pending: &mut Pending| {
+        if let Some(recorder) = recorder {
+            recorder.resumed(client.who(), (!recipient.silent).then_some(&*reply));
+        }
         if !recipient.silent {
             let struck = pending.struck.as_deref_mut();
             reply.drain_into(struck.unwrap_or(&mut pending.output), KEEP);

@@ -411,6 +411,8 @@ impl<'a> Turn<'a> {
                 client: session.client.clone(),
                 protocol: session.protocol,
                 silent,
+                // What waits for no key is of RESPD.
+                on_record: keys.len() > 0,
             },
             command,
             argv,
@@ -562,7 +564,14 @@ impl Engine {
     /// Forgets a connection: its subscriptions, its place among those who wait,
     /// what it watches, what it keeps.
     pub fn disconnect(&self, session: &mut Session) {
-        self.server.disconnect(session);
+        if let Some(recorder) = self.server.recorder() {
+            // No message is handed to it after that.
+            let _state = self.lock();
+            recorder.gone(session.client.who());
+            self.server.disconnect(session);
+        } else {
+            self.server.disconnect(session);
+        }
         let waits = session.client.flags().contains(ClientFlags::BLOCKED);
         if waits || session.watch.is_some() || session.has_tracked {
             Turn::new(self).leave(session);

@@ -110,6 +110,8 @@ pub struct Recipient {
     pub protocol: Protocol,
     /// It wants no reply: CLIENT REPLY.
     pub silent: bool,
+    /// Its reply is for the record, if a test wants one: it is none of RESPD.
+    pub on_record: bool,
 }
 
 impl Waiter {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::text::glob;
 use crate::text::words::quote;
 
-/// What a fault is limited to. All that is named must fit; what is not named
+/// What a fault is limited to, or is wanted of a record. All that is named must fit; what is not named
 /// fits always.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Scope {
@@ -52,6 +52,17 @@ pub struct Who {
     pub db: usize,
     /// It is a test's own: it has sent RESPD FAULT.
     pub is_tester: bool,
+}
+
+/// `client 3`, and its name if it has one.
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {}", self.id)?;
+        match &*self.name {
+            b"" => Ok(()),
+            name => write!(f, " '{}'", String::from_utf8_lossy(name)),
+        }
+    }
 }
 
 /// A request, as far as a scope can tell it from others.

@@ -39,8 +39,8 @@ pub struct Output {
     sent: usize,
 }
 
-/// A place in an [`Output`] to go back to.
-#[derive(Clone, Copy)]
+/// A place in an [`Output`] to go back to; at first its beginning.
+#[derive(Clone, Copy, Default)]
 pub struct Mark {
     pieces: usize,
     tail: usize,
@@ -177,6 +177,23 @@ impl Output {
     /// Whether something was written since `mark`.
     pub fn grew_since(&self, mark: Mark) -> bool {
         self.queue.len() > mark.pieces || self.tail.len() > mark.tail
+    }
+
+    /// A copy of what was written since `mark`, but of no more than `max` bytes,
+    /// and how many they are. Nothing may have left since.
+    pub fn since(&self, mark: Mark, max: usize) -> (Vec<u8>, usize) {
+        // The piece that comes next begins with what was in the tail then.
+        let mut before = mark.tail;
+        let pieces = self.queue.iter().skip(mark.pieces).map(|piece| &piece[..]);
+        let parts = pieces.chain([&self.tail[..]]);
+        let (mut copy, mut len) = (Vec::new(), 0);
+        for part in parts {
+            let part = &part[std::mem::take(&mut before)..];
+            let room = max - copy.len();
+            copy.extend_from_slice(&part[..part.len().min(room)]);
+            len += part.len();
+        }
+        (copy, len)
     }
 
     /// Takes back everything written since `mark`. Nothing may have left since.
@@ -393,6 +410,9 @@ mod tests {
                         output.extend(&bytes(len));
                         prop_assert!(output.grew_since(mark));
                         prop_assert_eq!(output.written_since(mark), 2 * len + SHARE_MIN);
+                        let (copy, since) = output.since(mark, len);
+                        prop_assert_eq!(since, 2 * len + SHARE_MIN);
+                        prop_assert_eq!(copy, bytes(len));
                         output.rewind(mark);
                         prop_assert!(!output.grew_since(mark));
                     }

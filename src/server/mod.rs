@@ -23,6 +23,7 @@ use crate::allocator::Allocator;
 use crate::clock::Clock;
 use crate::config::{Config, DebugCommand, Supervised};
 use crate::lab::Lab;
+use crate::lab::record::Recorder;
 use crate::metrics::{Latency, Metrics, SlowLog};
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
@@ -202,7 +203,15 @@ impl Server {
             limits: self.live.output_limits(),
             uptime,
             overflowed: &overflowed,
+            recorder: self.recorder(),
         })
+    }
+
+    /// To note what clients send and get, if a test wants a record of it.
+    #[inline]
+    pub fn recorder(&self) -> Option<Recorder<'_>> {
+        let lab = self.lab.as_ref()?;
+        lab.record.recorder(|| self.clock.now_ms())
     }
 
     /// A client that does not read has been cut off.

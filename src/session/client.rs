@@ -274,7 +274,7 @@ impl Client {
         names.as_deref().cloned().unwrap_or_default()
     }
 
-    /// What a fault can be limited to.
+    /// What a fault or a record can be limited to.
     pub fn who(&self) -> Who {
         let Names { name, lib_name, .. } = self.names();
         Who {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::client::{Client, ClientFlags};
 use super::outbox::{OutputLimit, Pending};
+use crate::lab::record::Recorder;
 use crate::resp::{Output, Protocol, Reply, SHARE_MIN};
 
 /// The limits of outboxes, by what kind of client each is of.
@@ -37,6 +38,8 @@ pub struct Delivery<'a> {
     pub uptime: Duration,
     /// Is told of a client that did not read and is closed, and about what.
     pub overflowed: &'a dyn Fn(&Client, &[u8]),
+    /// Notes what is handed out, if a test wants a record of it.
+    pub recorder: Option<Recorder<'a>>,
 }
 
 impl Delivery<'_> {
@@ -44,7 +47,15 @@ impl Delivery<'_> {
     pub fn hand(self, client: &Client, about: &[u8], write: impl FnOnce(&mut Pending)) {
         client.has_messages.store(true, Relaxed);
         let limit = self.limits.of(client.flags());
-        if client.outbox.push(limit, self.uptime, write) {
+        let overflowed = match self.recorder {
+            None => client.outbox.push(limit, self.uptime, write),
+            Some(recorder) => client.outbox.push(limit, self.uptime, |pending| {
+                let mark = pending.output.mark();
+                write(pending);
+                recorder.delivered(client.who(), &pending.output, mark);
+            }),
+        };
+        if overflowed {
             (self.overflowed)(client, about);
         }
     }

@@ -16,6 +16,7 @@ mod limits;
 mod manual;
 mod maxmemory;
 mod memory;
+mod record;
 mod sandbox;
 mod scripts;
 mod seed;

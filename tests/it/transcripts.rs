@@ -178,9 +178,22 @@ fn read(name: &str) -> Transcript {
 }
 
 fn play_file(name: &str) {
-    let transcript = read(name);
+    let (wrong, report) = play(&read(name));
+    let report = report.replace("FILE:", &format!("tests/transcripts/{name}.txt:"));
+    assert!(wrong == 0, "{wrong} mismatches\n{report}");
+}
+
+/// Plays a transcript that is in no file against a broker of its own; answers what differs.
+pub fn differences(source: &str) -> String {
+    let transcript = format::parse(source);
+    let transcript = transcript.unwrap_or_else(|error| panic!("{error} in:\n{source}"));
+    play(&transcript).1
+}
+
+/// How many replies differ, and which.
+fn play(transcript: &Transcript) -> (usize, String) {
     let broker = start_broker(&transcript.settings);
-    let mut player = Player::new(&transcript, broker.addr());
+    let mut player = Player::new(transcript, broker.addr());
     for (index, step) in transcript.steps.iter().enumerate() {
         if player.silences == SILENCES {
             player.report.push_str("given up: no replies come\n");
@@ -188,10 +201,8 @@ fn play_file(name: &str) {
         }
         player.step(step, &transcript.steps[index..]);
     }
-    player.end(&transcript);
-    let (wrong, report) = (player.mismatches, player.report);
-    let report = report.replace("FILE:", &format!("tests/transcripts/{name}.txt:"));
-    assert!(wrong == 0, "{wrong} mismatches\n{report}");
+    player.end(transcript);
+    (player.mismatches, player.report)
 }
 
 /// The connections and captured values of a file that is being played.
