@@ -47,7 +47,9 @@ fn respd_record(
             context.turn.state();
             let mut reader = lab.record_of_clients.lock();
             let before = reader.replace(lab.record.start(limit));
-            before.into_iter().for_each(|before| lab.record.stop(before));
+            before
+                .into_iter()
+                .for_each(|before| lab.record.stop(before));
             reply.ok();
         }
         b"stop" => {

@@ -136,7 +136,9 @@ impl Record {
         let entries: Vec<_> = state.log.from(from).cloned().collect();
         let gone = state.log.first().saturating_sub(from);
         drop(state);
-        let wanted = entries.into_iter().filter(|entry| filter::covers(scope, entry));
+        let wanted = entries
+            .into_iter()
+            .filter(|entry| filter::covers(scope, entry));
         Some(Seen {
             entries: wanted.collect(),
             gone,

@@ -119,7 +119,8 @@ fn the_reply_to_what_has_blocked_is_there_when_it_comes_and_names_its_request() 
     let mut timed = wire(&broker, &["BLPOP none 0.01"]);
     let mut boss = broker.client();
     line(&mut boss, "RPUSH jobs one");
-    (worker.receive(), worker.receive());
+    worker.receive();
+    worker.receive();
     line(&mut boss, "RPUSH early two");
     early.receive();
     timed.call(&words("PING"));
@@ -159,7 +160,13 @@ fn transactions_and_silenced_replies_are_as_they_were() {
     client.call(&["MULTI"]);
     client.call(&words("INCR k"));
     client.call(&["EXEC"]);
-    for line in ["CLIENT REPLY OFF", "SET k 2", "CLIENT REPLY ON", "CLIENT REPLY SKIP", "GET k"] {
+    for line in [
+        "CLIENT REPLY OFF",
+        "SET k 2",
+        "CLIENT REPLY ON",
+        "CLIENT REPLY SKIP",
+        "GET k",
+    ] {
         client.send(&words(line));
     }
     assert_eq!(client.text(&["PING"]), "OK");
@@ -203,7 +210,10 @@ fn messages_are_there_too_behind_what_has_sent_them() {
     old.send(&words("SUBSCRIBE news x"));
     old.receive();
     old.receive();
-    let mut new = wire(&broker, &["HELLO 3", "SUBSCRIBE news", "CLIENT TRACKING ON", "GET k"]);
+    let mut new = wire(
+        &broker,
+        &["HELLO 3", "SUBSCRIBE news", "CLIENT TRACKING ON", "GET k"],
+    );
     record.clear();
     new.call(&words("PUBLISH news hi"));
     new.receive();
@@ -242,7 +252,11 @@ fn messages_are_there_too_behind_what_has_sent_them() {
 
 #[test]
 fn passwords_are_covered_and_respd_is_left_out() {
-    let broker = Broker::builder().for_tests().set("requirepass", "secret").start().unwrap();
+    let broker = Broker::builder()
+        .for_tests()
+        .set("requirepass", "secret")
+        .start()
+        .unwrap();
     let record = broker.record();
     let mut client = Wire::connect(broker.addr());
     let lines_sent: [&[&str]; 6] = [
@@ -257,13 +271,27 @@ fn passwords_are_covered_and_respd_is_left_out() {
         client.call(line);
     }
     let shown = format!("{record:?}");
-    assert!(!shown.contains("secret") && !shown.contains("wrong "), "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("wrong "),
+        "{shown}"
+    );
     assert!(!shown.contains("RESPD"), "{shown}");
     record.assert_sent_times(["auth", "..."], 2);
-    record.assert_sent(["HELLO", "2", "AUTH", "(redacted)", "(redacted)", "SETNAME", "me"]);
+    record.assert_sent([
+        "HELLO",
+        "2",
+        "AUTH",
+        "(redacted)",
+        "(redacted)",
+        "SETNAME",
+        "me",
+    ]);
     let transcript = record.transcript();
     assert!(!transcript.contains("secret"), "{transcript}");
-    assert!(transcript.contains("# left out, as a password is covered: a> AUTH"), "{transcript}");
+    assert!(
+        transcript.contains("# left out, as a password is covered: a> AUTH"),
+        "{transcript}"
+    );
 }
 
 /// Who begins a record in a pipeline means what follows.
@@ -296,7 +324,10 @@ fn the_oldest_go_and_what_would_depend_on_them_does_not_hold() {
     record.assert_in_order(["SET k 7", "SET k 9"]);
     let has_gone = "; the 14 entries before these have gone: have the record keep more";
     let text = panic_of(|| record.assert_sent_times(["SET", "k", "9"], 1));
-    assert!(text.starts_with("'SET k 9' was sent once, and nobody knows"), "{text}");
+    assert!(
+        text.starts_with("'SET k 9' was sent once, and nobody knows"),
+        "{text}"
+    );
     assert!(text.ends_with(has_gone), "{text}");
     let text = panic_of(|| record.assert_nothing_sent_to("other"));
     let expected = "nobody knows whether 'other' was touched";
@@ -333,7 +364,10 @@ fn what_is_large_is_cut_and_all_of_it_bounded() {
     let mset = ["MGET"].into_iter().chain(many.iter().map(String::as_str));
     client.call(&mset.collect::<Vec<_>>());
     let text = panic_of(|| record.assert_nothing_sent_to("key:9999"));
-    assert!(text.contains("of this not all keys are on record: MGET key:0"), "{text}");
+    assert!(
+        text.contains("of this not all keys are on record: MGET key:0"),
+        "{text}"
+    );
 
     let mut tester = wire(&broker, &["RESPD RECORD START LIMIT 1000000"]);
     for _ in 0..2_500 {
@@ -356,10 +390,20 @@ fn what_is_large_is_cut_and_all_of_it_bounded() {
 fn what_one_request_hands_out_is_bounded_as_well() {
     let broker = start();
     let record = broker.record().limit(10);
-    let mut listeners: Vec<_> = (0..20).map(|_| wire(&broker, &["SUBSCRIBE news"])).collect();
+    let mut listeners: Vec<_> = (0..20)
+        .map(|_| wire(&broker, &["SUBSCRIBE news"]))
+        .collect();
     let mut client = wire(&broker, &["SET k 1", "PUBLISH news hi"]);
-    listeners.iter_mut().for_each(|listener| _ = listener.receive());
-    assert!(record.entries().iter().all(|entry| entry.kind() == Kind::Push), "{record:?}");
+    listeners
+        .iter_mut()
+        .for_each(|listener| _ = listener.receive());
+    assert!(
+        record
+            .entries()
+            .iter()
+            .all(|entry| entry.kind() == Kind::Push),
+        "{record:?}"
+    );
     assert_eq!(record.entries().len(), 10);
     assert_eq!(record.gone(), 20 * 2 + 2 + 2 + 10);
     client.call(&["PING"]);
@@ -397,10 +441,18 @@ fn it_is_narrowed_by_client_command_key_channel_and_database() {
     let record = broker.record();
     let mut worker = wire(
         &broker,
-        &["CLIENT SETNAME worker-1", "CLIENT SETINFO LIB-NAME redis-py", "SELECT 2", "SET a 1"],
+        &[
+            "CLIENT SETNAME worker-1",
+            "CLIENT SETINFO LIB-NAME redis-py",
+            "SELECT 2",
+            "SET a 1",
+        ],
     );
     let id: u64 = worker.text(&words("CLIENT ID")).parse().unwrap();
-    let mut other = wire(&broker, &["MSET a 1 b 2", "SSUBSCRIBE shard", "CLIENT SETNAME other"]);
+    let mut other = wire(
+        &broker,
+        &["MSET a 1 b 2", "SSUBSCRIBE shard", "CLIENT SETNAME other"],
+    );
     worker.call(&words("SPUBLISH shard 1"));
     other.receive();
     let count = |record: Record| record.entries().len();
@@ -412,16 +464,23 @@ fn it_is_narrowed_by_client_command_key_channel_and_database() {
     assert_eq!(count(record.of_key("a")), 4);
     assert_eq!(count(record.of_command("client")), 8);
     assert_eq!(count(record.of_command("CLIENT|ID")), 2);
-    assert_eq!(panic_of(|| _ = record.of_command("clien")), "there is no command clien");
+    assert_eq!(
+        panic_of(|| _ = record.of_command("clien")),
+        "there is no command clien"
+    );
     assert_eq!(count(record.of_channel("shard")), 5);
     assert_eq!(count(record.of_user("default")), record.entries().len());
     assert_eq!(count(record.of_user("nobody")), 0);
     let id = id.to_string();
     let mut tester = wire(&broker, &["RESPD RECORD START"]);
     worker.call(&words("SET a 2"));
-    let line = ["RESPD", "RECORD", "COUNT", "id", &id, "NAME", "w*", "COMMAND", "set", "KEY", "a"];
+    let line = [
+        "RESPD", "RECORD", "COUNT", "id", &id, "NAME", "w*", "COMMAND", "set", "KEY", "a",
+    ];
     assert_eq!(tester.text(&line), "2");
-    let line = ["RESPD", "RECORD", "COUNT", "USER", "default", "LIBRARY", "r*", "DB", "2"];
+    let line = [
+        "RESPD", "RECORD", "COUNT", "USER", "default", "LIBRARY", "r*", "DB", "2",
+    ];
     assert_eq!(tester.text(&line), "2");
     assert_eq!(tester.text(&words("RESPD RECORD COUNT CHANNEL news")), "0");
 }
@@ -432,7 +491,13 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
     let record = broker.record();
     let mut client = wire(
         &broker,
-        &["CLIENT SETNAME me", "SET order:1 new", "SET order:2 new", "GET secret:1", "GET secret:1"],
+        &[
+            "CLIENT SETNAME me",
+            "SET order:1 new",
+            "SET order:2 new",
+            "GET secret:1",
+            "GET secret:1",
+        ],
     );
     client.call(&["SET", "empty", ""]);
     let id = client.text(&words("CLIENT ID"));
@@ -445,7 +510,12 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
     record.assert_sent_times(["SET", "order:?", "new"], 2);
     record.assert_sent_times(["SET", "order:1"], 0);
     record.assert_sent_times(["set", "order:1", "NEW"], 0);
-    record.assert_in_order(["SET order:1 *", "GET secret:1", "GET secret:1", "SET empty \"\""]);
+    record.assert_in_order([
+        "SET order:1 *",
+        "GET secret:1",
+        "GET secret:1",
+        "SET empty \"\"",
+    ]);
     record.assert_nothing_sent_to("order");
     record.assert_nothing_sent_to("new");
 
@@ -458,7 +528,11 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
             ),
         ),
         (
-            &|| record.of_command("set").assert_sent_times(["SET", "order:*", "*"], 3),
+            &|| {
+                record
+                    .of_command("set")
+                    .assert_sent_times(["SET", "order:*", "*"], 3)
+            },
             format!(
                 "'SET order:* *' was sent 2 times, and not 3 times; sent: SET order:1 new ({me}), \
                 SET order:2 new ({me}), SET empty \"\" ({me})"
@@ -469,7 +543,11 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
             format!("'secret:*' was touched; sent: GET secret:1 ({me}, 2 times)"),
         ),
         (
-            &|| record.of_command("set").assert_in_order(["SET order:2 new", "SET order:1 new"]),
+            &|| {
+                record
+                    .of_command("set")
+                    .assert_in_order(["SET order:2 new", "SET order:1 new"])
+            },
             format!(
                 "'SET order:1 new' was not sent after 'SET order:2 new', but before it; \
                 sent after it: SET empty \"\" ({me})"
@@ -492,13 +570,18 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
     client.call(&["SET", "a b", "1"]);
     for (line, expected) in [
         (&["SENT", "1", "SET", "a b", "*"][..], "OK".to_owned()),
-        (&["NAME", "me", "sent", "any", "set", "..."], "OK".to_owned()),
+        (
+            &["NAME", "me", "sent", "any", "set", "..."],
+            "OK".to_owned(),
+        ),
         (&["UNTOUCHED", "secret:*"], "OK".to_owned()),
         (&["ORDER", "SET \"a b\" 1"], "OK".to_owned()),
         (&["DELIVERED", "0", "message", "..."], "OK".to_owned()),
         (
             &["SENT", "2", "SET", "..."],
-            format!("ERR assertion failed: 'SET ...' was sent once, and not 2 times; sent: SET \"a b\" 1 ({me})"),
+            format!(
+                "ERR assertion failed: 'SET ...' was sent once, and not 2 times; sent: SET \"a b\" 1 ({me})"
+            ),
         ),
         (
             &["ORDER", "GET \"a b\""],
@@ -507,10 +590,19 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
         (&["ORDER", "GET \"a b"], "ERR unbalanced quotes".to_owned()),
         (&["ORDER"], "ERR syntax error".to_owned()),
         (&["SENT", "any"], "ERR syntax error".to_owned()),
-        (&["SENT", "many", "SET"], "ERR value is out of range, must be positive".to_owned()),
+        (
+            &["SENT", "many", "SET"],
+            "ERR value is out of range, must be positive".to_owned(),
+        ),
         (&["UNTOUCHED", "a", "b"], "ERR syntax error".to_owned()),
-        (&["NAME", "a", "NAME", "b", "SENT"], "ERR syntax error".to_owned()),
-        (&["COMMAND", "gett", "SENT", "1", "GET"], "ERR Invalid command specified".to_owned()),
+        (
+            &["NAME", "a", "NAME", "b", "SENT"],
+            "ERR syntax error".to_owned(),
+        ),
+        (
+            &["COMMAND", "gett", "SENT", "1", "GET"],
+            "ERR Invalid command specified".to_owned(),
+        ),
     ] {
         let line = [&["RESPD", "RECORD", "ASSERT"], line].concat();
         assert_eq!(client.text(&line), expected, "{line:?}");
@@ -520,7 +612,14 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
 #[test]
 fn over_resp_an_entry_is_a_map() {
     let broker = start();
-    let mut client = wire(&broker, &["HELLO 3 SETNAME me", "RESPD CLOCK FREEZE", "RESPD RECORD START"]);
+    let mut client = wire(
+        &broker,
+        &[
+            "HELLO 3 SETNAME me",
+            "RESPD CLOCK FREEZE",
+            "RESPD RECORD START",
+        ],
+    );
     client.call(&words("SUBSCRIBE news"));
     client.call(&words("PUBLISH news hi"));
     client.receive();
@@ -538,7 +637,11 @@ fn over_resp_an_entry_is_a_map() {
             {{{} what=request words=[PUBLISH news hi] bytes=13}} \
             {{{} what=reply request=2 text=1 resp=:1\r\n bytes=4}} \
             {{{} what=push text=[\"message\", \"news\", \"hi\"] resp=>3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n bytes=35}}]",
-            head(0), head(1), head(2), head(3), head(4)
+            head(0),
+            head(1),
+            head(2),
+            head(3),
+            head(4)
         ),
     );
     let last = client.text(&words("RESPD RECORD GET COUNT 1"));
@@ -546,15 +649,30 @@ fn over_resp_an_entry_is_a_map() {
     let mut old = wire(&broker, &["PING"]);
     assert_eq!(old.text(&words("RESPD RECORD GET COUNT 0")), "[]");
     let last = old.text(&words("RESPD RECORD GET COMMAND ping COUNT 1"));
-    assert!(last.ends_with("what reply request 7 text PONG resp +PONG\r\n bytes 7]]"), "{last}");
+    assert!(
+        last.ends_with("what reply request 7 text PONG resp +PONG\r\n bytes 7]]"),
+        "{last}"
+    );
     for (line, expected) in [
-        ("RESPD RECORD START LIMIT 0", "ERR a record keeps from 1 to 1000000 entries"),
+        (
+            "RESPD RECORD START LIMIT 0",
+            "ERR a record keeps from 1 to 1000000 entries",
+        ),
         ("RESPD RECORD START 5", "ERR syntax error"),
-        ("RESPD RECORD GET COUNT x", "ERR value is out of range, must be positive"),
-        ("RESPD RECORD GET ID 0", "ERR client-id should be greater than 0"),
+        (
+            "RESPD RECORD GET COUNT x",
+            "ERR value is out of range, must be positive",
+        ),
+        (
+            "RESPD RECORD GET ID 0",
+            "ERR client-id should be greater than 0",
+        ),
         ("RESPD RECORD GET NAME", "ERR syntax error"),
         ("RESPD RECORD STOP now", "ERR syntax error"),
-        ("RESPD RECORD PLAY", "ERR unknown subcommand or wrong number of arguments for 'RECORD'. Try RESPD HELP."),
+        (
+            "RESPD RECORD PLAY",
+            "ERR unknown subcommand or wrong number of arguments for 'RECORD'. Try RESPD HELP.",
+        ),
     ] {
         assert_eq!(client.text(&words(line)), expected, "{line}");
     }
@@ -563,19 +681,71 @@ fn over_resp_an_entry_is_a_map() {
 /// All that our own tests would write by hand: what blocks, what is delivered, what time and chance
 /// are in, what is in no order, and bytes of any kind.
 fn converse(broker: &Broker) {
-    let mut first = wire(broker, &["HELLO 3 SETNAME first", "CLIENT ID", "SELECT 3", "SET k 1 PX 100000"]);
-    first.call(&["SET", "any bytes {x*3}", "a \"b\" \\ \r\n\t {k} <int> \u{e4} "]);
+    let mut first = wire(
+        broker,
+        &[
+            "HELLO 3 SETNAME first",
+            "CLIENT ID",
+            "SELECT 3",
+            "SET k 1 PX 100000",
+        ],
+    );
+    first.call(&[
+        "SET",
+        "any bytes {x*3}",
+        "a \"b\" \\ \r\n\t {k} <int> \u{e4} ",
+    ]);
     first.call(&["GET", "any bytes {x*3}"]);
     first.call(&["SET", "", ""]);
-    for line in ["PTTL k", "TTL nothing", "TIME", "INFO server", "SADD s a b c d e f g", "SMEMBERS s", "SRANDMEMBER s 3"] {
+    for line in [
+        "PTTL k",
+        "TTL nothing",
+        "TIME",
+        "INFO server",
+        "SADD s a b c d e f g",
+        "SMEMBERS s",
+        "SRANDMEMBER s 3",
+    ] {
         first.call(&words(line));
     }
-    for line in ["HSET h f 1 g 2 h 3", "HGETALL h", "HSCAN h 0", "KEYS *", "RANDOMKEY", "CLIENT TRACKING ON", "GET k"] {
+    for line in [
+        "HSET h f 1 g 2 h 3",
+        "HGETALL h",
+        "HSCAN h 0",
+        "KEYS *",
+        "RANDOMKEY",
+        "CLIENT TRACKING ON",
+        "GET k",
+    ] {
         first.call(&words(line));
     }
-    let mut second = wire(broker, &["SELECT 3", "CLIENT ID", "HGETALL h", "MULTI", "SMEMBERS s", "INCR k", "EXEC"]);
+    let mut second = wire(
+        broker,
+        &[
+            "SELECT 3",
+            "CLIENT ID",
+            "HGETALL h",
+            "MULTI",
+            "SMEMBERS s",
+            "INCR k",
+            "EXEC",
+        ],
+    );
     first.receive();
-    for line in ["MULTI", "PTTL k", "INCR k", "SMEMBERS s", "EXEC", "MULTI", "TIME", "DISCARD", "MULTI", "INCR k", "CLIENT ID", "EXEC"] {
+    for line in [
+        "MULTI",
+        "PTTL k",
+        "INCR k",
+        "SMEMBERS s",
+        "EXEC",
+        "MULTI",
+        "TIME",
+        "DISCARD",
+        "MULTI",
+        "INCR k",
+        "CLIENT ID",
+        "EXEC",
+    ] {
         second.call(&words(line));
     }
     second.send_raw(b"INCR n\r\nINCR n\r\nCLIENT REPLY SKIP\r\nINCR n\r\nINCR n\r\n");
@@ -588,19 +758,32 @@ fn converse(broker: &Broker) {
     late.send(&words("BLPOP jobs 0"));
     broker.until().in_db(3).blocked("jobs", 2).wait().unwrap();
     second.call(&words("RPUSH jobs one two three"));
-    (worker.receive(), late.receive());
+    worker.receive();
+    late.receive();
     late.send(&words("BLPOP nothing 0"));
-    broker.until().in_db(3).blocked("nothing", 1).wait().unwrap();
+    broker
+        .until()
+        .in_db(3)
+        .blocked("nothing", 1)
+        .wait()
+        .unwrap();
     drop(late);
-    broker.until().in_db(3).blocked("nothing", 0).wait().unwrap();
+    broker
+        .until()
+        .in_db(3)
+        .blocked("nothing", 0)
+        .wait()
+        .unwrap();
     worker.send(&words("BLPOP nothing 0.05"));
     worker.receive();
 
     first.send(&words("SUBSCRIBE news sport"));
-    (first.receive(), first.receive());
+    first.receive();
+    first.receive();
     worker.call(&words("PSUBSCRIBE n*"));
     second.call(&words("PUBLISH news hello"));
-    (first.receive(), worker.receive());
+    first.receive();
+    worker.receive();
     first.call(&words("PUBLISH sport goal"));
     first.receive();
     worker.call(&words("PUNSUBSCRIBE"));
@@ -610,14 +793,20 @@ fn converse(broker: &Broker) {
     worker.call(&words("XREADGROUP GROUP g me COUNT 1 STREAMS events >"));
     worker.call(&["XACK", "events", "g", &entry]);
     worker.call(&["XRANGE", "events", &entry, "+"]);
-    worker.call(&["EVAL", "return {1, {2, 'x'}, {err='WRONG no'}, {ok='fine'}}", "0"]);
+    worker.call(&[
+        "EVAL",
+        "return {1, {2, 'x'}, {err='WRONG no'}, {ok='fine'}}",
+        "0",
+    ]);
     let long = "l".repeat(20_000);
     second.call(&["SET", "long", "short"]);
     second.call(&["EVAL", "return string.rep('<{l', 10000)", "0"]);
     second.call(&["SET", "never", &long]);
     let _monitor = wire(broker, &["MONITOR"]);
     second.call(&words("QUIT"));
-    until("it has gone", || broker.client().call(&["GET", "x"]) == Value::Null && second.fill().unwrap_or(0) == 0);
+    until("it has gone", || {
+        broker.client().call(&["GET", "x"]) == Value::Null && second.fill().unwrap_or(0) == 0
+    });
 }
 
 #[test]
@@ -626,13 +815,19 @@ fn what_is_on_record_can_be_played() {
     let record = broker.record();
     converse(&broker);
     let transcript = record.transcript();
-    assert!(transcript.contains("# left out, as it was cut: b> SET never lll"), "{transcript}");
+    assert!(
+        transcript.contains("# left out, as it was cut: b> SET never lll"),
+        "{transcript}"
+    );
     let differences = differences(&transcript);
     assert!(differences.is_empty(), "{differences}\n{transcript}");
     // RESP has the same.
     let mut tester = wire(&broker, &["RESPD RECORD START", "SET k 1"]);
     let text = tester.text(&words("RESPD RECORD TRANSCRIPT COMMAND set"));
-    assert!(text.ends_with("> SET k 1\n  +OK\n") && text.starts_with("# a: client "), "{text}");
+    assert!(
+        text.ends_with("> SET k 1\n  +OK\n") && text.starts_with("# a: client "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -645,7 +840,11 @@ fn a_transcript_tells_what_is_different() {
     client.call(&["PING"]);
     let transcript = record.transcript();
     assert_eq!(differences(&transcript), "", "{transcript}");
-    for (old, new) in [("  $1 1", "  $1 2"), ("  :1\na<", "  :0\na<"), ("    $3 one", "    $3 two")] {
+    for (old, new) in [
+        ("  $1 1", "  $1 2"),
+        ("  :1\na<", "  :0\na<"),
+        ("    $3 one", "    $3 two"),
+    ] {
         let changed = transcript.replacen(old, new, 1);
         assert_ne!(changed, transcript, "{old} is in\n{transcript}");
         assert_ne!(differences(&changed), "", "{changed}");
@@ -674,7 +873,11 @@ fn chatter(broker: &Broker, seed: u64) -> Told {
     let mut send = |client: &mut Wire, told: &mut Told, lines: &[String]| {
         let requests: Vec<_> = lines.iter().map(|line| encode(&words(line))).collect();
         client.send_raw(&requests.concat());
-        told.sent.extend(lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()));
+        told.sent.extend(
+            lines
+                .iter()
+                .map(|line| line.split(' ').map(str::to_owned).collect()),
+        );
         replies += lines.len();
         // A message is no reply, and may come before any of them.
         while replies > 0 {
@@ -683,7 +886,11 @@ fn chatter(broker: &Broker, seed: u64) -> Told {
             told.got.push(value);
         }
     };
-    send(&mut client, &mut told, &["HELLO 3".to_owned(), format!("CLIENT SETNAME c{seed}")]);
+    send(
+        &mut client,
+        &mut told,
+        &["HELLO 3".to_owned(), format!("CLIENT SETNAME c{seed}")],
+    );
     for _ in 0..ROUNDS {
         let mut lines = Vec::new();
         for _ in 0..rng.usize(1..12) {
@@ -693,7 +900,9 @@ fn chatter(broker: &Broker, seed: u64) -> Told {
                 3..6 => lines.push(format!("PUBLISH news:{n} {seed}-{}", rng.u32(..))),
                 6 => lines.push(format!("SUBSCRIBE news:{n}")),
                 7 => lines.push(format!("UNSUBSCRIBE news:{n}")),
-                _ => lines.extend(["MULTI", "INCR turn", "PUBLISH news:0 multi", "EXEC"].map(str::to_owned)),
+                _ => lines.extend(
+                    ["MULTI", "INCR turn", "PUBLISH news:0 multi", "EXEC"].map(str::to_owned),
+                ),
             }
         }
         send(&mut client, &mut told, &lines);
@@ -712,7 +921,11 @@ fn is_message(value: &Value) -> bool {
 /// what one after the other would have brought about.
 fn check_under_load(workers: &str) {
     const CLIENTS: u64 = 6;
-    let broker = Broker::builder().for_tests().set("workers", workers).start().unwrap();
+    let broker = Broker::builder()
+        .for_tests()
+        .set("workers", workers)
+        .start()
+        .unwrap();
     let record = broker.record().limit(1_000_000);
     let told: Vec<Told> = thread::scope(|scope| {
         let chat = |seed| {
@@ -720,24 +933,41 @@ fn check_under_load(workers: &str) {
             scope.spawn(move || chatter(broker, seed))
         };
         let threads: Vec<_> = (0..CLIENTS).map(chat).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     let entries = record.entries();
     for told in &told {
-        let own: Vec<_> = entries.iter().filter(|entry| entry.client_id() == told.id).collect();
+        let own: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.client_id() == told.id)
+            .collect();
         let sent: Vec<Vec<String>> = own
             .iter()
             .filter(|entry| entry.kind() == Kind::Request)
             .map(|entry| {
                 let words = entry.words().into_iter();
-                words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+                words
+                    .map(|word| String::from_utf8_lossy(word).into_owned())
+                    .collect()
             })
             .collect();
-        assert!(sent == told.sent, "client {} has sent {:?}, and on record is {sent:?}", told.id, told.sent);
+        assert!(
+            sent == told.sent,
+            "client {} has sent {:?}, and on record is {sent:?}",
+            told.id,
+            told.sent
+        );
         let got: Vec<_> = own.iter().flat_map(|entry| entry.values()).collect();
         // More may have been handed to it since.
         assert!(got.len() >= told.got.len());
-        let same = got.iter().zip(&told.got).take_while(|(got, told)| got == told).count();
+        let same = got
+            .iter()
+            .zip(&told.got)
+            .take_while(|(got, told)| got == told)
+            .count();
         assert_eq!(same, told.got.len(), "client {}: {:?}", told.id, &own[..]);
     }
     check_order(&entries);
@@ -750,18 +980,33 @@ fn check_order(entries: &[Entry]) {
     let mut subscribed: Vec<Vec<u64>> = vec![Vec::new(); 3];
     let mut queued = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        let words: Vec<_> = entry.words().iter().map(|word| String::from_utf8_lossy(word)).collect();
+        let words: Vec<_> = entry
+            .words()
+            .iter()
+            .map(|word| String::from_utf8_lossy(word))
+            .collect();
         let words: Vec<&str> = words.iter().map(|word| &**word).collect();
         if entry.kind() == Kind::Gone {
-            subscribed.iter_mut().for_each(|to| to.retain(|other| *other != entry.client_id()));
+            subscribed
+                .iter_mut()
+                .for_each(|to| to.retain(|other| *other != entry.client_id()));
         }
         if words.is_empty() {
             continue;
         }
         let (id, reply) = (entry.client_id(), &entries[at + 1]);
-        assert_eq!(reply.answers(), Some(entry.number()), "{entry} and then {reply}");
+        assert_eq!(
+            reply.answers(),
+            Some(entry.number()),
+            "{entry} and then {reply}"
+        );
         let values = reply.values();
-        let place = |channel: &str| channel.trim_start_matches("news:").parse::<usize>().unwrap();
+        let place = |channel: &str| {
+            channel
+                .trim_start_matches("news:")
+                .parse::<usize>()
+                .unwrap()
+        };
         if values == [Value::Simple("QUEUED".into())] {
             queued.push(id);
             continue;
@@ -796,7 +1041,10 @@ fn check_order(entries: &[Entry]) {
 
 /// These entries begin with the message to each of these clients, and no other.
 fn check_messages(entries: &[Entry], to: &[u64], channel: &str, payload: &str) {
-    let pushed: Vec<_> = entries.iter().take_while(|entry| entry.kind() == Kind::Push).collect();
+    let pushed: Vec<_> = entries
+        .iter()
+        .take_while(|entry| entry.kind() == Kind::Push)
+        .collect();
     let mut got: Vec<_> = pushed.iter().map(|entry| entry.client_id()).collect();
     let mut expected = to.to_vec();
     got.sort_unstable();
@@ -804,7 +1052,12 @@ fn check_messages(entries: &[Entry], to: &[u64], channel: &str, payload: &str) {
     assert_eq!(got, expected, "{channel} {payload}: {pushed:?}");
     let message = ["message", channel, payload].map(|word| Value::Bulk(word.to_owned().into()));
     let message = Value::Push(message.into());
-    assert!(pushed.iter().all(|entry| entry.values()[..] == [message.clone()]), "{pushed:?}");
+    assert!(
+        pushed
+            .iter()
+            .all(|entry| entry.values()[..] == [message.clone()]),
+        "{pushed:?}"
+    );
 }
 
 #[test]
@@ -821,7 +1074,11 @@ fn under_load_it_is_so_with_several_workers() {
 #[test]
 fn a_record_that_begins_or_ends_under_load_has_no_half_of_a_request() {
     const RECORDS: usize = 100;
-    let broker = Broker::builder().for_tests().set("workers", "2").start().unwrap();
+    let broker = Broker::builder()
+        .for_tests()
+        .set("workers", "2")
+        .start()
+        .unwrap();
     let ended = std::sync::atomic::AtomicBool::new(false);
     let is_over = || ended.load(std::sync::atomic::Ordering::Relaxed);
     thread::scope(|scope| {
@@ -840,7 +1097,10 @@ fn a_record_that_begins_or_ends_under_load_has_no_half_of_a_request() {
             let record = broker.record();
             until("something is on record", || record.entries().len() >= 12);
             let entries = record.entries();
-            let requests: Vec<_> = entries.iter().filter(|entry| entry.kind() == Kind::Request).collect();
+            let requests: Vec<_> = entries
+                .iter()
+                .filter(|entry| entry.kind() == Kind::Request)
+                .collect();
             let counts = requests.iter().map(|request| {
                 let answers = |entry: &&Entry| entry.answers() == Some(request.number());
                 entries.iter().filter(answers).count()
@@ -866,11 +1126,13 @@ fn with_faults_it_has_what_ran() {
     client.call(&words("GET k"));
     client.call(&words("HELLO 3"));
     client.send(&words("SUBSCRIBE news sport"));
-    (client.receive(), client.receive());
+    client.receive();
+    client.receive();
     record.clear();
     client.call(&words("PUBLISH news 1"));
     client.call(&words("PUBLISH sport 2"));
-    (client.receive(), client.receive());
+    client.receive();
+    client.receive();
     let dropped = faults.drop_after().command("INCR").inject();
     client.send(&words("INCR k"));
     assert_eq!(client.rest(), b"");

@@ -118,7 +118,10 @@ impl<'e> Said<'e> {
             return None;
         }
         let mut words = Vec::new();
-        entry.values().iter().for_each(|value| add(value, &mut words));
+        entry
+            .values()
+            .iter()
+            .for_each(|value| add(value, &mut words));
         Some(Said {
             who: entry.who(),
             count: words.len(),
@@ -214,9 +217,15 @@ fn counted(
         (_, Some(times)) if count != times => {
             format!("was {was} {}, and not {}", often(count), often(times))
         }
-        _ => format!("was {was} {}, and nobody knows whether more often", often(count)),
+        _ => format!(
+            "was {was} {}, and nobody knows whether more often",
+            often(count)
+        ),
     };
-    Some(format!("{wanted} {how_often}; {was}: {}", nearest(wanted, said)))
+    Some(format!(
+        "{wanted} {how_often}; {was}: {}",
+        nearest(wanted, said)
+    ))
 }
 
 fn untouched(pattern: &[u8], seen: &Seen) -> Option<String> {
@@ -228,7 +237,10 @@ fn untouched(pattern: &[u8], seen: &Seen) -> Option<String> {
     let touching: Vec<_> = touching.filter_map(Said::of_request).collect();
     let pattern = word(pattern);
     if !touching.is_empty() {
-        return Some(format!("'{pattern}' was touched; sent: {}", shown(&touching)));
+        return Some(format!(
+            "'{pattern}' was touched; sent: {}",
+            shown(&touching)
+        ));
     }
     let lacks_keys = |entry: &&Entry| entry.request().is_some_and(Request::lacks_keys);
     let nobody_knows = format!("nobody knows whether '{pattern}' was touched");

@@ -178,7 +178,9 @@ impl Request {
             false => self.words().len(),
         };
         let places = places.inspect(|place| self.lacks_keys |= *place >= whole);
-        self.keys = places.filter(|place| *place < self.words.as_argv().len()).collect();
+        self.keys = places
+            .filter(|place| *place < self.words.as_argv().len())
+            .collect();
     }
 
     /// Notes which words are channels.
@@ -416,7 +418,8 @@ fn beginning(kept: &Kept) -> String {
 
 fn value_text(value: &Value) -> String {
     let lossy = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-    let pair = |(key, value): &(Value, Value)| format!("{}: {}", value_text(key), value_text(value));
+    let pair =
+        |(key, value): &(Value, Value)| format!("{}: {}", value_text(key), value_text(value));
     match value {
         Value::Simple(text) | Value::BigNumber(text) => lossy(text),
         Value::Error(text) => format!("(error) {}", lossy(text)),

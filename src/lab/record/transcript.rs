@@ -233,7 +233,9 @@ impl Writer {
     fn lines(&self, frame: &Frame<'_>, depth: usize, style: &Style, is_sorted: bool) -> Vec<Line> {
         let mut lines = vec![match style {
             Style::Kind if !frame.is_error() && !frame.is_null() => of_kind(frame, depth),
-            Style::But(id) if frame.header.strip_prefix(b":") == Some(id.to_string().as_bytes()) => {
+            Style::But(id)
+                if frame.header.strip_prefix(b":") == Some(id.to_string().as_bytes()) =>
+            {
                 Line::pattern(format!("{}:<int>", indent(depth)))
             }
             _ => self.header(frame, depth),
@@ -279,7 +281,8 @@ impl Writer {
     fn capture(&mut self, frame: &Frame<'_>) -> Option<Line> {
         let text = std::str::from_utf8(frame.payload).ok()?;
         let (millis, sequence) = text.split_once('-')?;
-        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if frame.mark() != b'$' || !is_number(millis) || !is_number(sequence) {
             return None;
         }
