@@ -5,9 +5,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use respd::Broker;
+use respd::resp::value::Value;
+use respd::testkit::Data;
 
 fn connect(broker: &Broker) -> TcpStream {
     let stream = TcpStream::connect(broker.addr()).expect("the broker listens");
@@ -96,10 +100,67 @@ fn lifetime(criterion: &mut Criterion) {
     group.bench_function("start, first PONG, stop", |bencher| {
         bencher.iter(|| {
             let broker = Broker::start().expect("a broker starts");
-            exchange(&mut connect(&broker), b"PING\r\n", &mut [0; 7]);
+            ping(&broker);
+        });
+    });
+    group.bench_function("200 tests at once, a broker for each", |bencher| {
+        bencher.iter(two_hundred_tests);
+    });
+    let parent = Broker::for_tests().expect("a broker starts");
+    group.bench_function("a space: start, first PONG, end", |bencher| {
+        let mut client = parent.client();
+        bencher.iter(|| {
+            let space = client.call(&["RESPD", "SPACE", "NEW"]);
+            let (id, port) = id_and_port(&space);
+            let mut inside = TcpStream::connect(("127.0.0.1", port)).expect("the space listens");
+            exchange(&mut inside, b"PING\r\n", &mut [0; 7]);
+            client.call(&["RESPD", "SPACE", "DROP", &id.to_string()]);
+        });
+    });
+    group.bench_function("restart, first PONG", |bencher| {
+        bencher.iter(|| {
+            parent.restart(Data::Keep).expect("it comes back");
+            ping(&parent);
         });
     });
     group.finish();
+}
+
+fn ping(broker: &Broker) {
+    exchange(&mut connect(broker), b"PING\r\n", &mut [0; 7]);
+}
+
+/// As many threads as `cargo test` has, each with one test after the other.
+fn two_hundred_tests() {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let left = AtomicUsize::new(200);
+    let take = || {
+        let one_less = |left: usize| left.checked_sub(1);
+        left.fetch_update(Relaxed, Relaxed, one_less).is_ok()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while take() {
+                    let broker = Broker::for_tests().expect("a broker starts");
+                    let (mut one, mut other) = (connect(&broker), connect(&broker));
+                    exchange(&mut one, &request(&["SET", "key", "value"]), &mut [0; 5]);
+                    exchange(&mut other, &request(&["GET", "key"]), &mut [0; 11]);
+                }
+            });
+        }
+    });
+}
+
+/// Of a space, as it is answered.
+fn id_and_port(space: &Value) -> (i64, u16) {
+    match space {
+        Value::Array(words) => match (&words[1], &words[5]) {
+            (Value::Integer(id), Value::Integer(port)) => (*id, *port as u16),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
 }
 
 criterion_group!(benches, requests, lifetime);

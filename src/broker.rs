@@ -4,24 +4,24 @@
 //! may use a blocking client inside a single-threaded async test. Any number
 //! of brokers live side by side; each is alone by construction.
 
+pub(crate) mod life;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::allocator::Allocator;
-use crate::command::TABLE;
 use crate::config::{Config, Mentions, Supervised, summary};
-use crate::engine::advance::{self, Quiet};
-use crate::engine::{Engine, barriers, upkeep};
+use crate::engine::Engine;
+use crate::lab::spaces::Started;
 use crate::local::LocalClient;
-use crate::net::entrance::Entrance;
 use crate::net::listener::Listeners;
 use crate::net::memory::MemoryStream;
 use crate::net::socket_dir::SocketDir;
-use crate::net::{Barrier, Workers};
-use crate::server::{Server, house};
-use crate::session::client::Peer;
+use crate::server::Server;
+pub use life::StartError;
+use life::{Life, Plan, StartSpace};
 
 /// A running broker. It stops when it is dropped.
 ///
@@ -35,25 +35,8 @@ use crate::session::client::Peer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Broker {
-    pub(crate) engine: Arc<Engine>,
-    entrance: Arc<Entrance>,
-    /// `None` once it has stopped.
-    workers: Option<Workers>,
-    /// The directory of its Unix socket, if it is its own, until then.
-    socket_dir: Option<SocketDir>,
+    pub(crate) life: Arc<Life>,
 }
-
-/// Why a broker did not start.
-#[derive(Debug)]
-pub struct StartError(String);
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// The settings of a broker that is to start.
 ///
@@ -70,6 +53,7 @@ pub struct Builder {
     supervised: Supervised,
     without_port: bool,
     own_unix_socket: bool,
+    is_space: bool,
 }
 
 impl Default for Builder {
@@ -87,6 +71,7 @@ impl Default for Builder {
             supervised: Supervised::No,
             without_port: false,
             own_unix_socket: false,
+            is_space: false,
         }
     }
 }
@@ -214,29 +199,59 @@ impl Builder {
         if listeners.is_empty() && !self.without_port {
             return Err(StartError("there is no address to listen on".into()));
         }
-        let count = config.workers as usize;
-        let commands = TABLE.commands().iter();
-        let names = commands.map(|command| command.full_name.as_str());
-        let mut server = Server::new(config, self.config_file, names);
-        server.allocator = self.allocator;
+        let mut server = Server::new(config.clone(), self.config_file, life::command_names());
+        server.allocator = self.allocator.clone();
         server.supervised = self.supervised;
         // It is set here alone, so it cannot be set already.
         let _ = server.endpoints.set(listeners.endpoints.clone());
-        let engine = Engine::new(server);
-        let system = |error: std::io::Error| {
-            StartError(format!("the system refuses what a worker needs: {error}"))
+        let may_have_spaces = config.test_commands && !self.is_space;
+        let start_space =
+            may_have_spaces.then(|| starts_space(&config, &listeners, self.allocator));
+        let plan = Plan {
+            config,
+            start_space,
+            gives_back: !self.is_space,
         };
-        let workers = Workers::start(count, &engine.server).map_err(system)?;
-        let entrance = Entrance::new(engine.clone(), workers.round_robin());
-        let broker = Broker {
-            engine,
-            entrance: Arc::new(entrance),
-            workers: Some(workers),
-            socket_dir,
-        };
-        broker.spawn_tasks(listeners).map_err(system)?;
-        Ok(broker)
+        let life = Life::begin(plan, server, listeners, socket_dir)?;
+        Ok(Broker { life })
     }
+}
+
+/// Starts a broker with the settings of another, but for where it listens and what
+/// is a process's: on a free port of the same address, with one worker, which
+/// keeps house once a second.
+fn starts_space(
+    config: &Config,
+    listeners: &Listeners,
+    allocator: Option<Allocator>,
+) -> StartSpace {
+    let first = listeners.endpoints.tcp.first();
+    let host = first.map_or("127.0.0.1".into(), |first| first.ip().to_string());
+    let config = Config {
+        port: 0,
+        bind: vec![host],
+        unixsocket: None,
+        logfile: None,
+        pidfile: None,
+        workers: 1,
+        // A thousand that do nothing are to take next to nothing.
+        hz: 1,
+        ..config.clone()
+    };
+    let builder = Builder {
+        config,
+        allocator,
+        is_space: true,
+        ..Builder::default()
+    };
+    Arc::new(move || {
+        let broker = builder.clone().start().map_err(|error| error.to_string())?;
+        Ok(Started {
+            address: broker.reachable().ok_or("it listens nowhere")?,
+            url: broker.url(),
+            broker: Box::new(broker),
+        })
+    })
 }
 
 impl Broker {
@@ -275,113 +290,78 @@ impl Broker {
 
     /// All addresses on which it listens over TCP.
     pub fn addrs(&self) -> &[SocketAddr] {
-        self.engine
-            .server
-            .endpoints
-            .get()
-            .map_or(&[], |endpoints| &endpoints.tcp)
+        &self.life.endpoints().tcp
     }
 
     /// The Unix socket on which it listens, if there is one.
     pub fn unix_path(&self) -> Option<&Path> {
-        self.engine.server.endpoints.get()?.unix.as_deref()
+        self.life.endpoints().unix.as_deref()
     }
 
     /// Its address as clients take it, with the password if it has one:
     /// `redis://127.0.0.1:41233/0`. Without a port it is that of the Unix socket,
     /// `unix:///path`; where it listens nowhere, it is empty.
     pub fn url(&self) -> String {
-        let password = self.engine.server.config().requirepass.clone();
+        let password = self.engine().server.config().requirepass.clone();
         let user = if password.is_empty() {
             String::new()
         } else {
             format!(":{}@", percent_encode(&password))
         };
-        match (self.addrs().first(), self.unix_path()) {
-            (Some(addr), _) => {
-                let host = match addr {
-                    addr if !addr.ip().is_unspecified() => addr.ip(),
-                    SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                    SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-                };
-                format!("redis://{user}{}/0", SocketAddr::new(host, addr.port()))
-            }
+        match (self.reachable(), self.unix_path()) {
+            (Some(addr), _) => format!("redis://{user}{addr}/0"),
             (None, Some(path)) => format!("unix://{user}{}", path.display()),
             (None, None) => String::new(),
         }
     }
 
+    /// Its first address as it is found on this machine.
+    fn reachable(&self) -> Option<SocketAddr> {
+        let addr = self.addrs().first()?;
+        let host = match addr {
+            addr if !addr.ip().is_unspecified() => addr.ip(),
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        Some(SocketAddr::new(host, addr.port()))
+    }
+
+    /// What serves its clients now, or has until it went.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.life.engine()
+    }
+
     /// A client without a socket.
     pub fn client(&self) -> LocalClient {
-        LocalClient::new(self.engine.clone())
+        LocalClient::new(self.engine())
     }
 
     /// A connection without a socket, for any client that takes a stream of
     /// bytes; [`MemoryStream`] shows how. When the broker has stopped, or has
     /// no room for one more, it reads so and has ended.
     pub fn connect(&self) -> MemoryStream {
-        self.entrance.connect()
+        self.life.entrance().connect()
     }
 
     /// Ends the broker: no connection is accepted any more, the others are
     /// closed, and when it returns every thread has ended. Clients without a
     /// socket answer an error from then on.
-    pub fn shutdown(mut self) {
-        self.stop();
+    pub fn shutdown(self) {
+        self.life.stop();
     }
 
     /// Waits until a client sends SHUTDOWN.
     pub async fn stopped(&self) {
-        self.engine.server.shutdown.cancelled().await;
+        let shutdown = self.engine().server.shutdown.clone();
+        shutdown.cancelled().await;
     }
 
     /// Waits until the settings have been changed since the start, or since this was called last,
     /// and answers them as they are now. For one caller at a time.
     pub async fn reconfigured(&self) -> Config {
-        self.engine.server.reconfigured.notified().await;
-        self.engine.server.config().clone()
-    }
-
-    fn spawn_tasks(&self, listeners: Listeners) -> std::io::Result<()> {
-        let Some(workers) = &self.workers else {
-            return Ok(());
-        };
-        let _guard = workers.first().enter();
-        listeners.serve(&self.engine, &self.entrance, workers)?;
-        let timekeeper = workers.timekeeper();
-        let engine = self.engine.clone();
-        timekeeper.spawn(async move { upkeep::run(&engine).await });
-        let engine = self.engine.clone();
-        timekeeper.spawn(async move { house::keep(&engine.server).await });
-        if self.engine.server.lab.is_some() {
-            let barrier = Arc::new(Barrier::new(workers.all()));
-            let quiet: Quiet = Box::new(move || {
-                let barrier = barrier.clone();
-                Box::pin(async move { barrier.wait().await })
-            });
-            timekeeper.spawn(advance::run(self.engine.clone(), quiet));
-            timekeeper.spawn(barriers::run(self.engine.clone()));
-        }
-        if let Some(allocator) = &self.engine.server.allocator {
-            let (clock, purge) = (self.engine.server.clock.clone(), allocator.purge);
-            timekeeper.spawn(house::give_back(clock, purge, workers.handles()));
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        self.engine.server.shutdown.cancel();
-        // A connection ends with its worker; who waits on a thread of the
-        // embedder's is told.
-        self.engine.server.clients.for_each(|client| {
-            if client.peer == Peer::Local {
-                client.kill();
-            }
-        });
-        if let Some(workers) = self.workers.take() {
-            workers.join();
-        }
-        self.socket_dir = None;
+        let reconfigured = self.engine().server.reconfigured.clone();
+        reconfigured.notified().await;
+        self.engine().server.config().clone()
     }
 }
 
@@ -397,7 +377,7 @@ impl fmt::Debug for Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.stop();
+        self.life.stop();
     }
 }
 

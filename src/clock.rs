@@ -12,12 +12,13 @@ mod machine;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep_until};
 
-pub use hand::{Alarm, Hand};
+pub use hand::{Alarm, END, Hand};
 use machine::Machine;
 
 /// Wall-clock time, which TTLs follow, and monotonic time, which timeouts and
@@ -101,9 +102,10 @@ impl Clock {
     }
 
     /// Has `waker` woken when `deadline` has come while the hand is moved, and
-    /// whenever it is touched. `None` if there is none.
-    pub fn alarm(&self, deadline: Duration, client: u64, waker: &Waker) -> Option<Alarm> {
-        let alarm = self.hand.as_ref()?.alarm(deadline, Some(client));
+    /// whenever it is touched. `client` is as with a timer. `None` if there is no
+    /// hand.
+    pub fn alarm(&self, deadline: Duration, client: Option<u64>, waker: &Waker) -> Option<Alarm> {
+        let alarm = self.hand.as_ref()?.alarm(deadline, client);
         alarm.set_waker(waker);
         Some(alarm)
     }
@@ -131,6 +133,19 @@ impl Clock {
     /// happens.
     pub fn sleep_thread(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+}
+
+/// Wakes this thread, which [parks](Clock::park).
+pub fn unpark() -> Waker {
+    Waker::from(Arc::new(Unpark(std::thread::current())))
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

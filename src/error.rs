@@ -220,6 +220,9 @@ texts! {
     NO_DATA_TO_LOAD = "ERR This command does not load data";
     LOAD_FORMAT = "ERR RESPD LOAD takes COMMANDS or JSON, and a text";
     TOO_MANY_SNAPSHOTS = "ERR There are 128 snapshots already. Drop some of them with RESPD SNAPSHOT DROP.";
+    NO_SPACE = "ERR no such space";
+    NO_SPACES = "ERR A space has no spaces of its own";
+    TOO_MANY_SPACES = "ERR There are 1000 spaces already. Drop some of them with RESPD SPACE DROP.";
     NO_HASH_TABLE = "ERR The value stored at the specified key is not represented using an hash table";
     NO_LISTPACK = "ERR Not a listpack encoded object.";
     RELOAD_OPTION = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";

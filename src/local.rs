@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Wake, Waker};
-use std::thread::Thread;
+use std::sync::mpsc;
+use std::task::Waker;
 use std::time::Duration;
 
-use crate::command::TABLE;
+use crate::clock;
+use crate::command::{TABLE, respd_restart};
 use crate::dispatch::batch::{Requests, Stopped};
 use crate::engine::{Engine, Turn};
 use crate::error::Error;
+use crate::lab::restarts::Restart;
 use crate::resp::request::{Decoder, Limits};
 use crate::resp::value::{self, Value};
 use crate::resp::{Output, Reply};
@@ -37,15 +39,6 @@ pub struct LocalClient {
 
 /// While a script runs for long, others have the keyspace for so long at a time.
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// Wakes the thread that waits for a blocked command.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 impl LocalClient {
     pub(crate) fn new(engine: Arc<Engine>) -> LocalClient {
@@ -100,7 +93,25 @@ impl LocalClient {
             let error = Error::protocol(error.text());
             Reply::new(&mut output, self.session.protocol).error(&error);
         }
-        output.into_vec()
+        let mut replies = output.into_vec();
+        if let Some(restart) = self.session.restart.take() {
+            replies.extend(self.restart(*restart));
+        }
+        replies
+    }
+
+    /// Has the broker go and come back, and answers what the client is told then.
+    fn restart(&self, restart: Restart) -> Vec<u8> {
+        let (tell, told) = mpsc::channel();
+        if let Some(lab) = &self.engine.server.lab {
+            // Who has asked waits for it.
+            let answer = Box::new(move |result| _ = tell.send(result));
+            lab.restarts.begin(restart, answer);
+        }
+        let told = told.recv();
+        told.map_or(Vec::new(), |result| {
+            respd_restart::answer(result, self.session.protocol)
+        })
     }
 
     /// Runs the requests from `index` on under one lock, up to one that has to
@@ -131,13 +142,13 @@ impl LocalClient {
         let session = &self.session;
         session.ending.is_some()
             || session.client.flags().contains(ClientFlags::KILLED)
-            || self.engine.server.shutdown.is_cancelled()
+            || self.engine.server.over.is_cancelled()
     }
 
     /// Has this thread woken when there is something in the outbox, or the
     /// client is let go or closed.
     fn listen(&self) -> Waker {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let waker = clock::unpark();
         self.session.client.outbox.set_waker(waker.clone());
         waker
     }
@@ -148,7 +159,7 @@ impl LocalClient {
         let waker = self.listen();
         let client = &self.session.client;
         let clock = &self.engine.server.clock;
-        let _alarm = deadline.and_then(|deadline| clock.alarm(deadline, client.id, &waker));
+        let _alarm = deadline.and_then(|deadline| clock.alarm(deadline, Some(client.id), &waker));
         loop {
             let mut outbox = client.outbox.lock();
             let resumed = std::mem::take(&mut outbox.resumed);

@@ -193,7 +193,7 @@ pub fn rows(scale: &Scale) -> Vec<Row> {
             "startup",
             "Broker::start(), PONG, stop",
             Load::Broker,
-            &[Aim::Value(1.0)],
+            &[Aim::Value(0.5)],
             None,
         ),
         row("idle", &idle, Load::Idle, &[Aim::Ratio(1.0)], None),

@@ -31,7 +31,7 @@ fn set(broker: &Broker, millis: i64) {
         0.. => machine + by,
         _ => machine - by,
     };
-    broker.engine.server.clock.hand().unwrap().set_wall(wall);
+    broker.engine().server.clock.hand().unwrap().set_wall(wall);
 }
 
 fn send(broker: &Broker, line: &str) -> TcpStream {
@@ -339,7 +339,7 @@ fn ages_rates_and_uptime_take_no_notice_and_stamps_do() {
             let value = field(&info, name);
             assert!((0..most).contains(&value), "{info}");
         }
-        let now = broker.engine.server.clock.now_ms() / 1000;
+        let now = broker.engine().server.clock.now_ms() / 1000;
         client.line("PING");
         let log = client.line("SLOWLOG GET 1");
         let stamp = number(log.split("\r\n").nth(3).unwrap());

@@ -387,7 +387,7 @@ fn sleep_on(server: &Server, end: Duration) -> bool {
     const NAP: Duration = Duration::from_millis(50);
     let left = end.saturating_sub(server.clock.machine());
     server.clock.sleep_thread(left.min(NAP));
-    left <= NAP || server.shutdown.is_cancelled()
+    left <= NAP || server.over.is_cancelled()
 }
 
 fn object(context: &mut Context<'_>, mut args: Args<'_>, reply: &mut Reply<'_>) -> Result<()> {

@@ -133,7 +133,7 @@ fn server(lines: &mut Lines, context: &mut Context<'_>) {
     let port = endpoints.tcp.first().map_or(0, |addr| addr.port());
     lines.field("tcp_port", port);
     lines.field("server_time_usec", server.clock.wall().as_micros());
-    let uptime = context.turn.uptime.as_secs();
+    let uptime = context.turn.uptime.saturating_sub(server.began).as_secs();
     lines.field("uptime_in_seconds", uptime);
     lines.field("uptime_in_days", uptime / 86_400);
     let (hz, workers) = {

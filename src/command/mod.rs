@@ -40,7 +40,9 @@ mod respd_clock;
 mod respd_data;
 mod respd_fault;
 mod respd_record;
+pub mod respd_restart;
 mod respd_snapshot;
+mod respd_space;
 mod respd_wait;
 mod scan;
 #[cfg(feature = "lua")]

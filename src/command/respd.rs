@@ -4,7 +4,10 @@
 //! Redis has no such command, so its subcommands may be of any form. Each is a
 //! subsystem, whose words the handler parses.
 
-use super::{respd_clock, respd_data, respd_fault, respd_record, respd_snapshot, respd_wait};
+use super::{
+    respd_clock, respd_data, respd_fault, respd_record, respd_restart, respd_snapshot, respd_space,
+    respd_wait,
+};
 use crate::table::vocabulary::{ANYTIME, CONTAINER, FOR_TESTS};
 use crate::table::{Flags, Group, HELP, Row};
 
@@ -24,6 +27,8 @@ pub const COMMANDS: &[Row] = &[
             respd_data::EXPORT,
             respd_data::DIFF,
             respd_record::RECORD,
+            respd_space::SPACE,
+            respd_restart::RESTART,
             Row { flags: ANYTIME.union(Flags::FOR_TESTS), since: FOR_TESTS.since, ..HELP },
         ],
         ..CONTAINER

@@ -204,7 +204,7 @@ impl Host for ScriptHost<'_, '_> {
     fn look_around(&mut self, now: Duration) -> Option<&'static str> {
         self.looked = now;
         let server = self.context.server;
-        if server.shutdown.is_cancelled() {
+        if server.over.is_cancelled() {
             return Some("ERR The server ends, and the script with it.");
         }
         self.context.turn.skip_to(now);

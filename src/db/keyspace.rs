@@ -125,6 +125,16 @@ impl Keyspace {
         }
     }
 
+    /// Has the data be as if they had been read from a file `now`: what has
+    /// expired is gone, and nothing has happened yet.
+    pub fn reopen(&mut self, now: i64) {
+        const AT_ONCE: usize = 1024;
+        while self.expire_due(now, AT_ONCE) {}
+        self.journal = Journal::default();
+        self.stats = Stats::default();
+        self.keeps_expired = false;
+    }
+
     /// When the first key of any database is due, or earlier, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<i64> {
         self.agenda.first().map(|(at, _)| at)

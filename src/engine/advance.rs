@@ -13,16 +13,12 @@ use std::time::Duration;
 use super::orders::{Answer, Due, Order, Waiting};
 use super::turn::Turn;
 use super::{Engine, upkeep};
-use crate::clock::Hand;
+use crate::clock::{END, Hand};
 use crate::server::house::{self, Chore};
 use crate::session::ClientFlags;
 
 /// Waits until every worker has done what there was to do.
 pub type Quiet = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
-/// The clock ends here, in some 36 million years: milliseconds are to have room
-/// for what is added to them.
-const END: Duration = Duration::from_millis(1 << 60);
 
 /// Carries orders out until the task is dropped.
 pub async fn run(engine: Arc<Engine>, quiet: Quiet) {
@@ -38,15 +34,32 @@ pub async fn run(engine: Arc<Engine>, quiet: Quiet) {
         quiet,
     };
     while let Some((order, answer)) = receiver.recv().await {
-        hand.set_moving(true);
+        let moving = Moving::begin(&hand);
         let due = mover.carry_out(order).await;
-        hand.set_moving(false);
+        drop(moving);
         match answer {
             Answer::Client(awaited, write) => {
                 Turn::new(&engine).answer(awaited, |reply| write(reply, due));
             }
             Answer::Embedder(tell) => tell(due),
         }
+    }
+}
+
+/// The clock stands while it is moved, and not for ever if the broker goes
+/// meanwhile.
+struct Moving<'h>(&'h Hand);
+
+impl Moving<'_> {
+    fn begin(hand: &Hand) -> Moving<'_> {
+        hand.set_moving(true);
+        Moving(hand)
+    }
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.0.set_moving(false);
     }
 }
 

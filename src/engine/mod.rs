@@ -23,13 +23,14 @@ mod watchers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
 
 use barriers::Barriers;
 use orders::Orders;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-pub use state::State;
+pub use state::{Kept, State};
 pub use turn::Turn;
 pub use waiters::{Attempt, Awaited, Null, Wait};
 
@@ -60,14 +61,19 @@ pub struct Engine {
 impl Engine {
     /// An engine with no data, with the settings of the server.
     pub fn new(server: Server) -> Arc<Engine> {
-        let state = {
-            let config = server.config();
-            let (count, seed) = (config.databases as usize, server.seed);
-            let keyspace = Keyspace::new(count, data_limits(&config), seed);
-            let mut state = State::new(keyspace, seed);
-            state.follow(&config);
-            state
-        };
+        let keyspace = no_data(&server);
+        let state = State::new(keyspace, server.seed);
+        Engine::with(server, state)
+    }
+
+    /// One with the data of another, which has ended.
+    pub fn again(server: Server, kept: Kept) -> Arc<Engine> {
+        let state = State::again(kept, server.seed);
+        Engine::with(server, state)
+    }
+
+    fn with(server: Server, mut state: State) -> Arc<Engine> {
+        state.follow(&server.config());
         Arc::new(Engine {
             orders: server.lab.as_ref().map(|_| Orders::default()),
             barriers: server.lab.as_ref().map(|_| Barriers::default()),
@@ -78,6 +84,20 @@ impl Engine {
             #[cfg(test)]
             waiting: Default::default(),
         })
+    }
+
+    /// Takes what it leaves to the next one. It has ended, so that nobody changes
+    /// anything any more; a script of the program's own may have to end yet.
+    pub fn leave_data(&self) -> Kept {
+        const MOMENT: Duration = Duration::from_millis(1);
+        loop {
+            let mut state = self.lock();
+            if !state.interrupted {
+                return state.leave(no_data(&self.server), self.server.clock.now_ms());
+            }
+            drop(state);
+            self.server.clock.sleep_thread(MOMENT);
+        }
     }
 
     /// Has upkeep run at `at`, in milliseconds since 1970, or earlier.
@@ -102,4 +122,10 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
+}
+
+/// As many databases as the settings say, with nothing in them.
+fn no_data(server: &Server) -> Keyspace {
+    let config = server.config();
+    Keyspace::new(config.databases as usize, data_limits(&config), server.seed)
 }

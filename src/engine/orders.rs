@@ -117,13 +117,13 @@ impl Orders {
         let _ = self.sender.send((order, answer));
     }
 
-    /// Gives an order, and waits until it is carried out or the broker has
+    /// Gives an order, and waits until it is carried out; `None` if the broker has
     /// ended.
-    pub async fn carried_out(&self, order: Order) -> Option<Due> {
+    pub async fn carried_out(&self, order: Order) -> Option<Option<Due>> {
         let (tell, told) = oneshot::channel();
         // Who asked may be gone.
         let answer = Box::new(move |due| _ = tell.send(due));
         self.give(order, Answer::Embedder(answer));
-        told.await.ok().flatten()
+        told.await.ok()
     }
 }

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::db::Keyspace;
 use crate::resp::Reused;
 #[cfg(feature = "lua")]
-use crate::script::Scripts;
+use crate::script::{Libraries, Scripts};
 use crate::seed::Seed;
 use crate::server::{Server, data_limits};
 use crate::tracking::Tracking;
@@ -37,6 +37,14 @@ pub struct State {
     pub(super) scratch: Scratch,
 }
 
+/// What is there again when a broker has been gone and comes back with its data:
+/// what Redis finds in a file.
+pub struct Kept {
+    keyspace: Keyspace,
+    #[cfg(feature = "lua")]
+    libraries: Libraries,
+}
+
 /// These buffers keep so many bytes each.
 pub(super) const KEEP: usize = 4096;
 
@@ -62,6 +70,28 @@ impl State {
             awaited: false,
             changes_told: 0,
             scratch: Scratch::default(),
+        }
+    }
+
+    /// What was left, and nobody who waits for it.
+    pub fn again(kept: Kept, seed: Seed) -> State {
+        let state = State::new(kept.keyspace, seed);
+        #[cfg(feature = "lua")]
+        let state = State {
+            scripts: Scripts::with(kept.libraries),
+            ..state
+        };
+        state
+    }
+
+    /// Leaves what is there to the next one, but for what has expired `now`.
+    pub fn leave(&mut self, nothing: Keyspace, now: i64) -> Kept {
+        let mut keyspace = std::mem::replace(&mut self.keyspace, nothing);
+        keyspace.reopen(now);
+        Kept {
+            keyspace,
+            #[cfg(feature = "lua")]
+            libraries: std::mem::take(&mut self.scripts.libraries),
         }
     }
 

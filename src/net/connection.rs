@@ -20,9 +20,9 @@ use tracing::Span;
 
 use super::ordeal::Ordeal;
 use super::stream::Stream;
-use super::tasks;
+use super::{memory, tasks};
 use crate::clock::Timer;
-use crate::command::TABLE;
+use crate::command::{TABLE, respd_restart};
 use crate::dispatch::batch::{Requests, Stopped};
 use crate::dispatch::faults::Fate;
 use crate::engine::{Engine, Turn};
@@ -210,6 +210,9 @@ impl Future for Connection {
         drop(entered);
         this.span = span;
         SHARED.set(Some(shared));
+        if matches!(poll, Poll::Ready(Ok(()))) && !this.killed() {
+            this.restart();
+        }
         // An error of the socket says that nobody is there any more.
         poll.map(drop)
     }
@@ -309,6 +312,25 @@ impl Connection {
                 self.timer = Some(clock.timer(deadline, Some(client.id)));
             }
             Late::Drop | Late::Cut => self.session.ending = Some(Ending::AfterReplies),
+        }
+    }
+
+    /// Has the broker go and come back if the client has asked for that, who is
+    /// answered then.
+    fn restart(&mut self) {
+        let (Some(restart), Some(lab)) = (self.session.restart.take(), &self.engine.server.lab)
+        else {
+            return;
+        };
+        let (nobody, _) = memory::pair();
+        let stream = std::mem::replace(&mut self.stream, Stream::Memory(nobody));
+        let protocol = self.session.protocol;
+        if let Ok(stream) = stream.detach() {
+            let answer = move |result| {
+                // The client may be gone by then.
+                let _ = stream.end_with(&respd_restart::answer(result, protocol));
+            };
+            lab.restarts.begin(*restart, Box::new(answer));
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -55,17 +56,43 @@ impl Listeners {
             // A port that the system chose on the first address may be taken
             // on the next.
             if config.port != 0 || port == 0 || attempts == FREE_PORT_ATTEMPTS {
-                let place = match host.contains(':') {
-                    true => format!("[{host}]:{port}"),
-                    false => format!("{host}:{port}"),
-                };
-                let why = match error.kind() {
-                    io::ErrorKind::AddrInUse => holder::in_use(holder_of(host, port)),
-                    _ => describe(&error),
-                };
-                return Err(format!("cannot listen on {place}: {why}"));
+                return Err(cannot_listen(host, port, &error));
             }
         }
+        listeners.bind_unix(config)?;
+        Ok(listeners)
+    }
+
+    /// Listens where others have before, whose addresses are resting.
+    ///
+    /// # Errors
+    ///
+    /// An address is taken; the text names it.
+    pub fn again(
+        config: &Config,
+        endpoints: &Endpoints,
+        resting: &Resting,
+    ) -> Result<Listeners, String> {
+        let mut listeners = Listeners {
+            tcp: Vec::new(),
+            unix: None,
+            endpoints: endpoints.clone(),
+        };
+        for address in &endpoints.tcp {
+            let socket = match resting.take(*address) {
+                Some(socket) => Ok(socket),
+                None => bind_tcp(*address, true),
+            };
+            let listener = socket.and_then(|socket| listen(socket, backlog(config)));
+            let listener = listener
+                .map_err(|error| cannot_listen(&address.ip().to_string(), address.port(), &error));
+            listeners.tcp.push(listener?);
+        }
+        listeners.bind_unix(config)?;
+        Ok(listeners)
+    }
+
+    fn bind_unix(&mut self, config: &Config) -> Result<(), String> {
         if let Some(path) = &config.unixsocket {
             let path = config.dir.join(path);
             // Bound by the name it was given, since long ones do not fit into
@@ -75,10 +102,10 @@ impl Listeners {
                 let path = std::path::absolute(&path).unwrap_or(path);
                 format!("cannot listen on {}: {}", path.display(), describe(&error))
             })?;
-            listeners.endpoints.unix = Some(file.path().to_owned());
-            listeners.unix = Some((file, listener));
+            self.endpoints.unix = Some(file.path().to_owned());
+            self.unix = Some((file, listener));
         }
-        Ok(listeners)
+        Ok(())
     }
 
     /// Whether there is none.
@@ -108,7 +135,8 @@ impl Listeners {
         Ok(())
     }
 
-    /// Accepts connections until the broker is to end.
+    /// Accepts connections until the broker is to end, or to go and come back: its
+    /// addresses are `resting` then.
     ///
     /// # Errors
     ///
@@ -118,12 +146,19 @@ impl Listeners {
         engine: &Arc<Engine>,
         entrance: &Arc<Entrance>,
         workers: &Workers,
+        resting: &Arc<Resting>,
     ) -> io::Result<()> {
         let accept = |listener| {
-            let accepting = accept(listener, engine.clone(), entrance.clone());
-            let shutdown = engine.server.shutdown.clone();
-            let accepting = async move { shutdown.run_until_cancelled(accepting).await };
-            workers.listening().spawn(accepting);
+            let (engine, entrance) = (engine.clone(), entrance.clone());
+            let resting = resting.clone();
+            workers.listening().spawn(async move {
+                let server = &engine.server;
+                let accepting = accept(&listener, server, &entrance);
+                server.over.run_until_cancelled(accepting).await;
+                if !server.shutdown.is_cancelled() {
+                    resting.add(listener);
+                }
+            });
         };
         for listener in self.tcp {
             accept(Listener::Tcp(TcpListener::from_std(listener)?));
@@ -140,6 +175,52 @@ impl Listeners {
     }
 }
 
+/// The addresses of a broker that is gone and comes back: who connects is refused,
+/// and nobody else can listen there.
+#[derive(Default)]
+pub struct Resting(Mutex<Vec<(SocketAddr, Socket)>>);
+
+impl Resting {
+    fn add(&self, listener: Listener) {
+        // The file of a Unix socket goes, as that of a Redis does.
+        if let Listener::Tcp(listener) = listener {
+            match rest(listener) {
+                Ok(resting) => self.0.lock().push(resting),
+                // It may be free yet when the broker comes back.
+                Err(error) => tracing::warn!("Keeping an address: {error}"),
+            }
+        }
+    }
+
+    fn take(&self, address: SocketAddr) -> Option<Socket> {
+        let mut resting = self.0.lock();
+        let place = resting.iter().position(|(other, _)| *other == address)?;
+        Some(resting.swap_remove(place).1)
+    }
+
+    /// Gives the addresses up.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// Has a socket keep an address at which another listens no longer.
+///
+/// On Linux, nobody else can have the address of a socket that does not share it.
+/// It is bound as such if nothing is left of the listener. Where there are
+/// connections yet it has to share, for as long as that takes: of an address that
+/// was listened on Linux remembers that those who share it are to be asked.
+fn rest(listener: TcpListener) -> io::Result<(SocketAddr, Socket)> {
+    let address = listener.local_addr()?;
+    drop(listener);
+    let socket = match bind_tcp(address, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bind_tcp(address, true)?,
+        bound => bound?,
+    };
+    socket.set_reuse_address(false)?;
+    Ok((address, socket))
+}
+
 /// An address on which nothing can listen.
 struct Taken<'a> {
     host: &'a str,
@@ -152,13 +233,21 @@ fn listen_tcp(
     port: u16,
     backlog: i32,
 ) -> io::Result<(std::net::TcpListener, SocketAddr)> {
-    let address = resolve(host, port)?;
+    let socket = bind_tcp(resolve(host, port)?, true)?;
+    let listener = listen(socket, backlog)?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+/// Whose connections were closed just now may stay in the system's books for a
+/// while, and is in nobody's way who `shares`.
+fn bind_tcp(address: SocketAddr, shares: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    socket.set_reuse_address(true)?;
+    socket.set_reuse_address(shares)?;
     if address.is_ipv6() {
         // The same port of IPv4 is an address of its own.
         socket.set_only_v6(true)?;
@@ -172,11 +261,26 @@ fn listen_tcp(
         let _ = socket.set_tcp_congestion(b"reno");
     }
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, backlog: i32) -> io::Result<std::net::TcpListener> {
+    socket.set_reuse_address(true)?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    let listener: std::net::TcpListener = socket.into();
-    let local = listener.local_addr()?;
-    Ok((listener, local))
+    Ok(socket.into())
+}
+
+fn cannot_listen(host: &str, port: u16, error: &io::Error) -> String {
+    let place = match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => holder::in_use(holder_of(host, port)),
+        _ => describe(error),
+    };
+    format!("cannot listen on {place}: {why}")
 }
 
 fn backlog(config: &Config) -> i32 {
@@ -225,7 +329,7 @@ impl Listener {
     }
 }
 
-async fn accept(listener: Listener, engine: Arc<Engine>, entrance: Arc<Entrance>) {
+async fn accept(listener: &Listener, server: &Server, entrance: &Entrance) {
     let mut pause = PAUSE_MIN;
     loop {
         match listener.accept().await {
@@ -233,7 +337,7 @@ async fn accept(listener: Listener, engine: Arc<Engine>, entrance: Arc<Entrance>
                 pause = PAUSE_MIN;
                 entrance.accept(stream, peer);
             }
-            Err(error) => pause = after_error(&engine.server, &error, pause).await,
+            Err(error) => pause = after_error(server, &error, pause).await,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker, ready};
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::poll_proceed;
+
+use crate::clock;
 
 /// What a direction holds at most: as much as a worker reads at once.
 const CAPACITY: usize = 64 * 1024;
@@ -267,19 +268,10 @@ impl AsyncWrite for MemoryStream {
     }
 }
 
-/// Wakes the thread that waits.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 /// Has the thread wait until it is ready.
 fn block_on<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     // Mostly it is, or nobody is there to wake anybody.
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = clock::unpark();
     let mut cx = Context::from_waker(&waker);
     loop {
         match poll(&mut cx) {
@@ -317,6 +309,7 @@ impl Write for BlockingMemoryStream {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::Wake;
 
     use tokio::io::AsyncReadExt;
 

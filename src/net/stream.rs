@@ -1,10 +1,11 @@
 //! A connection over TCP, over a Unix socket or within the program.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -31,6 +32,25 @@ pub enum Detached {
 }
 
 impl Detached {
+    /// Ends it with these words, as far as the socket takes them.
+    ///
+    /// # Errors
+    ///
+    /// It takes nothing.
+    pub fn end_with(self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Detached::Tcp(mut stream) => {
+                // The end comes together with them, so that whoever has read them finds it there
+                // and sends nothing more.
+                #[cfg(target_os = "linux")]
+                SockRef::from(&stream).set_tcp_cork(true)?;
+                stream.write(bytes)
+            }
+            Detached::Unix(mut stream) => stream.write(bytes),
+            Detached::Memory(stream) => stream.try_write(bytes),
+        }
+    }
+
     /// Has the worker that runs this hear of what arrives.
     ///
     /// # Errors

@@ -66,14 +66,13 @@ impl Worker {
 }
 
 impl Workers {
-    /// Starts `count` threads that run until the server shuts down.
+    /// Starts `count` threads that run until the server is over.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread or an event queue. The server shuts down
+    /// The system refuses a thread or an event queue. The server is over
     /// then.
     pub fn start(count: usize, server: &Server) -> io::Result<Workers> {
-        let shutdown = &server.shutdown;
         let mut threads = Vec::new();
         let listening = TaskTracker::new();
         // It takes tasks nevertheless; who waits for none of them need not wait.
@@ -96,7 +95,7 @@ impl Workers {
             }
             Err(error) => {
                 // Those that have started end before anybody hears of it.
-                shutdown.cancel();
+                server.over.cancel();
                 join(threads);
                 Err(error)
             }
@@ -166,10 +165,10 @@ fn start(
             tasks: tasks.clone(),
         };
         let clock = server.clock.clone();
-        let (shutdown, ending) = (server.shutdown.clone(), tasks.clone());
+        let (over, ending) = (server.over.clone(), tasks.clone());
         let listening = listening.clone();
         runtime.spawn(async move {
-            shutdown.cancelled().await;
+            over.cancelled().await;
             // Whoever is cut off and comes again at once is to find that nobody listens, as with
             // Redis, and not to be cut off once more: redis-py 6.2 gives up then.
             listening.wait().await;

@@ -46,6 +46,15 @@ pub struct Scripts {
 }
 
 impl Scripts {
+    /// These libraries, which no interpreter has loaded, and nothing else.
+    pub fn with(mut libraries: Libraries) -> Scripts {
+        libraries.forget_loaded();
+        Scripts {
+            libraries,
+            ..Scripts::default()
+        }
+    }
+
     /// The interpreter, which is to be given back.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ mod running;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -49,8 +49,9 @@ pub struct Server {
     pub live: Live,
     /// What time it is.
     pub clock: Clock,
-    /// What a broker for tests has beyond others.
-    pub lab: Option<Box<Lab>>,
+    /// What a broker for tests has beyond others. It stays when the broker goes
+    /// and comes back.
+    pub lab: Option<Arc<Lab>>,
     /// Channels and their subscribers.
     pub pubsub: PubSub,
     /// The clients that are connected.
@@ -82,10 +83,15 @@ pub struct Server {
     looked_for_heavy_at: AtomicU64,
     /// The second since the broker's start in which house was kept last.
     pub kept_house_at: AtomicU64,
-    /// Ends every task of the broker.
+    /// Ends the broker.
     pub shutdown: CancellationToken,
+    /// Ends every task, with the broker or until it comes back.
+    pub over: CancellationToken,
+    /// When it began, in time since the broker's start: not with that if the
+    /// broker has been gone since.
+    pub began: Duration,
     /// For whoever follows the settings from outside: the log's level is not ours.
-    pub reconfigured: Notify,
+    pub reconfigured: Arc<Notify>,
 }
 
 /// Where a broker listens.
@@ -105,9 +111,37 @@ impl Server {
         config_file: Option<PathBuf>,
         commands: impl Iterator<Item = &'static str>,
     ) -> Server {
+        let names = Seed::new(config.seed).rng(Purpose::Names);
+        Server::begin(config, config_file, commands, names)
+    }
+
+    /// The same broker's when it has been gone: of this one it has the clock, and
+    /// what a test has put there.
+    pub fn again(&self, config: Config, commands: impl Iterator<Item = &'static str>) -> Server {
+        let names = fastrand::Rng::with_seed(self.random());
+        Server {
+            allocator: self.allocator.clone(),
+            supervised: self.supervised,
+            clock: self.clock.clone(),
+            lab: self.lab.clone(),
+            endpoints: self.endpoints.clone(),
+            shutdown: self.shutdown.clone(),
+            over: self.shutdown.child_token(),
+            began: self.clock.uptime(),
+            reconfigured: self.reconfigured.clone(),
+            ..Server::begin(config, self.config_file.clone(), commands, names)
+        }
+    }
+
+    fn begin(
+        config: Config,
+        config_file: Option<PathBuf>,
+        commands: impl Iterator<Item = &'static str>,
+        mut names: fastrand::Rng,
+    ) -> Server {
         let seed = Seed::new(config.seed);
-        let mut names = seed.rng(Purpose::Names);
-        let lab: Option<Box<Lab>> = config.test_commands.then(Box::default);
+        let shutdown = CancellationToken::new();
+        let lab: Option<Arc<Lab>> = config.test_commands.then(Arc::default);
         let server = Server {
             seed,
             config: RwLock::new(Config::default()),
@@ -135,8 +169,10 @@ impl Server {
             endpoints: OnceLock::new(),
             looked_for_heavy_at: AtomicU64::new(u64::MAX),
             kept_house_at: AtomicU64::new(0),
-            shutdown: CancellationToken::new(),
-            reconfigured: Notify::new(),
+            over: shutdown.child_token(),
+            shutdown,
+            began: Duration::ZERO,
+            reconfigured: Arc::default(),
         };
         server.apply(config);
         server
@@ -170,6 +206,9 @@ impl Server {
         self.monitors.remove(client.id);
         self.pause.forget(&client);
         self.pubsub.leave(session);
+        if let Some(lab) = &self.lab {
+            lab.spaces.end_those_of(client.id);
+        }
     }
 
     /// Hands a message to the subscribers of a channel; answers how many got

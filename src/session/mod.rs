@@ -17,6 +17,7 @@ use bytes::Bytes;
 pub use client::{Client, ClientFlags};
 pub use transaction::Transaction;
 
+use crate::lab::restarts::Restart;
 use crate::resp::Protocol;
 use crate::seed::Seed;
 use crate::segmented::SegmentedMap;
@@ -48,6 +49,8 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// The connection closes, because of what the client has sent.
     pub ending: Option<Ending>,
+    /// When it has closed, the broker is to go and come back: RESPD RESTART.
+    pub restart: Option<Box<Restart>>,
 }
 
 const _: () = assert!(size_of::<Session>() <= client::SESSION);
@@ -244,6 +247,7 @@ impl Session {
             caching: false,
             reply_mode: ReplyMode::default(),
             ending: None,
+            restart: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::Broker;
-use crate::engine::Engine;
+use crate::broker::life::Life;
 use crate::engine::barriers::{Condition, Key, PATIENCE, Unmet};
 use crate::pubsub::Target;
 
@@ -28,7 +28,7 @@ use crate::pubsub::Target;
 #[must_use]
 #[derive(Clone)]
 pub struct Until {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
     within: Duration,
     db: usize,
 }
@@ -50,13 +50,13 @@ impl Broker {
     ///
     /// It was not started [for tests](Broker::for_tests).
     pub fn until(&self) -> Until {
-        let is_for_tests = self.engine.barriers.is_some();
+        let is_for_tests = self.engine().barriers.is_some();
         assert!(
             is_for_tests,
             "the broker was started with Broker::for_tests"
         );
         Until {
-            engine: self.engine.clone(),
+            life: self.life.clone(),
             within: PATIENCE,
             db: 0,
         }
@@ -187,11 +187,12 @@ impl Barrier {
     /// It was not in time, or the broker has ended: the text says what there is
     /// instead.
     pub fn wait(self) -> Result<(), Unmet> {
-        let Until { engine, within, .. } = self.until;
+        let Until { life, within, .. } = self.until;
         let (tell, told) = mpsc::channel();
         let ended = Unmet::ended(&self.condition);
         // Who asked waits for it.
-        engine.when(self.condition, within, move |result| _ = tell.send(result));
+        life.engine()
+            .when(self.condition, within, move |result| _ = tell.send(result));
         told.recv().unwrap_or(Err(ended))
     }
 }
@@ -202,9 +203,10 @@ impl IntoFuture for Barrier {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Until { engine, within, .. } = self.until;
+        let Until { life, within, .. } = self.until;
         let ended = Unmet::ended(&self.condition);
         Box::pin(async move {
+            let engine = life.engine();
             let waited = engine.until(self.condition, within).await;
             waited.unwrap_or(Err(ended))
         })

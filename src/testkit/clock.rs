@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Broker;
-use crate::clock::Hand;
-use crate::engine::Engine;
+use crate::broker::life::Life;
+use crate::clock::{END, Hand};
 use crate::engine::orders::{Answer, Due, Order};
 
 /// The clock of a broker for tests, which everything in the broker obeys: what
@@ -35,7 +35,7 @@ use crate::engine::orders::{Answer, Due, Order};
 /// ```
 #[derive(Clone)]
 pub struct Clock {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
     hand: Arc<Hand>,
 }
 
@@ -46,10 +46,10 @@ impl Broker {
     ///
     /// It was not started [for tests](Broker::for_tests).
     pub fn clock(&self) -> Clock {
-        let engine = self.engine.clone();
-        let hand = engine.server.clock.hand().cloned();
+        let life = self.life.clone();
+        let hand = self.engine().server.clock.hand().cloned();
         let hand = hand.expect("the broker was started with Broker::for_tests");
-        Clock { engine, hand }
+        Clock { life, hand }
     }
 }
 
@@ -111,17 +111,35 @@ impl Clock {
     }
 
     fn order(&self, order: Order) -> Option<Due> {
-        let orders = self.engine.orders.as_ref()?;
+        let (engine, alone) = (self.life.engine(), self.alone(order));
         let (tell, told) = mpsc::channel();
         // Who has asked waits, and hears it.
         let answer = Box::new(move |due| _ = tell.send(due));
-        orders.give(order, Answer::Embedder(answer));
-        // The broker may have ended.
-        told.recv().ok().flatten()
+        engine
+            .orders
+            .as_ref()?
+            .give(order, Answer::Embedder(answer));
+        told.recv().unwrap_or_else(|_| alone())
     }
 
     async fn order_async(&self, order: Order) -> Option<Due> {
-        self.engine.orders.as_ref()?.carried_out(order).await
+        let (engine, alone) = (self.life.engine(), self.alone(order));
+        let carried_out = engine.orders.as_ref()?.carried_out(order).await;
+        carried_out.unwrap_or_else(alone)
+    }
+
+    /// What an order comes to if the broker is gone, where nothing falls due.
+    fn alone(&self, order: Order) -> impl FnOnce() -> Option<Due> + use<> {
+        let hand = self.hand.clone();
+        let uptime = self.life.engine().server.clock.uptime();
+        move || {
+            match order {
+                Order::By(by) => hand.skip_to(uptime.saturating_add(by)),
+                Order::To(wall) => hand.set_wall(wall.min(END)),
+                Order::ToNext => {}
+            }
+            None
+        }
     }
 }
 

@@ -106,7 +106,8 @@ impl Broker {
 
     /// All that is in the broker, to be compared, or shown when a test fails.
     pub fn state(&self) -> State {
-        let mut turn = Turn::new(&self.engine);
+        let engine = self.engine();
+        let mut turn = Turn::new(&engine);
         turn.state();
         let now = turn.now;
         State::of(&turn.state().keyspace, now, |_| true)
@@ -141,7 +142,8 @@ impl Snapshot<'_> {
     /// What was there; what would have expired since is not. Nothing, once an
     /// older snapshot was gone back to.
     pub fn state(&self) -> State {
-        let mut turn = Turn::new(&self.broker.engine);
+        let engine = self.broker.engine();
+        let mut turn = Turn::new(&engine);
         turn.state();
         let now = turn.now;
         State::at(&turn.state().keyspace, self.id as u64, now).unwrap_or_default()
@@ -150,7 +152,8 @@ impl Snapshot<'_> {
     /// How the data differ from what they were. It takes time for what has
     /// changed, and not for what is there.
     pub fn difference(&self) -> Difference {
-        let mut turn = Turn::new(&self.broker.engine);
+        let engine = self.broker.engine();
+        let mut turn = Turn::new(&engine);
         turn.state();
         let now = turn.now;
         let difference = State::difference_to(&turn.state().keyspace, self.id as u64, now);

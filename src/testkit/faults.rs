@@ -69,13 +69,13 @@ impl Broker {
     ///
     /// It was not started [for tests](Broker::for_tests).
     pub fn faults(&self) -> Faults {
-        let is_for_tests = self.engine.server.faults().is_some();
+        let is_for_tests = self.engine().server.faults().is_some();
         assert!(
             is_for_tests,
             "the broker was started with Broker::for_tests"
         );
         Faults {
-            engine: self.engine.clone(),
+            engine: self.engine(),
         }
     }
 }

@@ -9,15 +9,18 @@ mod clock;
 mod data;
 mod faults;
 mod record;
+mod restart;
 
 pub use barriers::{Barrier, Until};
 pub use clock::Clock;
 pub use data::{Fixture, Refused, Snapshot};
 pub use faults::{Fault, Faults, NewFault};
 pub use record::Record;
+pub use restart::Down;
 
 pub use crate::engine::barriers::Unmet;
 pub use crate::engine::orders::{Due, Waiting};
 pub use crate::lab::faults::Report;
 pub use crate::lab::record::entry::{Entry, Kind};
+pub use crate::lab::restarts::Data;
 pub use crate::lab::state::{Difference, State};

@@ -82,7 +82,7 @@ impl Broker {
     ///
     /// It was not started [for tests](Broker::for_tests).
     pub fn record(&self) -> Record {
-        let started = Started::new(self.engine.clone(), LIMIT);
+        let started = Started::new(self.engine(), LIMIT);
         let started = started.expect("the broker was started with Broker::for_tests");
         Record {
             started: Arc::new(started),

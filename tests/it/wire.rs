@@ -21,6 +21,11 @@ impl Wire {
         Wire::over(TcpStream::connect(addr).unwrap())
     }
 
+    /// Connects if anybody listens there.
+    pub fn try_connect(addr: SocketAddr) -> Option<Wire> {
+        TcpStream::connect(addr).ok().map(Wire::over)
+    }
+
     /// Connects from an address of the machine's own: each has a range of ports to itself.
     pub fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Wire {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
