@@ -153,7 +153,10 @@ fn the_same_keys_are_evicted() {
                 ("maxmemory", "2mb"),
                 ("maxmemory-policy", policy),
                 ("maxmemory-eviction-tenacity", "100"),
+                ("test-commands", "yes"),
             ]);
+            // When a key was used last follows from the time, and not from the seed.
+            broker.clock().freeze();
             let mut client = broker.client();
             let value = "x".repeat(1000);
             for n in 0..5_000 {
