@@ -14,7 +14,7 @@ use crate::lab::scope::{Named, Scope};
 
 /// A record of what every client sends and gets, in the order in which it is
 /// executed: requests, replies, published messages, invalidations. It ends when
-/// this is dropped, and what comes of [`of_client`](Self::of_client) and its like,
+/// this is dropped, and what comes of [`client_name`](Self::client_name) and its like,
 /// which see some of it.
 ///
 /// Words of assertions may be patterns, as in KEYS; `...` as the last one is any
@@ -105,22 +105,22 @@ impl Record {
     }
 
     /// What a client has sent and got whose name is like this: CLIENT SETNAME.
-    pub fn of_client(&self, name: impl AsRef<[u8]>) -> Record {
+    pub fn client_name(&self, name: impl AsRef<[u8]>) -> Record {
         self.only(|scope| scope.name = Some(name.as_ref().to_vec()))
     }
 
     /// What the client of this id has.
-    pub fn of_id(&self, id: u64) -> Record {
+    pub fn client_id(&self, id: u64) -> Record {
         self.only(|scope| scope.id = Some(id))
     }
 
     /// What clients have whose library's name is like this: CLIENT SETINFO.
-    pub fn of_library(&self, name: impl AsRef<[u8]>) -> Record {
+    pub fn library(&self, name: impl AsRef<[u8]>) -> Record {
         self.only(|scope| scope.library = Some(name.as_ref().to_vec()))
     }
 
     /// What clients of this user have; all are of `default`.
-    pub fn of_user(&self, name: impl AsRef<[u8]>) -> Record {
+    pub fn user(&self, name: impl AsRef<[u8]>) -> Record {
         self.only(|scope| scope.user = Some(name.as_ref().to_vec()))
     }
 
@@ -131,7 +131,7 @@ impl Record {
     ///
     /// There is no such command.
     #[track_caller]
-    pub fn of_command(&self, name: &str) -> Record {
+    pub fn command(&self, name: &str) -> Record {
         let Some(command) = TABLE.find(name.as_bytes()) else {
             panic!("there is no command {name}");
         };
@@ -140,17 +140,17 @@ impl Record {
     }
 
     /// Requests that name a key like this, and the replies.
-    pub fn of_key(&self, pattern: impl AsRef<[u8]>) -> Record {
+    pub fn key(&self, pattern: impl AsRef<[u8]>) -> Record {
         self.only(|scope| scope.key = Some(pattern.as_ref().to_vec()))
     }
 
     /// Messages on channels like this; requests that name one, and the replies.
-    pub fn of_channel(&self, pattern: impl AsRef<[u8]>) -> Record {
+    pub fn channel(&self, pattern: impl AsRef<[u8]>) -> Record {
         self.only(|scope| scope.channel = Some(pattern.as_ref().to_vec()))
     }
 
     /// What was sent and got while this database was selected.
-    pub fn in_db(&self, number: usize) -> Record {
+    pub fn db(&self, number: usize) -> Record {
         self.only(|scope| scope.db = Some(number))
     }
 

@@ -244,7 +244,7 @@ fn messages_are_there_too_behind_what_has_sent_them() {
     assert!(lines(&record)[12].ends_with("\"PING\""), "{record:?}");
     drop(monitor);
     record.assert_delivered_times(["message", "news", "*"], 2);
-    assert_eq!(record.of_channel("n*").entries().len(), 4);
+    assert_eq!(record.channel("n*").entries().len(), 4);
     let text = panic_of(|| record.assert_delivered(["message", "new", "hi"]));
     let expected = "'message new hi' was not delivered; delivered: message news hi (client ";
     assert!(text.starts_with(expected), "{text}");
@@ -425,7 +425,7 @@ fn several_have_records_at_a_time_and_each_its_own() {
     };
     assert_eq!(texts(&first), ["SET a 1", "SET b 1", "SET c 1"]);
     assert_eq!(texts(&second), ["SET c 1"]);
-    let of_b = first.of_key("b");
+    let of_b = first.key("b");
     drop(first);
     assert_eq!(texts(&of_b), ["SET b 1"]);
     drop(of_b);
@@ -456,21 +456,21 @@ fn it_is_narrowed_by_client_command_key_channel_and_database() {
     worker.call(&words("SPUBLISH shard 1"));
     other.receive();
     let count = |record: Record| record.entries().len();
-    assert_eq!(count(record.of_client("worker-*")), 10);
-    assert_eq!(count(record.of_client("worker-*").of_command("set")), 2);
-    assert_eq!(count(record.of_id(id)), 12);
-    assert_eq!(count(record.of_library("redis-*").in_db(2)), 6);
-    assert_eq!(count(record.of_key("b")), 2);
-    assert_eq!(count(record.of_key("a")), 4);
-    assert_eq!(count(record.of_command("client")), 8);
-    assert_eq!(count(record.of_command("CLIENT|ID")), 2);
+    assert_eq!(count(record.client_name("worker-*")), 10);
+    assert_eq!(count(record.client_name("worker-*").command("set")), 2);
+    assert_eq!(count(record.client_id(id)), 12);
+    assert_eq!(count(record.library("redis-*").db(2)), 6);
+    assert_eq!(count(record.key("b")), 2);
+    assert_eq!(count(record.key("a")), 4);
+    assert_eq!(count(record.command("client")), 8);
+    assert_eq!(count(record.command("CLIENT|ID")), 2);
     assert_eq!(
-        panic_of(|| _ = record.of_command("clien")),
+        panic_of(|| _ = record.command("clien")),
         "there is no command clien"
     );
-    assert_eq!(count(record.of_channel("shard")), 5);
-    assert_eq!(count(record.of_user("default")), record.entries().len());
-    assert_eq!(count(record.of_user("nobody")), 0);
+    assert_eq!(count(record.channel("shard")), 5);
+    assert_eq!(count(record.user("default")), record.entries().len());
+    assert_eq!(count(record.user("nobody")), 0);
     let id = id.to_string();
     let mut tester = wire(&broker, &["RESPD RECORD START"]);
     worker.call(&words("SET a 2"));
@@ -530,7 +530,7 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
         (
             &|| {
                 record
-                    .of_command("set")
+                    .command("set")
                     .assert_sent_times(["SET", "order:*", "*"], 3)
             },
             format!(
@@ -545,7 +545,7 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
         (
             &|| {
                 record
-                    .of_command("set")
+                    .command("set")
                     .assert_in_order(["SET order:2 new", "SET order:1 new"])
             },
             format!(
@@ -554,11 +554,11 @@ fn what_fails_says_what_was_sent_instead_the_nearest_first() {
             ),
         ),
         (
-            &|| record.of_command("get").assert_in_order(["GET other"]),
+            &|| record.command("get").assert_in_order(["GET other"]),
             format!("'GET other' was not sent; sent: GET secret:1 ({me}, 2 times)"),
         ),
         (
-            &|| record.of_client("nobody").assert_sent(["PING"]),
+            &|| record.client_name("nobody").assert_sent(["PING"]),
             "'PING' was not sent; sent: nothing".to_owned(),
         ),
     ];
