@@ -201,8 +201,13 @@ fn anchors(text: &str) -> impl Iterator<Item = String> {
 #[test]
 fn every_link_leads_to_a_file_and_to_a_heading_in_it() {
     let mut readers = pages();
-    let readmes = ["", "tests", "tests/transcripts", "benches"];
-    readers.extend(readmes.map(|folder| root().join(folder).join("README.md")));
+    let mut readmes = vec!["", "tests", "tests/transcripts", "benches"];
+    readmes.extend(["tests/helpers/python", "tests/helpers/node"]);
+    readers.extend(
+        readmes
+            .iter()
+            .map(|folder| root().join(folder).join("README.md")),
+    );
     let (mut followed, mut wrong) = (0, Vec::new());
     for page in readers {
         let text = read(&page);
