@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use redis::{Client, Direction, RedisResult, TypedCommands};
+use redis::{Client, Commands, Direction, RedisResult};
 use respd::Broker;
 
 /// The next job. One that was taken before, and not finished, comes first.
@@ -32,6 +32,7 @@ fn a_job_whose_reply_was_cut_off_is_not_lost() -> Result<(), Box<dyn Error>> {
     let client = Client::open(broker.url())?;
     assert_eq!(take(&client)?.as_deref(), Some("one"));
     assert_eq!(cut.hits(), 1);
-    assert_eq!(client.get_connection()?.lrange("jobs", 0, -1)?, ["two"]);
+    let left: Vec<String> = client.get_connection()?.lrange("jobs", 0, -1)?;
+    assert_eq!(left, ["two"]);
     Ok(())
 }

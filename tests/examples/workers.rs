@@ -27,7 +27,7 @@ fn each_job_is_done_once() -> Result<(), Box<dyn Error>> {
     let mut jobs: Vec<_> = (0..100).map(|n| format!("job {n:02}")).collect();
     let mut connection = client.get_connection()?;
     connection.rpush("jobs", &jobs)?;
-    connection.rpush("jobs", ["go home", "go home"])?;
+    connection.rpush("jobs", &["go home", "go home"])?;
     let mut done = Vec::new();
     for worker in workers {
         done.append(&mut worker.join().unwrap()?);
