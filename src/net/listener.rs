@@ -1,12 +1,12 @@
 //! Listens, and accepts connections.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::entrance::Entrance;
@@ -155,8 +155,10 @@ impl Listeners {
                 let server = &engine.server;
                 let accepting = accept(&listener, server, &entrance);
                 server.over.run_until_cancelled(accepting).await;
-                if !server.shutdown.is_cancelled() {
-                    resting.add(listener);
+                match listener.end() {
+                    Ok(Some(address)) if !server.shutdown.is_cancelled() => resting.add(address),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!("Listening no longer: {error}"),
                 }
             });
         };
@@ -181,14 +183,11 @@ impl Listeners {
 pub struct Resting(Mutex<Vec<(SocketAddr, Socket)>>);
 
 impl Resting {
-    fn add(&self, listener: Listener) {
-        // The file of a Unix socket goes, as that of a Redis does.
-        if let Listener::Tcp(listener) = listener {
-            match rest(listener) {
-                Ok(resting) => self.0.lock().push(resting),
-                // It may be free yet when the broker comes back.
-                Err(error) => tracing::warn!("Keeping an address: {error}"),
-            }
+    fn add(&self, address: SocketAddr) {
+        match keep(address) {
+            Ok(socket) => self.0.lock().push((address, socket)),
+            // It may be free yet when the broker comes back.
+            Err(error) => tracing::warn!("Keeping {address}: {error}"),
         }
     }
 
@@ -204,21 +203,19 @@ impl Resting {
     }
 }
 
-/// Has a socket keep an address at which another listens no longer.
+/// Keeps an address at which somebody has listened until now.
 ///
 /// On Linux, nobody else can have the address of a socket that does not share it.
 /// It is bound as such if nothing is left of the listener. Where there are
 /// connections yet it has to share, for as long as that takes: of an address that
 /// was listened on Linux remembers that those who share it are to be asked.
-fn rest(listener: TcpListener) -> io::Result<(SocketAddr, Socket)> {
-    let address = listener.local_addr()?;
-    drop(listener);
+fn keep(address: SocketAddr) -> io::Result<Socket> {
     let socket = match bind_tcp(address, false) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => bind_tcp(address, true)?,
         bound => bound?,
     };
     socket.set_reuse_address(false)?;
-    Ok((address, socket))
+    Ok(socket)
 }
 
 /// An address on which nothing can listen.
@@ -313,6 +310,20 @@ enum Listener {
 }
 
 impl Listener {
+    /// Listens no longer, and answers at which address of TCP it has. The file of a
+    /// Unix socket goes, as that of a Redis does.
+    fn end(self) -> io::Result<Option<SocketAddr>> {
+        let Listener::Tcp(listener) = self else {
+            return Ok(None);
+        };
+        let listener = listener.into_std()?;
+        let address = listener.local_addr()?;
+        // A process that the program starts just now has the socket as well, for a moment, and
+        // would keep it listening. Where a listener cannot be shut down, it is only closed.
+        let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+        Ok(Some(address))
+    }
+
     /// The next connection, or the error of one that was not to be.
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {

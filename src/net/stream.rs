@@ -1,6 +1,7 @@
 //! A connection over TCP, over a Unix socket or within the program.
 
 use std::io::{self, IoSlice, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -37,17 +38,21 @@ impl Detached {
     /// # Errors
     ///
     /// It takes nothing.
-    pub fn end_with(self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn end_with(self, words: &[u8]) -> io::Result<()> {
         match self {
             Detached::Tcp(mut stream) => {
                 // The end comes together with them, so that whoever has read them finds it there
                 // and sends nothing more.
                 #[cfg(target_os = "linux")]
                 SockRef::from(&stream).set_tcp_cork(true)?;
-                stream.write(bytes)
+                stream.write_all(words)?;
+                stream.shutdown(Shutdown::Write)
             }
-            Detached::Unix(mut stream) => stream.write(bytes),
-            Detached::Memory(stream) => stream.try_write(bytes),
+            Detached::Unix(mut stream) => {
+                stream.write_all(words)?;
+                stream.shutdown(Shutdown::Write)
+            }
+            Detached::Memory(stream) => stream.try_write(words).map(drop),
         }
     }
 
