@@ -594,7 +594,8 @@ mod tests {
             set.remove(&name(n));
             set.give_back();
         }
-        assert!(set.memory() < full / 20, "{} of {full}", set.memory());
+        // A fiftieth is left; once in fifty its table is of the next size.
+        assert!(set.memory() < full / 10, "{} of {full}", set.memory());
         assert_eq!(set.view().scan(cursor, 2000, &mut each), 0);
         for n in (0..2000).step_by(50) {
             let times = seen.iter().filter(|member| **member == name(n));
