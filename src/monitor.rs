@@ -50,7 +50,7 @@ impl Monitors {
         from: Option<&Client>,
         db: usize,
         argv: Argv<'_>,
-        delivery: Delivery<'_>,
+        delivery: &Delivery<'_>,
     ) {
         let source = match from {
             None => "lua".to_owned(),

@@ -113,7 +113,7 @@ impl<'a> Message<'a> {
     }
 
     /// Hands it to each subscriber; answers how many they are.
-    fn deliver_to(&mut self, subscribers: &Subscribers, delivery: Delivery<'_>) -> usize {
+    fn deliver_to(&mut self, subscribers: &Subscribers, delivery: &Delivery<'_>) -> usize {
         let mut receivers = 0;
         for subscriber in present(subscribers) {
             self.deliver(subscriber, delivery);
@@ -122,27 +122,38 @@ impl<'a> Message<'a> {
         receivers
     }
 
-    fn deliver(&mut self, subscriber: &Client, delivery: Delivery<'_>) {
+    fn deliver(&mut self, subscriber: &Client, delivery: &Delivery<'_>) {
         let protocol = subscriber.flags().protocol();
         let (target, words) = (self.target, self.words);
         let encoded =
             self.encoded[protocol as usize].get_or_insert_with(|| encode(target, words, protocol));
         // One in the program that has no connection is the test's own hand.
-        let faults = self.faults.filter(|_| subscriber.peer != Peer::Local);
-        match faults {
+        match self.faults.filter(|_| subscriber.peer != Peer::Local) {
             None => delivery.hand(subscriber, words[0], |pending| encoded.add_to(pending)),
             Some(faults) => {
-                let (who, subscription) = (subscriber.who(), target.subscription(words[0]));
-                let channel = words[words.len() - 2];
-                let hand = |message: &Bytes| {
-                    delivery.hand(subscriber, words[0], |pending| {
-                        pending.output.share(message)
-                    });
-                };
-                faults.deliver(&who, channel, subscription, &encoded.bytes(), hand);
+                let message = encoded.bytes();
+                let subscription = target.subscription(words[0]);
+                let struck = (subscription, words[words.len() - 2], &message);
+                deliver_struck(faults, subscriber, struck, delivery);
             }
         }
     }
+}
+
+/// Hands a message of a channel to a subscriber, as faults let it come.
+#[cold]
+fn deliver_struck(
+    faults: &Faults,
+    subscriber: &Client,
+    (subscription, channel, message): (Subscription<'_>, &[u8], &Bytes),
+    delivery: &Delivery<'_>,
+) {
+    let hand = |message: &Bytes| {
+        delivery.hand(subscriber, subscription.name, |pending| {
+            pending.output.share(message)
+        });
+    };
+    faults.deliver(&subscriber.who(), channel, subscription, message, hand);
 }
 
 fn encode(target: Target, words: &[&[u8]], protocol: Protocol) -> Encoded {
@@ -305,8 +316,9 @@ impl PubSub {
 
     /// Hands a message to the subscribers of a channel and of each pattern
     /// that matches it; answers how many times it was handed out.
-    pub fn publish(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
-        let mut receivers = self.fan_out(Target::Channel, channel, payload, delivery);
+    pub fn publish(&self, channel: &[u8], payload: &[u8], delivery: &Delivery<'_>) -> usize {
+        let channels = (&self.channels, Target::Channel);
+        let mut receivers = self.fan_out(channels, channel, payload, delivery);
         if self.pattern_count.load(Relaxed) > 0 {
             let patterns = self.patterns.read();
             for (pattern, subscribers) in patterns.iter() {
@@ -321,23 +333,21 @@ impl PubSub {
     }
 
     /// Hands a message to the subscribers of a shard channel.
-    pub fn publish_shard(&self, channel: &[u8], payload: &[u8], delivery: Delivery<'_>) -> usize {
-        self.fan_out(Target::ShardChannel, channel, payload, delivery)
+    pub fn publish_shard(&self, channel: &[u8], payload: &[u8], delivery: &Delivery<'_>) -> usize {
+        let channels = (&self.shard_channels, Target::ShardChannel);
+        self.fan_out(channels, channel, payload, delivery)
     }
 
     fn fan_out(
         &self,
-        target: Target,
+        (channels, target): (&Channels, Target),
         channel: &[u8],
         payload: &[u8],
-        delivery: Delivery<'_>,
+        delivery: &Delivery<'_>,
     ) -> usize {
         // The entry stays locked while the message is handed out: that is what
         // keeps the order the same for all.
-        let entry = self
-            .map(target)
-            .and_then(|channels| channels.get_mut(channel));
-        let Some(subscribers) = entry else {
+        let Some(subscribers) = channels.get_mut(channel) else {
             return 0;
         };
         let words = [channel, payload];

@@ -26,6 +26,7 @@ impl Machine {
     }
 
     /// Since 1970.
+    #[inline]
     pub fn wall(self) -> Duration {
         let wall = SystemTime::now();
         wall.duration_since(UNIX_EPOCH).unwrap_or_default()

@@ -4,16 +4,15 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Checked, Next, begin, carry_out};
 use crate::error::Result;
-use crate::lab::faults::{Blow, Faults, Hit, Kind, Struck};
+use crate::lab::faults::{Blow, Hit, Kind, Struck};
 use crate::lab::scope::Request;
-use crate::resp::{Argv, Reply};
-use crate::server::Server;
+use crate::resp::output::Mark;
+use crate::resp::{Argv, Output};
+use crate::session::Ending;
 use crate::session::client::Peer;
-use crate::session::{Client, Ending};
 use crate::table::keys::keys_of;
-use crate::table::{Command, Context, Flags, Table};
+use crate::table::{Command, Context, Flags};
 
 /// What a fault does to the reply of the last request that ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,68 +23,20 @@ pub enum Fate {
     Later(Blow),
 }
 
-/// What may strike requests of a client, now or later in the batch. One in the
-/// program that has no connection is the test's own hand.
-pub fn of<'s>(server: &'s Server, client: &Client) -> Option<&'s Faults> {
-    let faults = server.faults()?;
-    (client.peer != Peer::Local).then_some(faults)
-}
-
-/// [`run`](super::run), where a fault may strike.
-pub fn run(
-    (faults, fate): (&Faults, &mut Option<Fate>),
-    context: &mut Context<'_>,
-    table: &'static Table,
-    (command, timed): (Option<&'static Command>, bool),
-    argv: Argv<'_>,
-    reply: &mut Reply<'_>,
-) -> Next {
-    let Some(mut checked) = begin(context, table, command, argv) else {
-        return Next::Run;
+/// Whether a request runs that has passed the checks; if not, its client is to go.
+///
+/// # Errors
+///
+/// A fault answers this.
+pub(super) fn strike(context: &mut Context<'_>, command: &Command, argv: Argv<'_>) -> Result<bool> {
+    let faults = context.server.faults();
+    let Some(faults) = faults.filter(|faults| faults.any(Kind::Request)) else {
+        return Ok(true);
     };
-    let blow = match strike(faults, context, &checked, argv) {
-        Some(Hit::Error(error)) => {
-            checked = Err(error);
-            None
-        }
-        Some(Hit::Drop) => {
-            context.session.ending = Some(Ending::AfterReplies);
-            return Next::Run;
-        }
-        Some(Hit::Reply(blow)) => Some(blow),
-        None => None,
-    };
-    let mark = reply.output().mark();
-    let mut next = carry_out(context, table, checked, (command, timed), argv, reply);
-    if let Some(blow) = blow {
-        *fate = Some(match next {
-            Next::Block(_) => {
-                // Nobody answers it before this turn has ended.
-                let mut outbox = context.session.client.outbox.lock();
-                outbox.struck = Some(Box::default());
-                Fate::Later(blow)
-            }
-            _ => {
-                next = Next::Struck;
-                let len = reply.output().written_since(mark);
-                Fate::Struck(blow.strike(reply.output().len() - len, len))
-            }
-        });
+    // One in the program that has no connection is the test's own hand.
+    if context.session.client.peer == Peer::Local {
+        return Ok(true);
     }
-    next
-}
-
-/// Whether something strikes a request that is about to run.
-fn strike(
-    faults: &Faults,
-    context: &Context<'_>,
-    checked: &Result<Checked>,
-    argv: Argv<'_>,
-) -> Option<Hit> {
-    let command = match checked {
-        Ok(Checked::Run(command) | Checked::Queue(command)) if faults.any(Kind::Request) => command,
-        _ => return None,
-    };
     let row = &command.row;
     let by_name = Flags::FOR_TESTS.union(Flags::INTRODUCES);
     let keys = keys_of(row.keys, argv).unwrap_or_default();
@@ -97,10 +48,39 @@ fn strike(
         keys: keys.collect(),
         channels: row.channels.of(argv).collect(),
     };
-    let hit = faults.strike_request(&context.session.client.who(), &request);
-    if matches!(hit, Some(Hit::Error(_))) {
-        let stats = context.server.metrics.command(command.id);
-        stats.rejected.fetch_add(1, Relaxed);
+    match faults.strike_request(&context.session.client.who(), &request) {
+        None => Ok(true),
+        Some(Hit::Error(error)) => {
+            let stats = context.server.metrics.command(command.id);
+            stats.rejected.fetch_add(1, Relaxed);
+            Err(error)
+        }
+        Some(Hit::Drop) => {
+            context.session.ending = Some(Ending::AfterReplies);
+            Ok(false)
+        }
+        Some(Hit::Reply(blow)) => {
+            context.blow = Some(blow);
+            Ok(true)
+        }
     }
-    hit
+}
+
+/// Does to a reply that begins at `mark`, or is still to come, what a fault is
+/// to do to it.
+pub(super) fn strike_reply(
+    context: &mut Context<'_>,
+    blocks: bool,
+    (output, mark): (&Output, Mark),
+) -> Option<Fate> {
+    let blow = context.blow.take()?;
+    Some(if blocks {
+        // Nobody answers it before this turn has ended.
+        let mut outbox = context.session.client.outbox.lock();
+        outbox.struck = Some(Box::default());
+        Fate::Later(blow)
+    } else {
+        let len = output.written_since(mark);
+        Fate::Struck(blow.strike(output.len() - len, len))
+    })
 }

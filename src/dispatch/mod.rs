@@ -24,35 +24,21 @@ pub enum Next {
     Hold,
     /// It is to be run where others can be served meanwhile: it may take long.
     Aside,
-    /// A fault has struck its reply.
-    Struck,
 }
 
 /// Runs one request and writes its reply. `command` is what it names, if that
 /// is known already; unless it is `timed`, the next one, which is of the same
 /// command, is timed together with it.
-pub fn run(
+pub fn run<const FOR_TESTS: bool>(
     context: &mut Context<'_>,
     table: &'static Table,
     (command, timed): (Option<&'static Command>, bool),
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Next {
-    let Some(checked) = begin(context, table, command, argv) else {
+    let Some(name) = argv.get(0) else {
         return Next::Run;
     };
-    carry_out(context, table, checked, (command, timed), argv, reply)
-}
-
-/// Makes the checks, unless there is nothing to check.
-#[inline]
-fn begin(
-    context: &mut Context<'_>,
-    table: &'static Table,
-    command: Option<&'static Command>,
-    argv: Argv<'_>,
-) -> Option<Result<Checked>> {
-    let name = argv.get(0)?;
     if command.is_none() && is_of_a_browser(name) {
         // One that was tricked into talking to us gets nothing at all, not
         // even the replies to what it sent before.
@@ -61,29 +47,24 @@ fn begin(
             "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands. Connection aborted."
         );
         context.session.ending = Some(Ending::AtOnce);
-        return None;
+        return Next::Run;
     }
     context.turn.keep_time();
-    Some(match command {
+    let mark = reply.output().mark();
+    let mut confirms = false;
+    let mut checked = match command {
         Some(command) => check(context, table, command, argv),
         None => table
             .lookup(argv)
             .and_then(|command| check(context, table, command, argv)),
-    })
-}
-
-/// Does what the checks have said, and writes the reply.
-#[inline]
-fn carry_out(
-    context: &mut Context<'_>,
-    table: &'static Table,
-    checked: Result<Checked>,
-    (command, timed): (Option<&'static Command>, bool),
-    argv: Argv<'_>,
-    reply: &mut Reply<'_>,
-) -> Next {
-    let mark = reply.output().mark();
-    let mut confirms = false;
+    };
+    if FOR_TESTS && let Ok(Checked::Run(command) | Checked::Queue(command)) = checked {
+        checked = match faults::strike(context, command, argv) {
+            Ok(true) => checked,
+            Ok(false) => Ok(Checked::Drop),
+            Err(error) => Err(error),
+        };
+    }
     let next = match checked {
         Ok(Checked::Run(command)) => {
             confirms = command.row.flags.contains(Flags::CONFIRMS);
@@ -103,7 +84,6 @@ fn carry_out(
         Err(error) => {
             let error = refuse(context, command, error);
             context.server.metrics.count_error(error.text());
-            let name = argv.get(0).unwrap_or_default();
             tell_failure(context, name, &error);
             reply.error(&error);
             Next::Run
@@ -168,7 +148,7 @@ enum Checked {
     Queue(&'static Command),
     Hold,
     Aside,
-    /// The client is gone for everybody else.
+    /// The client is gone for everybody else, or is to go.
     Drop,
 }
 

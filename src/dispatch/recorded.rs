@@ -53,9 +53,7 @@ impl Recorded<'_> {
         match next {
             Next::Hold | Next::Aside => recorder.cancel(client),
             // What a fault does to the reply is its own affair.
-            Next::Run | Next::Block(_) | Next::Struck => {
-                recorder.end(client, (output, self.mark), blocks)
-            }
+            Next::Run | Next::Block(_) => recorder.end(client, (output, self.mark), blocks),
         }
     }
 }

@@ -312,7 +312,10 @@ impl<'a> Turn<'a> {
     /// Has those look who wait until something is so.
     #[inline]
     fn show(&self) {
-        if let Some(barriers) = &self.engine.barriers {
+        // What a panic has left is not to be looked at.
+        if let Some(barriers) = &self.engine.barriers
+            && !std::thread::panicking()
+        {
             barriers.look(self.server, self.state.as_deref());
         }
     }
@@ -591,10 +594,7 @@ impl Drop for Turn<'_> {
     /// for it earlier than it thinks.
     fn drop(&mut self) {
         self.count_calls();
-        // What a panic has left is not to be looked at.
-        if !std::thread::panicking() {
-            self.show();
-        }
+        self.show();
         let Some(mut state) = self.state.take() else {
             self.server.cut_heavy_clients();
             return;

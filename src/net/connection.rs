@@ -27,7 +27,7 @@ use crate::dispatch::batch::{Requests, Stopped};
 use crate::dispatch::faults::Fate;
 use crate::engine::{Engine, Turn};
 use crate::error::Error;
-use crate::lab::faults::{Impaired, Late, Struck};
+use crate::lab::faults::{Late, Struck};
 use crate::resp::output::CHUNK;
 use crate::resp::request::{Decoder, Limits};
 use crate::resp::{Lent, Output, Reply, Reused};
@@ -238,7 +238,8 @@ impl Connection {
             let runs = self.runs();
             let done = self.session.ending.is_some() || (self.ended && !(runs && self.runnable));
             if done {
-                return if flushed || (self.ended && !runs) {
+                let is_cut = self.ordeal.as_ref().is_some_and(|ordeal| ordeal.is_cut());
+                return if flushed || is_cut || (self.ended && !runs) {
                     Poll::Ready(Ok(()))
                 } else {
                     Poll::Pending
@@ -253,7 +254,7 @@ impl Connection {
             let more = if runs && self.runnable {
                 self.run_input(scratch);
                 self.runnable
-            } else if self.impaired().stalls {
+            } else if !self.is_read() {
                 self.put_back(&mut scratch.output);
                 return Poll::Pending;
             } else {
@@ -281,17 +282,16 @@ impl Connection {
 
     /// Whether requests run as they come.
     fn runs(&self) -> bool {
-        let Impaired { hangs, stalls, .. } = self.impaired();
-        self.phase == Phase::Running && !hangs && !stalls
+        self.phase == Phase::Running && self.ordeal.as_ref().is_none_or(|ordeal| ordeal.runs())
     }
 
-    /// What faults keep it from.
-    fn impaired(&self) -> Impaired {
-        let ordeal = self.ordeal.as_ref();
-        ordeal.map(|ordeal| ordeal.impaired).unwrap_or_default()
+    /// Whether it is read from.
+    fn is_read(&self) -> bool {
+        self.ordeal.as_ref().is_none_or(|ordeal| ordeal.is_read())
     }
 
     /// Sees what faults concern it now.
+    #[cold]
     fn look_for_faults(&mut self) {
         if let Some(faults) = self.engine.server.faults() {
             let before = self.ordeal.take();
@@ -300,6 +300,7 @@ impl Connection {
     }
 
     /// Has a fault do to the last reply what it is to.
+    #[cold]
     fn strike_reply(&mut self, struck: Struck) {
         self.ordeal.get_or_insert_default().struck = Some(struck);
         match struck.blow.late {
@@ -380,7 +381,6 @@ impl Connection {
         let mut outbox = client.outbox.lock();
         let resumed = std::mem::take(&mut outbox.resumed);
         outbox.take(output, OUTBOX_KEEP);
-        let struck = outbox.struck.take_if(|_| resumed);
         drop(outbox);
         let over = match self.phase {
             Phase::Running => return,
@@ -393,20 +393,36 @@ impl Connection {
             client.note_activity(self.engine.server.clock.uptime());
             self.timer = None;
             self.runnable = !self.input.is_empty();
-            if self.phase == Phase::Delayed {
-                self.let_go();
+            let was = std::mem::replace(&mut self.phase, Phase::Running);
+            if self.engine.server.lab.is_some() {
+                self.go_on_from(was, cx, output);
             }
-            self.phase = Phase::Running;
         }
-        if let Some(mut reply) = struck {
-            let (before, len) = (output.len(), reply.len());
-            output.append(&mut reply);
-            let ordeal = self.ordeal.as_mut();
-            if let Some(blow) = ordeal.and_then(|ordeal| ordeal.later.take()) {
-                self.strike_reply(blow.strike(before, len));
-                // The time may have come already, or is to be waited for.
-                cx.waker().wake_by_ref();
+    }
+
+    /// Has a reply leave that was held back, or one struck that has come.
+    #[cold]
+    fn go_on_from(&mut self, was: Phase, cx: &Context<'_>, output: &mut Output) {
+        let client = &self.session.client;
+        if was == Phase::Delayed {
+            client.set_flags(ClientFlags::DELAYED, false);
+            if let Some(ordeal) = &mut self.ordeal {
+                ordeal.struck = None;
             }
+        }
+        let Some(mut reply) = client.outbox.lock().struck.take() else {
+            return;
+        };
+        let (before, len) = (output.len(), reply.len());
+        output.append(&mut reply);
+        let blow = self.ordeal.as_mut().and_then(|ordeal| ordeal.later.take());
+        let faults = self.engine.server.faults();
+        // Who has removed the fault meanwhile is not to suffer from it.
+        let blow = blow.filter(|blow| faults.is_some_and(|faults| faults.is_there(blow.fault)));
+        if let Some(blow) = blow {
+            self.strike_reply(blow.strike(before, len));
+            // Its time may have come already, or is to be waited for.
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -414,14 +430,6 @@ impl Connection {
     fn is_held_back(&self) -> bool {
         let ordeal = self.ordeal.as_ref();
         ordeal.is_some_and(|ordeal| ordeal.struck.is_some())
-    }
-
-    /// Has a reply leave that was held back.
-    fn let_go(&mut self) {
-        self.session.client.set_flags(ClientFlags::DELAYED, false);
-        if let Some(ordeal) = &mut self.ordeal {
-            ordeal.struck = None;
-        }
     }
 
     /// Reads what has come and, unless the client is blocked or held, runs it.
@@ -456,7 +464,9 @@ impl Connection {
             .input_bytes
             .fetch_add(len as u64, Relaxed);
         // What was sent after a fault was injected does not escape it.
-        self.look_for_faults();
+        if self.engine.server.lab.is_some() {
+            self.look_for_faults();
+        }
         let end = kept + len;
         if kept < self.input.len() || !self.runs() {
             self.input.extend_from_slice(&read[kept..end]);
@@ -611,11 +621,11 @@ impl Connection {
             Stopped::OutputFull | Stopped::Struck => {}
         }
         match progress.fate {
+            None => {}
             Some(Fate::Struck(struck)) => self.strike_reply(struck),
             Some(Fate::Later(blow)) => {
                 self.ordeal.get_or_insert_default().later = Some(blow);
             }
-            None => {}
         }
         Some(progress.end)
     }
@@ -624,31 +634,14 @@ impl Connection {
     /// the outbox.
     fn write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> io::Result<Written> {
         let mut sent = 0;
-        let at_once = if self.impaired().trickles {
-            1
-        } else {
-            WRITE_MAX
-        };
         while !output.is_empty() {
-            if sent >= at_once {
+            if sent >= WRITE_MAX {
                 drop(self.set_aside(output));
                 tasks::after_all_others(cx);
                 return Ok(Written::Enough);
             }
-            let room = match &self.ordeal {
-                Some(ordeal) if ordeal.is_over() => {
-                    output.clear(OUTPUT_KEEP);
-                    return Ok(Written::All);
-                }
-                Some(ordeal) => ordeal.room().min(at_once),
-                None => usize::MAX,
-            };
             let written = match output.only() {
-                _ if room == 0 => Poll::Pending,
-                _ if room < output.len() => {
-                    let first = output.first();
-                    self.stream.poll_write(cx, &first[..room.min(first.len())])
-                }
+                _ if self.ordeal.is_some() => self.write_what_may_leave(cx, output),
                 Some(bytes) => self.stream.poll_write(cx, bytes),
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -666,15 +659,15 @@ impl Connection {
                         .output_bytes
                         .fetch_add(len as u64, Relaxed);
                     output.advance(len);
-                    if let Some(ordeal) = &mut self.ordeal {
-                        ordeal.note_sent(len);
-                    }
                     // Who reads is not idle. The clock need not be asked.
                     let second = self.engine.server.kept_house_at.load(Relaxed);
                     self.session
                         .client
                         .note_activity_in(Duration::from_secs(second));
-                    sent += len;
+                    sent += match &mut self.ordeal {
+                        None => len,
+                        Some(ordeal) => ordeal.note_sent(len, WRITE_MAX),
+                    };
                 }
                 Poll::Pending => {
                     self.put_back(output);
@@ -683,6 +676,23 @@ impl Connection {
             }
         }
         Ok(Written::All)
+    }
+
+    /// Writes no more than faults let leave.
+    #[cold]
+    fn write_what_may_leave(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &Output,
+    ) -> Poll<io::Result<usize>> {
+        let room = self
+            .ordeal
+            .as_ref()
+            .map_or(usize::MAX, |ordeal| ordeal.room());
+        match output.first() {
+            _ if room == 0 => Poll::Pending,
+            first => self.stream.poll_write(cx, &first[..room.min(first.len())]),
+        }
     }
 
     /// Puts what has not left into the outbox, before what others have put

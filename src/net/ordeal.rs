@@ -8,7 +8,7 @@ use crate::session::Client;
 pub struct Ordeal {
     judged: Judged,
     /// What it cannot do.
-    pub impaired: Impaired,
+    impaired: Impaired,
     /// What is to strike the reply that a blocked client waits for.
     pub later: Option<Blow>,
     /// The reply that has been struck, and how much is to leave before that.
@@ -27,7 +27,6 @@ impl Ordeal {
         }
         let mut ordeal = before.unwrap_or_default();
         ordeal.impaired = faults.impair(&client.who(), &mut ordeal.judged);
-        ordeal.later.take_if(|blow| !faults.is_there(blow.fault));
         // What a fault has cut off it does not mend.
         ordeal.struck.take_if(|struck| {
             matches!(struck.blow.late, Late::Delay(_)) && !faults.is_there(struck.blow.fault)
@@ -36,26 +35,42 @@ impl Ordeal {
         bears.then_some(ordeal)
     }
 
-    /// How many bytes may leave.
-    pub fn room(&self) -> usize {
-        match (self.impaired.hangs, self.struck) {
-            (true, _) => 0,
-            (false, Some(struck)) => struck.ahead,
-            (false, None) => usize::MAX,
-        }
+    /// Whether requests run.
+    pub fn runs(&self) -> bool {
+        !self.impaired.hangs && !self.impaired.stalls
     }
 
-    /// Notes that so many have left.
-    pub fn note_sent(&mut self, len: usize) {
+    /// Whether it is read from.
+    pub fn is_read(&self) -> bool {
+        !self.impaired.stalls
+    }
+
+    /// How many bytes may leave at once.
+    pub fn room(&self) -> usize {
+        let Impaired {
+            hangs, trickles, ..
+        } = self.impaired;
+        let max = match (hangs, trickles) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => usize::MAX,
+        };
+        self.struck.map_or(max, |struck| max.min(struck.ahead))
+    }
+
+    /// Notes that so many have left. Answers how many that is of the `most` that
+    /// leave before others have their turn.
+    pub fn note_sent(&mut self, len: usize, most: usize) -> usize {
         if let Some(struck) = &mut self.struck {
             struck.ahead -= len;
         }
+        if self.impaired.trickles { most } else { len }
     }
 
     /// Whether nothing leaves any more, now or later.
-    pub fn is_over(&self) -> bool {
-        let is_last =
+    pub fn is_cut(&self) -> bool {
+        let is_cut =
             |struck: Struck| struck.ahead == 0 && !matches!(struck.blow.late, Late::Delay(_));
-        !self.impaired.hangs && self.struck.is_some_and(is_last)
+        !self.impaired.hangs && self.struck.is_some_and(is_cut)
     }
 }

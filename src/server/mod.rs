@@ -213,15 +213,16 @@ impl Server {
 
     /// Hands a message to the subscribers of a channel; answers how many got
     /// it. `uptime` is the time since the broker's start.
+    #[inline]
     pub fn publish(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
-        let publish = |delivery: Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
+        let publish = |delivery: &Delivery<'_>| self.pubsub.publish(channel, payload, delivery);
         self.deliver(uptime, publish)
     }
 
     /// Hands a message to the subscribers of a shard channel.
     pub fn publish_shard(&self, channel: &[u8], payload: &[u8], uptime: Duration) -> usize {
         let publish =
-            |delivery: Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
+            |delivery: &Delivery<'_>| self.pubsub.publish_shard(channel, payload, delivery);
         self.deliver(uptime, publish)
     }
 
@@ -236,9 +237,10 @@ impl Server {
 
     /// Has `deliver` hand something to clients. `uptime` is the time since the
     /// broker's start.
-    pub fn deliver<T>(&self, uptime: Duration, deliver: impl FnOnce(Delivery<'_>) -> T) -> T {
+    #[inline]
+    pub fn deliver<T>(&self, uptime: Duration, deliver: impl FnOnce(&Delivery<'_>) -> T) -> T {
         let overflowed = |client: &Client, channel: &[u8]| self.note_overflow(client, channel);
-        deliver(Delivery {
+        deliver(&Delivery {
             limits: self.live.output_limits(),
             uptime,
             overflowed: &overflowed,

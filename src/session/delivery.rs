@@ -30,7 +30,6 @@ impl OutputLimits {
 }
 
 /// How to hand something to clients that did not ask for it just now.
-#[derive(Clone, Copy)]
 pub struct Delivery<'a> {
     /// The limits of their outboxes.
     pub limits: OutputLimits,
@@ -44,17 +43,20 @@ pub struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// Has `write` write into the client's outbox; `about` is a name for the log.
-    pub fn hand(self, client: &Client, about: &[u8], write: impl FnOnce(&mut Pending)) {
+    #[inline]
+    pub fn hand(&self, client: &Client, about: &[u8], write: impl FnOnce(&mut Pending)) {
         client.has_messages.store(true, Relaxed);
         let limit = self.limits.of(client.flags());
-        let overflowed = match self.recorder {
-            None => client.outbox.push(limit, self.uptime, write),
-            Some(recorder) => client.outbox.push(limit, self.uptime, |pending| {
-                let mark = pending.output.mark();
-                write(pending);
-                recorder.delivered(client.who(), &pending.output, mark);
-            }),
-        };
+        let overflowed = client
+            .outbox
+            .push(limit, self.uptime, |pending| match &self.recorder {
+                None => write(pending),
+                Some(recorder) => {
+                    let mark = pending.output.mark();
+                    write(pending);
+                    recorder.delivered(client.who(), &pending.output, mark);
+                }
+            });
         if overflowed {
             (self.overflowed)(client, about);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::db::Db;
 use crate::engine::{Engine, Turn};
+use crate::lab::faults::Blow;
 use crate::server::Server;
 use crate::session::{ClientFlags, Session};
 
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     /// More memory is used than may be, and nothing more can be evicted: as of
     /// the command that a client has sent, whatever that runs in turn.
     pub out_of_memory: bool,
+    /// What is to strike the reply to the request that runs.
+    pub blow: Option<Blow>,
 }
 
 impl<'a> Context<'a> {
@@ -50,6 +53,7 @@ impl<'a> Context<'a> {
             script_time: None,
             meanwhile,
             out_of_memory: false,
+            blow: None,
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Post<'a> {
     /// The clients that there are.
     pub clients: &'a Registry,
     /// How one of them is handed something.
-    pub delivery: Delivery<'a>,
+    pub delivery: &'a Delivery<'a>,
     /// The client whose command is the cause, if there is one.
     pub by: Option<u64>,
     /// Somebody else has been handed something.
