@@ -112,24 +112,27 @@ impl Server {
         commands: impl Iterator<Item = &'static str>,
     ) -> Server {
         let names = Seed::new(config.seed).rng(Purpose::Names);
-        Server::begin(config, config_file, commands, names)
+        let lab = config.test_commands.then(Arc::default);
+        Server::begin(config, config_file, commands, (names, lab))
     }
 
     /// The same broker's when it has been gone: of this one it has the clock, and
-    /// what a test has put there.
+    /// what a test has put there. Ids of clients go on, by which that tells them
+    /// apart.
     pub fn again(&self, config: Config, commands: impl Iterator<Item = &'static str>) -> Server {
         let names = fastrand::Rng::with_seed(self.random());
+        let file = self.config_file.clone();
         Server {
             allocator: self.allocator.clone(),
             supervised: self.supervised,
             clock: self.clock.clone(),
-            lab: self.lab.clone(),
+            clients: self.clients.without_clients(),
             endpoints: self.endpoints.clone(),
             shutdown: self.shutdown.clone(),
             over: self.shutdown.child_token(),
             began: self.clock.uptime(),
             reconfigured: self.reconfigured.clone(),
-            ..Server::begin(config, self.config_file.clone(), commands, names)
+            ..Server::begin(config, file, commands, (names, self.lab.clone()))
         }
     }
 
@@ -137,11 +140,10 @@ impl Server {
         config: Config,
         config_file: Option<PathBuf>,
         commands: impl Iterator<Item = &'static str>,
-        mut names: fastrand::Rng,
+        (mut names, lab): (fastrand::Rng, Option<Arc<Lab>>),
     ) -> Server {
         let seed = Seed::new(config.seed);
         let shutdown = CancellationToken::new();
-        let lab: Option<Arc<Lab>> = config.test_commands.then(Arc::default);
         let server = Server {
             seed,
             config: RwLock::new(Config::default()),

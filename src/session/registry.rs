@@ -27,6 +27,15 @@ impl Default for Registry {
 }
 
 impl Registry {
+    /// One with no clients, which goes on with the ids.
+    pub fn without_clients(&self) -> Registry {
+        let next_id = AtomicU64::new(self.next_id.load(Relaxed));
+        Registry {
+            next_id,
+            ..Registry::default()
+        }
+    }
+
     /// Registers a client that has connected `now`, in time since the broker's
     /// start.
     pub fn add(&self, fd: i32, peer: Peer, now: Duration) -> Arc<Client> {

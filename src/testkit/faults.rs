@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Broker;
+use crate::broker::life::Life;
 use crate::command::TABLE;
-use crate::engine::Engine;
 use crate::lab::faults::{self, Action, Late, Report, When};
 use crate::lab::scope::{Named, Scope};
 
@@ -36,7 +36,7 @@ use crate::lab::scope::{Named, Scope};
 #[must_use]
 #[derive(Clone)]
 pub struct Faults {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
 }
 
 /// A fault that is not there yet: what it does, and what it is limited to. All
@@ -46,7 +46,7 @@ pub struct Faults {
 #[must_use = "nothing goes wrong before `inject`"]
 #[derive(Clone)]
 pub struct NewFault {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
     action: Action,
     scope: Scope,
     when: When,
@@ -58,7 +58,7 @@ pub struct NewFault {
 /// then.
 #[must_use = "the fault is removed when this is dropped"]
 pub struct Fault {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
     id: u64,
 }
 
@@ -75,7 +75,7 @@ impl Broker {
             "the broker was started with Broker::for_tests"
         );
         Faults {
-            engine: self.engine(),
+            life: self.life.clone(),
         }
     }
 }
@@ -151,18 +151,19 @@ impl Faults {
     /// All that there are, those of clients included, in the order in which they
     /// came.
     pub fn list(&self) -> Vec<Report> {
-        let faults = self.engine.server.faults();
+        let engine = self.life.engine();
+        let faults = engine.server.faults();
         faults.map(faults::Faults::reports).unwrap_or_default()
     }
 
     /// Removes all of them.
     pub fn clear(&self) {
-        self.engine.server.remove_faults(|_| true);
+        self.life.engine().server.remove_faults(|_| true);
     }
 
     fn fault(&self, action: Action) -> NewFault {
         NewFault {
-            engine: self.engine.clone(),
+            life: self.life.clone(),
             action,
             scope: Scope::default(),
             when: When::Always,
@@ -264,7 +265,7 @@ impl NewFault {
     /// says which.
     pub fn inject(self) -> Fault {
         let NewFault {
-            engine,
+            life,
             action,
             scope,
             when,
@@ -278,8 +279,8 @@ impl NewFault {
             scope,
             when,
         };
-        match engine.server.add_fault(fault) {
-            Ok(id) => Fault { engine, id },
+        match life.engine().server.add_fault(fault) {
+            Ok(id) => Fault { life, id },
             Err(error) => panic!("{error}"),
         }
     }
@@ -302,7 +303,7 @@ impl Fault {
     }
 
     fn report(&self) -> Option<Report> {
-        let reports = self.engine.server.faults()?.reports();
+        let reports = self.life.engine().server.faults()?.reports();
         reports.into_iter().find(|report| report.id == self.id)
     }
 }
@@ -310,6 +311,6 @@ impl Fault {
 impl Drop for Fault {
     fn drop(&mut self) {
         // Somebody may have removed it already.
-        self.engine.server.remove_faults(|id| id == self.id);
+        self.life.engine().server.remove_faults(|id| id == self.id);
     }
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Broker;
+use crate::broker::life::Life;
 use crate::command::TABLE;
-use crate::engine::{Engine, Turn};
+use crate::engine::Turn;
+use crate::lab::Lab;
 use crate::lab::record::assertion::{Assertion, Pattern};
 use crate::lab::record::entry::Entry;
 use crate::lab::record::transcript::transcript;
@@ -48,24 +50,25 @@ pub struct Record {
 
 /// Ends the record when nobody has it any more.
 struct Started {
-    engine: Arc<Engine>,
+    life: Arc<Life>,
+    lab: Arc<Lab>,
     reader: u64,
 }
 
 impl Started {
-    fn new(engine: Arc<Engine>, limit: usize) -> Option<Started> {
-        let record = &engine.server.lab.as_ref()?.record;
+    fn new(life: Arc<Life>, limit: usize) -> Option<Started> {
+        let engine = life.engine();
+        let lab = engine.server.lab.clone()?;
         let mut turn = Turn::new(&engine);
         // What runs has ended then, or is on record from its beginning.
         turn.state();
-        let reader = record.start(limit);
+        let reader = lab.record.start(limit);
         drop(turn);
-        Some(Started { engine, reader })
+        Some(Started { life, lab, reader })
     }
 
     fn record(&self) -> &record::Record {
-        let lab = self.engine.server.lab.as_ref();
-        &lab.expect("it was there when this was made").record
+        &self.lab.record
     }
 }
 
@@ -82,7 +85,7 @@ impl Broker {
     ///
     /// It was not started [for tests](Broker::for_tests).
     pub fn record(&self) -> Record {
-        let started = Started::new(self.engine(), LIMIT);
+        let started = Started::new(self.life.clone(), LIMIT);
         let started = started.expect("the broker was started with Broker::for_tests");
         Record {
             started: Arc::new(started),
@@ -94,8 +97,8 @@ impl Broker {
 impl Record {
     /// Begins anew, and keeps so many entries at most: 1 to 1,000,000.
     pub fn limit(self, entries: usize) -> Record {
-        let engine = self.started.engine.clone();
-        match Started::new(engine, entries.clamp(1, LIMIT_MAX)) {
+        let life = self.started.life.clone();
+        match Started::new(life, entries.clamp(1, LIMIT_MAX)) {
             Some(started) => Record {
                 started: Arc::new(started),
                 ..self

@@ -167,9 +167,6 @@ fn everything_but_the_data_begins_again() {
         ] {
             assert_eq!(info(&broker, field), value, "{field} by {by:?}");
         }
-        let mut client = Wire::connect(broker.addr());
-        let id: u64 = client.text(&["CLIENT", "ID"]).parse().unwrap();
-        assert!(id < 20, "{id} by {by:?}");
         assert_eq!(ask(&broker, "PUBSUB CHANNELS"), "[]");
     }
 }
@@ -375,6 +372,33 @@ fn snapshots_are_kept_with_the_data() {
     broker.restart(Data::Lose).unwrap();
     let refused = snapshot.roll_back().unwrap_err().to_string();
     assert_eq!(refused, "ERR no such snapshot");
+}
+
+#[test]
+fn faults_and_the_record_stay_and_tell_clients_apart() {
+    let broker = start(&[]);
+    let record = broker.record();
+    let fault = broker.faults().error("LOADING").command("GET").inject();
+    let lost = broker.faults().lose().channel("news").inject();
+    let mut client = Wire::connect(broker.addr());
+    let id: u64 = client.text(&["CLIENT", "ID"]).parse().unwrap();
+    client.text(&["SET", "k", "1"]);
+    broker.restart(Data::Keep).unwrap();
+    let mut client = Wire::connect(broker.addr());
+    let loading = client.text(&["GET", "k"]);
+    assert!(loading.starts_with("LOADING "), "{loading}");
+    assert_eq!(fault.hits(), 1);
+    drop(fault);
+    assert_eq!(client.text(&["GET", "k"]), "1");
+    let later: u64 = client.text(&["CLIENT", "ID"]).parse().unwrap();
+    assert!(later > id, "{later} after {id}");
+    let mut subscriber = Wire::connect(broker.addr());
+    subscriber.call(&["SUBSCRIBE", "news"]);
+    assert_eq!(client.text(&["PUBLISH", "news", "1"]), "1");
+    assert_eq!(lost.hits(), 1);
+    record.assert_in_order(["SET k 1", "GET k"]);
+    record.client_id(id).assert_sent_times(["GET", "k"], 0);
+    record.client_id(later).assert_sent_times(["GET", "k"], 2);
 }
 
 /// Counts up until told to stop, whatever happens to the broker meanwhile; answers how often that
