@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use respd::Broker;
 use respd::resp::value::Value;
 use respd::testkit::Data;
@@ -126,6 +126,36 @@ fn lifetime(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What a test pays to go back, with few keys beside those that it changes and
+/// with many.
+fn snapshots(criterion: &mut Criterion) {
+    const CHANGED: usize = 1000;
+    for (name, keys) in [("1,000", CHANGED), ("1,000,000", 1_000_000)] {
+        let mut group = criterion.benchmark_group(format!("{name} keys"));
+        let broker = Broker::for_tests().expect("a broker starts");
+        let mut client = broker.client();
+        let mut set = |keys: usize, value: &str| {
+            let requests = (0..keys).map(|key| request(&["SET", &format!("key:{key}"), value]));
+            let replies = client.run(&requests.collect::<Vec<_>>().concat());
+            assert_eq!(replies.len(), keys * "+OK\r\n".len());
+        };
+        set(keys, "before");
+        group.bench_function("take and drop a snapshot", |bencher| {
+            bencher.iter(|| broker.snapshot().expect("there is room"));
+        });
+        let snapshot = broker.snapshot().expect("there is room");
+        group.throughput(Throughput::Elements(CHANGED as u64));
+        group.bench_function("roll 1,000 of them back", |bencher| {
+            bencher.iter_batched(
+                || set(CHANGED, "after"),
+                |()| assert_eq!(snapshot.roll_back(), Ok(CHANGED)),
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+    }
+}
+
 fn ping(broker: &Broker) {
     exchange(&mut connect(broker), b"PING\r\n", &mut [0; 7]);
 }
@@ -163,5 +193,5 @@ fn id_and_port(space: &Value) -> (i64, u16) {
     }
 }
 
-criterion_group!(benches, requests, lifetime);
+criterion_group!(benches, requests, lifetime, snapshots);
 criterion_main!(benches);
