@@ -68,7 +68,14 @@ def spawn(*flags: str) -> Iterator[Broker]:
     and with this process however that ends."""
     program = os.environ.get("RESPD_BIN") or "respd"
     try:
-        process = subprocess.Popen([program, *FLAGS, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [program, *FLAGS, *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Ctrl+C is for pytest, which still needs the broker to end its fixtures.
+            start_new_session=True,
+        )
     except OSError as error:
         how = "set RESPD_BIN to where the program respd is, or put it on the PATH"
         raise RespdError(f"{program} cannot be started ({error.strerror}): {how}") from None

@@ -1,6 +1,8 @@
 """Brokers come and go with who has asked for them."""
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +45,20 @@ def test_it_ends_with_a_process_that_is_killed():
         with socket.create_connection(("127.0.0.1", port), 60) as connection:
             process.kill()
             wait_for_end(connection)
+
+
+def test_who_presses_ctrl_c_sees_the_summary_of_pytest(tmp_path):
+    test = tmp_path / "test_long.py"
+    test.write_text("def test_long(respd):\n print('running', flush=True)\n respd.until.exists('key', within=60)\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(test)]
+    # A terminal sends the signal to all that runs in it.
+    terminal = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **terminal) as process:
+        assert process.stdout.readline() == "running\n"
+        os.killpg(process.pid, signal.SIGINT)
+        shown = process.stdout.read()
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, shown
+    assert "no tests ran" in shown and "Connection" not in shown, shown
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced(respd):
