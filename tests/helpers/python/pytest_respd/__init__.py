@@ -307,7 +307,9 @@ class Snapshot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.drop()
+        # An older one may have been gone back to, which has ended this one.
+        with contextlib.suppress(RespdError):
+            self.drop()
 
 
 class Faults:
@@ -405,7 +407,9 @@ class Fault:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.remove()
+        # The test may have removed it.
+        with contextlib.suppress(RespdError):
+            self.remove()
 
 
 class Record:

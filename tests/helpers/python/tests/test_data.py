@@ -18,6 +18,13 @@ def test_data_are_loaded_exported_and_gone_back_to(respd):
     assert respd.snapshots() == []
 
 
+def test_a_snapshot_that_an_older_one_has_ended_is_none_at_the_end_of_its_block(respd):
+    with respd.snapshot() as older:
+        with respd.snapshot():
+            older.roll_back()
+    assert respd.snapshots() == []
+
+
 def test_what_cannot_be_done_is_an_error_that_says_why(respd):
     with pytest.raises(RespdError, match="^ERR line 2: WRONGTYPE "):
         respd.load_commands("set n 1\nlpush n 2")

@@ -48,6 +48,12 @@ def test_a_fault_strikes_until_it_is_removed(respd):
         fault.hits()
 
 
+def test_a_fault_that_the_test_has_removed_is_none_at_the_end_of_its_block(respd):
+    with respd.faults.error("LOADING"):
+        respd.faults.clear()
+    assert respd.client().ping()
+
+
 def test_no_fault_keeps_a_test_from_removing_it(respd):
     hang = respd.faults.hang()
     stuck = respd.client(socket_timeout=0.1, retry=None)
