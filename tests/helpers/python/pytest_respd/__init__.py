@@ -62,6 +62,9 @@ class When(Scope, total=False):
     seed: int
 
 
+OPTIONS = {*When.__annotations__, "count", "limit", "match"}
+
+
 @contextlib.contextmanager
 def spawn(*flags: str) -> Iterator[Broker]:
     """A broker that is a process of its own, with these flags, too. It ends with the block,
@@ -540,6 +543,8 @@ def _millis(time: Seconds) -> int:
 
 def _options(**given: Optional[Word]) -> list[Word]:
     """`NAME value` of each that was given."""
+    for name in given.keys() - OPTIONS:
+        raise TypeError(f"unexpected keyword argument {name!r}; there are {', '.join(sorted(OPTIONS))}")
     return [word for name, value in given.items() if value is not None for word in (name.upper(), value)]
 
 

@@ -34,6 +34,13 @@ def test_each_call_adds_the_fault_that_it_says(respd):
         faults.refuse(nth=1, times=2)
 
 
+def test_what_is_mistyped_says_what_there_is(respd):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'comand'; there are .* command, "):
+        respd.faults.error("LOADING", comand="get")
+    with respd.record() as record, pytest.raises(TypeError, match="'kye'"):
+        record.assert_sent("GET", "*", kye="order:*")
+
+
 def test_a_fault_strikes_until_it_is_removed(respd):
     client = respd.client()
     with respd.faults.error("ERR boom", command="get", key="order:*", every=2) as fault:
