@@ -831,6 +831,24 @@ fn what_is_on_record_can_be_played() {
 }
 
 #[test]
+fn ids_that_a_transaction_adds_are_named_where_they_come_again() {
+    let broker = start();
+    let record = broker.record();
+    let mut client = wire(
+        &broker,
+        &["MULTI", "INCR n", "XADD s * f v", "XADD s * f w", "TIME"],
+    );
+    client.call(&["EXEC"]);
+    client.call(&words("XRANGE s - +"));
+    let transcript = record.transcript();
+    for line in ["~     $<int> {id0}\n", "~     $<int> {id1}\n"] {
+        assert!(transcript.contains(line), "{line} is not in\n{transcript}");
+    }
+    let differences = differences(&transcript);
+    assert!(differences.is_empty(), "{differences}\n{transcript}");
+}
+
+#[test]
 fn a_transcript_tells_what_is_different() {
     let broker = start();
     let record = broker.record();

@@ -210,7 +210,7 @@ impl Writer {
             let mut lines = Vec::new();
             match style {
                 Style::Kind if !frame.is_error() && !frame.is_null() => {
-                    lines.push(self.capture(frame).unwrap_or_else(|| of_kind(frame, 0)));
+                    lines.push(self.of_kind(frame, 0));
                     if frame.children.is_some() {
                         lines.push(Line::pattern("..."));
                     }
@@ -230,9 +230,15 @@ impl Writer {
     }
 
     /// The lines of a value.
-    fn lines(&self, frame: &Frame<'_>, depth: usize, style: &Style, is_sorted: bool) -> Vec<Line> {
+    fn lines(
+        &mut self,
+        frame: &Frame<'_>,
+        depth: usize,
+        style: &Style,
+        is_sorted: bool,
+    ) -> Vec<Line> {
         let mut lines = vec![match style {
-            Style::Kind if !frame.is_error() && !frame.is_null() => of_kind(frame, depth),
+            Style::Kind if !frame.is_error() && !frame.is_null() => self.of_kind(frame, depth),
             Style::But(id)
                 if frame.header.strip_prefix(b":") == Some(id.to_string().as_bytes()) =>
             {
@@ -277,8 +283,16 @@ impl Writer {
         }
     }
 
+    /// The line of any value of the same kind.
+    fn of_kind(&mut self, frame: &Frame<'_>, depth: usize) -> Line {
+        let indent = indent(depth);
+        let mark = char::from(frame.mark());
+        let any = || Line::pattern(format!("{indent}{mark}<any>"));
+        self.capture(frame, &indent).unwrap_or_else(any)
+    }
+
     /// The id of an entry of a stream, to be named from here on.
-    fn capture(&mut self, frame: &Frame<'_>) -> Option<Line> {
+    fn capture(&mut self, frame: &Frame<'_>, indent: &str) -> Option<Line> {
         let text = std::str::from_utf8(frame.payload).ok()?;
         let (millis, sequence) = text.split_once('-')?;
         let is_number =
@@ -288,7 +302,7 @@ impl Writer {
         }
         let name = format!("id{}", self.captures);
         self.captures += 1;
-        let line = Line::pattern(format!("$<int> <any:{name}>"));
+        let line = Line::pattern(format!("{indent}$<int> <any:{name}>"));
         self.captured.insert(frame.payload.to_vec(), name);
         Some(line)
     }
@@ -362,12 +376,6 @@ fn left_out(request: &Request) -> Option<&'static str> {
         (false, true) => Some("it was cut"),
         (false, false) => None,
     }
-}
-
-/// The line of any value of the same kind.
-fn of_kind(frame: &Frame<'_>, depth: usize) -> Line {
-    let mark = char::from(frame.mark());
-    Line::pattern(format!("{}{mark}<any>", indent(depth)))
 }
 
 fn indent(depth: usize) -> String {
