@@ -332,8 +332,15 @@ fn the_oldest_go_and_what_would_depend_on_them_does_not_hold() {
     let text = panic_of(|| record.assert_nothing_sent_to("other"));
     let expected = "nobody knows whether 'other' was touched";
     assert_eq!(text, format!("{expected}{has_gone}"));
-    let text = panic_of(|| record.assert_sent(["SET", "k", "1"]));
-    assert!(text.ends_with(has_gone), "{text}");
+    let never = || record.assert_sent_times(["DEL", "k"], 0);
+    let once = || record.assert_sent(["DEL", "k"]);
+    for text in [panic_of(never), panic_of(once)] {
+        assert!(
+            text.starts_with("nobody knows whether 'DEL k' was sent; sent: SET k "),
+            "{text}"
+        );
+        assert!(text.ends_with(has_gone), "{text}");
+    }
     record.clear();
     assert_eq!(record.gone(), 0);
     record.assert_nothing_sent_to("k");

@@ -212,6 +212,12 @@ fn counted(
     if is_so {
         return None;
     }
+    let nearest = nearest(wanted, said);
+    if count == 0 && gone > 0 {
+        return Some(format!(
+            "nobody knows whether {wanted} was {was}; {was}: {nearest}"
+        ));
+    }
     let how_often = match (count, times) {
         (0, _) => format!("was not {was}"),
         (_, Some(times)) if count != times => {
@@ -222,10 +228,7 @@ fn counted(
             often(count)
         ),
     };
-    Some(format!(
-        "{wanted} {how_often}; {was}: {}",
-        nearest(wanted, said)
-    ))
+    Some(format!("{wanted} {how_often}; {was}: {nearest}"))
 }
 
 fn untouched(pattern: &[u8], seen: &Seen) -> Option<String> {
