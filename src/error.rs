@@ -216,6 +216,7 @@ texts! {
     SEED_RANGE = "ERR a seed is a number from 0 to 9223372036854775807";
     NO_RECORD = "ERR there is no record. Begin one with RESPD RECORD START.";
     RECORD_LIMIT = "ERR a record keeps from 1 to 1000000 entries";
+    NO_CLAIM = "ERR RESPD RECORD ASSERT takes, behind its filters, SENT ANY|n word..., DELIVERED ANY|n word..., UNTOUCHED pattern or ORDER request...";
     UNBALANCED_QUOTES = "ERR unbalanced quotes";
     NO_DATA_TO_LOAD = "ERR This command does not load data";
     LOAD_FORMAT = "ERR RESPD LOAD takes COMMANDS or JSON, and a text";

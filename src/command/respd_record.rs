@@ -120,22 +120,20 @@ fn filter(context: &Context<'_>, table: &Table, args: &mut Args<'_>) -> Result<S
     Ok(scope)
 }
 
-fn number(args: &mut Args<'_>) -> Result<u64> {
-    let number = args.int_in(0..=i64::MAX, Error::NOT_POSITIVE)?;
-    Ok(number.unsigned_abs())
-}
-
 fn assertion(mut args: Args<'_>) -> Result<Assertion> {
+    if args.remaining() < 2 {
+        return Err(Error::NO_CLAIM);
+    }
     let claim = args.next()?.to_ascii_lowercase();
     match &*claim {
         b"sent" | b"delivered" => {
             let times = match args.keyword("any") {
                 true => None,
-                false => Some(number(&mut args)?),
+                false => Some(args.int_in(0..=i64::MAX, Error::NO_CLAIM)?.unsigned_abs()),
             };
             let words = args.rest();
             if words.len() == 0 {
-                return Err(Error::SYNTAX);
+                return Err(Error::NO_CLAIM);
             }
             let pattern = Pattern::new(words);
             Ok(match &*claim {
@@ -143,17 +141,16 @@ fn assertion(mut args: Args<'_>) -> Result<Assertion> {
                 _ => Assertion::Delivered(pattern, times),
             })
         }
-        b"untouched" => {
+        b"untouched" if args.remaining() == 1 => {
             let pattern = args.next()?.to_vec();
-            args.end()?;
             Ok(Assertion::Untouched(pattern))
         }
-        b"order" if args.remaining() > 0 => {
+        b"order" => {
             let lines = args.rest().map(Pattern::of_line);
             let lines: Option<Vec<_>> = lines.collect();
             Ok(Assertion::Order(lines.ok_or(Error::UNBALANCED_QUOTES)?))
         }
-        _ => Err(Error::SYNTAX),
+        _ => Err(Error::NO_CLAIM),
     }
 }
 

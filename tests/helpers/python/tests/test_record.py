@@ -21,7 +21,7 @@ def test_what_was_sent_is_on_record(respd):
             record.assert_in_order("GET order:1", name="shop")
         with pytest.raises(AssertionError, match="order:"):
             record.assert_untouched("order:*")
-        with pytest.raises(RespdError, match="^ERR syntax error$"):
+        with pytest.raises(RespdError, match="^ERR RESPD RECORD ASSERT takes, "):
             record.assert_sent()
         request, reply = record.entries(key="order:2")
         assert request["words"] == ["SET", "order:2", "new"]
