@@ -49,7 +49,8 @@ impl Broker {
         Fixture {
             broker: self,
             commands: Vec::new(),
-            key: Vec::new(),
+            key: None,
+            wrong: None,
         }
     }
 
@@ -177,14 +178,17 @@ pub struct Fixture<'b> {
     broker: &'b Broker,
     /// As lines.
     commands: Vec<u8>,
-    /// The last one.
-    key: Vec<u8>,
+    /// The last one, of the database that is selected.
+    key: Option<Vec<u8>>,
+    /// Why they cannot be stored.
+    wrong: Option<Refused>,
 }
 
 impl Fixture<'_> {
     /// Has the keys that follow stand in this database.
     pub fn db(mut self, index: usize) -> Self {
         self.command(&[b"SELECT", index.to_string().as_bytes()]);
+        self.key = None;
         self
     }
 
@@ -244,10 +248,12 @@ impl Fixture<'_> {
         V: AsRef<[u8]>,
         E: IntoIterator<Item = (I, Vec<(F, V)>)>,
     {
-        self.replace(key.as_ref());
+        let key = key.as_ref();
+        self.replace(key);
+        let mut is_empty = true;
         for (id, fields) in entries {
-            let key = self.key.clone();
-            let mut words = vec![b"XADD".as_slice(), &key, id.as_ref()];
+            is_empty = false;
+            let mut words = vec![b"XADD".as_slice(), key, id.as_ref()];
             words.extend(
                 fields
                     .iter()
@@ -255,12 +261,21 @@ impl Fixture<'_> {
             );
             self.command(&words);
         }
+        if is_empty {
+            self.refuse(key, NOTHING);
+        }
         self
     }
 
-    /// Has the key that was named last expire after so long.
+    /// Has the key that was named last expire after so long: it stands behind the
+    /// key. What is less than a millisecond is one.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        let (key, ttl) = (self.key.clone(), ttl.as_millis().to_string());
+        let Some(key) = self.key.clone() else {
+            self.wrong
+                .get_or_insert(Refused("ERR a ttl stands behind its key".to_owned()));
+            return self;
+        };
+        let ttl = ttl.as_nanos().div_ceil(1_000_000).to_string();
         self.command(&[b"PEXPIRE", &key, ttl.as_bytes()]);
         self
     }
@@ -269,11 +284,14 @@ impl Fixture<'_> {
     ///
     /// # Errors
     ///
-    /// One of them cannot be: a collection has nothing in it, or there is no such
-    /// database. The data are what they were before. Or the broker is not
-    /// [for tests](Broker::for_tests).
+    /// One of them cannot be: a collection has nothing in it, there is no such
+    /// database, or a ttl has no key. The data are what they were before. Or the
+    /// broker is not [for tests](Broker::for_tests).
     pub fn load(self) -> Result<(), Refused> {
-        load(self.broker, "COMMANDS", &self.commands).map(drop)
+        match self.wrong {
+            Some(wrong) => Err(wrong),
+            None => load(self.broker, "COMMANDS", &self.commands).map(drop),
+        }
     }
 
     fn store<T: AsRef<[u8]>>(
@@ -284,6 +302,9 @@ impl Fixture<'_> {
     ) -> Self {
         self.replace(key);
         let stored: Vec<T> = words.into_iter().collect();
+        if stored.is_empty() {
+            self.refuse(key, NOTHING);
+        }
         let mut words = vec![command.as_bytes(), key];
         words.extend(stored.iter().map(AsRef::as_ref));
         self.command(&words);
@@ -291,8 +312,14 @@ impl Fixture<'_> {
     }
 
     fn replace(&mut self, key: &[u8]) {
-        self.key = key.to_vec();
+        self.key = Some(key.to_vec());
         self.command(&[b"DEL", key]);
+    }
+
+    fn refuse(&mut self, key: &[u8], why: &str) {
+        let key = String::from_utf8_lossy(key);
+        self.wrong
+            .get_or_insert_with(|| Refused(format!("ERR key {key:?}: {why}")));
     }
 
     fn command(&mut self, words: &[&[u8]]) {
@@ -301,6 +328,9 @@ impl Fixture<'_> {
         self.commands.push(b'\n');
     }
 }
+
+/// What has no elements is no key.
+const NOTHING: &str = "nothing is in it";
 
 fn load(broker: &Broker, format: &str, text: &[u8]) -> Result<usize, Refused> {
     let commands = number(broker, &[b"LOAD", format.as_bytes(), text]);

@@ -631,3 +631,34 @@ fn what_a_load_in_vain_has_emptied_comes_back_for_those_who_look() {
     );
     assert_eq!(ask(&mut client, "RESPD SNAPSHOT LIST"), "[]");
 }
+
+#[test]
+fn a_fixture_that_cannot_be_stored_says_why_and_stores_nothing() {
+    let broker = start();
+    let none: [&str; 0] = [];
+    let no_entries: [(&str, Vec<(&str, &str)>); 0] = [];
+    let minute = Duration::from_secs(60);
+    let some = || broker.fixture().string("k", "v");
+    for (fixture, expected) in [
+        (
+            some().list("jobs", none),
+            "ERR key \"jobs\": nothing is in it",
+        ),
+        (
+            some().stream("s", no_entries),
+            "ERR key \"s\": nothing is in it",
+        ),
+        (some().db(1).ttl(minute), "ERR a ttl stands behind its key"),
+        (
+            broker.fixture().ttl(minute).string("k", "v"),
+            "ERR a ttl stands behind its key",
+        ),
+        (some().db(77), "ERR line 3: ERR DB index is out of range"),
+    ] {
+        assert_eq!(fixture.load().unwrap_err().to_string(), expected);
+        assert!(broker.state().is_empty(), "{expected}");
+    }
+    some().ttl(Duration::from_micros(1)).load().unwrap();
+    let state = "db 0\n  \"k\" string, 1 ms left \"v\"\n";
+    assert_eq!(broker.state().to_string(), state);
+}
