@@ -502,6 +502,28 @@ fn many_wait_at_once() {
 }
 
 #[test]
+fn many_wait_for_what_clients_do_among_many() {
+    const CLIENTS: usize = 400;
+    const WAITS: usize = 400;
+    let broker = start();
+    let _others: Vec<_> = (0..CLIENTS).map(|_| broker.client()).collect();
+    let waiting: Vec<_> = (0..WAITS)
+        .map(|n| match n % 2 {
+            0 => begun(patient(&broker).sent(format!("worker-{n}"), "ping")),
+            _ => begun(patient(&broker).read(format!("worker-{n}"))),
+        })
+        .collect();
+    let mut worker = Wire::connect(broker.addr());
+    for n in 0..WAITS {
+        worker.call(&["CLIENT", "SETNAME", &format!("worker-{n}")]);
+        worker.call(&["PING"]);
+    }
+    for waiting in waiting {
+        end(waiting).unwrap();
+    }
+}
+
+#[test]
 fn a_client_that_waits_can_be_let_go_killed_or_leave() {
     for _ in 0..ROUNDS {
         let broker = start();

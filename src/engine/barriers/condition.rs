@@ -1,5 +1,7 @@
 //! What one can wait for: whether it is so, and what there is instead.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,6 +71,9 @@ pub struct Sight<'a> {
     sent: &'a Sent,
     /// Milliseconds since 1970.
     now: i64,
+    /// The clients by their names, once somebody asks: many may wait, each for
+    /// another one.
+    by_name: OnceCell<BTreeMap<Vec<u8>, Vec<Arc<Client>>>>,
 }
 
 impl<'a> Sight<'a> {
@@ -78,6 +83,7 @@ impl<'a> Sight<'a> {
             state: state.filter(|state| !state.interrupted),
             sent,
             now: server.clock.now_ms(),
+            by_name: OnceCell::new(),
         }
     }
 
@@ -104,10 +110,16 @@ impl<'a> Sight<'a> {
         Some(stream.groups.get(group)?.pending().len())
     }
 
-    fn clients(&self, name: &[u8]) -> Vec<Arc<Client>> {
-        let mut clients = self.server.clients.all();
-        clients.retain(|client| client.names().name == name);
-        clients
+    fn clients(&self, name: &[u8]) -> &[Arc<Client>] {
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name = BTreeMap::<_, Vec<_>>::new();
+            for client in self.server.clients.all() {
+                let name = client.names().name;
+                by_name.entry(name).or_default().push(client);
+            }
+            by_name
+        });
+        by_name.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How often they have sent each command.
@@ -126,9 +138,10 @@ impl<'a> Sight<'a> {
     }
 
     fn times_sent(&self, name: &[u8], wanted: &str) -> u64 {
-        let sent = self.sent(name).into_iter();
         let is_wanted = |id| is_called(self.command(id), wanted);
-        sent.filter(|(id, _)| is_wanted(*id)).map(|(_, n)| n).sum()
+        let clients = self.clients(name).iter();
+        let times = clients.map(|client| self.sent.times(client.id, is_wanted));
+        times.sum()
     }
 }
 

@@ -33,6 +33,14 @@ impl Sent {
             .unwrap_or_default()
     }
 
+    /// How often it has sent those that are wanted.
+    pub fn times(&self, client: u64, is_wanted: impl Fn(usize) -> bool) -> u64 {
+        let by_client = self.by_client.lock();
+        let counts = by_client.get(&client).into_iter().flatten();
+        let wanted = counts.filter(|(id, _)| is_wanted(**id));
+        wanted.map(|(_, times)| times).sum()
+    }
+
     /// Forgets a client that has gone.
     pub fn forget(&self, client: u64) {
         self.by_client.lock().remove(&client);
