@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
 
 use super::condition::{Condition, Sight};
 use super::{Asker, Barriers, Unmet, Waiting};
 use crate::engine::{Awaited, Engine, Turn};
 use crate::error::Error;
+
+/// What one look at those who have waited for too long takes at most, about:
+/// what there is instead is found out while nobody else has the data.
+const STEP: Duration = Duration::from_micros(250);
 
 /// Tells those who wait, until the task is dropped.
 pub fn run(engine: Arc<Engine>) -> impl Future<Output = ()> + Send {
@@ -19,6 +24,7 @@ pub fn run(engine: Arc<Engine>) -> impl Future<Output = ()> + Send {
         while let Some(barriers) = &engine.barriers {
             match barriers.tell(engine) {
                 None => barriers.changed.notified().await,
+                Some(Duration::ZERO) => tokio::task::yield_now().await,
                 Some(left) => tokio::select! {
                     () = barriers.changed.notified() => {}
                     () = engine.server.clock.sleep(left) => {}
@@ -48,8 +54,8 @@ impl Drop for End {
 }
 
 impl Barriers {
-    /// Tells those who need not wait any more. Answers after what time the next
-    /// one has waited for too long.
+    /// Tells those who need not wait any more, or some of them. Answers after
+    /// what time the next one has waited for too long.
     fn tell(&self, engine: &Engine) -> Option<Duration> {
         let server = &engine.server;
         let mut state = engine.lock();
@@ -57,7 +63,8 @@ impl Barriers {
         let now = server.clock.machine();
         let mut results: Vec<_> = waits.met.drain(..).map(|asker| (asker, Ok(()))).collect();
         let sight = Sight::new(server, Some(&state), &self.sent);
-        let is_due = |waiting: &mut Waiting| waiting.deadline <= now;
+        let has_time = || server.clock.machine().saturating_sub(now) < STEP;
+        let is_due = |waiting: &mut Waiting| waiting.deadline <= now && has_time();
         for waiting in waits.waiting.extract_if(.., is_due) {
             // What is so because of the time alone nobody has shown.
             let result = match waiting.condition.holds(&sight) {
@@ -71,7 +78,7 @@ impl Barriers {
         state.note_observers();
         let next = waits.waiting.iter().map(|waiting| waiting.deadline).min();
         drop(waits);
-        drop(state);
+        MutexGuard::unlock_fair(state);
         for (asker, result) in results {
             match asker {
                 Asker::Client(awaited) => answer(engine, awaited, result),
@@ -163,6 +170,26 @@ mod tests {
             assert_eq!(count(), 1);
         }
         assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn many_who_have_waited_for_too_long_are_told_in_steps() {
+        const WAITS: usize = 100;
+        let engine = engine_for_tests();
+        let names: String = (0..1000).map(|n| format!(" a-long-name-{n} v")).collect();
+        client(&engine).line(&format!("MSET{names}"));
+        let (tell, told) = std::sync::mpsc::channel();
+        for _ in 0..WAITS {
+            let tell = tell.clone();
+            let told = move |result: Result<(), Unmet>| tell.send(result.is_err()).unwrap();
+            engine.when(Condition::Exists(key()), Duration::ZERO, told);
+        }
+        let barriers = engine.barriers.as_ref().unwrap();
+        assert_eq!(barriers.tell(&engine), Some(Duration::ZERO));
+        assert!(told.try_iter().count() < WAITS);
+        while barriers.tell(&engine).is_some() {}
+        assert!(told.try_iter().all(|is_unmet| is_unmet));
+        assert_eq!(barriers.count.load(Relaxed), 0);
     }
 
     #[test]
