@@ -236,6 +236,7 @@ impl Requests {
                     recorded.end(&next, output);
                 }
                 progress.fate = faults::strike_reply(context, blocks, (output, mark));
+                context.turn.show_between();
             }
             // Messages that the command has put into its own outbox come after
             // its reply and before the next one's. They are no replies, so

@@ -155,19 +155,42 @@ impl Barriers {
     /// only if they are at hand.
     #[inline]
     pub fn look(&self, server: &Server, state: Option<&State>) {
+        self.look_among(server, state, |_| true);
+    }
+
+    /// The same between two requests of a batch: which were sent is noted at its
+    /// end, and nobody has been sent anything yet.
+    #[inline]
+    pub fn look_between(&self, server: &Server, state: Option<&State>) {
+        self.look_among(server, state, |condition| !condition.is_of_clients());
+    }
+
+    #[inline]
+    fn look_among(
+        &self,
+        server: &Server,
+        state: Option<&State>,
+        is_meant: impl Fn(&Condition) -> bool,
+    ) {
         fence(SeqCst);
         if self.count.load(Relaxed) > 0 {
-            self.look_for_all(server, state);
+            self.look_for_all(server, state, is_meant);
         }
     }
 
     #[cold]
-    fn look_for_all(&self, server: &Server, state: Option<&State>) {
+    fn look_for_all(
+        &self,
+        server: &Server,
+        state: Option<&State>,
+        is_meant: impl Fn(&Condition) -> bool,
+    ) {
         let mut waits = self.waits.lock();
         let Waits { waiting, met, .. } = &mut *waits;
         let known = met.len();
         let sight = Sight::new(server, state, &self.sent);
-        let holds = |waiting: &mut Waiting| waiting.condition.holds(&sight);
+        let holds =
+            |waiting: &mut Waiting| is_meant(&waiting.condition) && waiting.condition.holds(&sight);
         met.extend(waiting.extract_if(.., holds).map(|waiting| waiting.asker));
         if met.len() > known {
             self.count.store(waiting.len(), Relaxed);

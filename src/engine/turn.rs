@@ -305,7 +305,16 @@ impl<'a> Turn<'a> {
             if let Some(state) = &mut self.state {
                 self.reached_others |= settle::settle(self.server, state, self.client, now);
             }
-            self.show();
+            self.show_between();
+        }
+    }
+
+    /// Has those look who wait until something is so, before the next request of
+    /// the batch can change it.
+    #[inline]
+    pub fn show_between(&self) {
+        if let Some(barriers) = &self.engine.barriers {
+            barriers.look_between(self.server, self.state.as_deref());
         }
     }
 

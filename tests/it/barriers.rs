@@ -411,6 +411,32 @@ fn what_is_so_for_a_moment_is_seen() {
 }
 
 #[test]
+fn what_is_so_between_two_requests_of_a_packet_is_seen() {
+    for _ in 0..ROUNDS {
+        let broker = start();
+        let mut test = broker.client();
+        test.call(&["XADD", "s", "1-1", "a", "b"]);
+        test.call(&["XGROUP", "CREATE", "s", "g", "0"]);
+        let waiting = [
+            patient(&broker).subscribers("c", 1),
+            patient(&broker).pattern_subscribers("p*", 1),
+            patient(&broker).shard_subscribers("sc", 1),
+            patient(&broker).pending("s", "g", 1),
+        ];
+        let waiting: Vec<_> = waiting.into_iter().map(begun).collect();
+        let mut client = Wire::connect(broker.addr());
+        client.send_raw(
+            b"SUBSCRIBE c\r\nUNSUBSCRIBE c\r\nPSUBSCRIBE p*\r\nPUNSUBSCRIBE p*\r\n\
+            SSUBSCRIBE sc\r\nSUNSUBSCRIBE sc\r\n\
+            XREADGROUP GROUP g c STREAMS s >\r\nXACK s g 1-1\r\n",
+        );
+        for waiting in waiting {
+            end(waiting).unwrap();
+        }
+    }
+}
+
+#[test]
 fn keys_are_those_of_the_database() {
     let broker = start();
     let mut waiter = Wire::connect(broker.addr());

@@ -184,6 +184,15 @@ impl Condition {
         }
     }
 
+    /// Whether it is about what connections do, and not about what their
+    /// requests change.
+    pub fn is_of_clients(&self) -> bool {
+        matches!(
+            self,
+            Condition::Clients(_) | Condition::Sent { .. } | Condition::Read(_)
+        )
+    }
+
     /// Whether it is so, as far as one sees.
     pub fn holds(&self, sight: &Sight<'_>) -> bool {
         if self.is_of_data() && sight.state.is_none() {
