@@ -36,7 +36,7 @@ pub struct Unmet(String);
 impl Unmet {
     /// Nothing will come any more.
     pub fn ended(condition: &Condition) -> Unmet {
-        Unmet(format!("waited for {condition}; the broker has ended"))
+        Unmet(format!("waited for {condition}; the broker is gone"))
     }
 }
 

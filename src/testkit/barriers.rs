@@ -184,7 +184,7 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// It was not in time, or the broker has ended: the text says what there is
+    /// It was not in time, or the broker has gone meanwhile: the text says what there is
     /// instead.
     pub fn wait(self) -> Result<(), Unmet> {
         let Until { life, within, .. } = self.until;

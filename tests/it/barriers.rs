@@ -598,10 +598,10 @@ fn who_waits_when_the_broker_ends_is_told() {
         let mut inside = broker.client();
         let local = std::thread::spawn(move || show(&inside.call(&words("RESPD WAIT EXISTS k"))));
         drop(broker);
-        let text = "waited for the key 'k'; the broker has ended";
+        let text = "waited for the key 'k'; the broker is gone";
         assert_eq!(end(waiting).unwrap_err().to_string(), text);
         let unmet = blocked.join().unwrap().unwrap_err().to_string();
-        assert!(unmet.ends_with("; the broker has ended"), "{unmet}");
+        assert!(unmet.ends_with("; the broker is gone"), "{unmet}");
         assert_eq!(client.rest(), b"");
         assert!(local.join().unwrap().starts_with("ERR "));
         assert_eq!(later.exists("k").wait().unwrap_err().to_string(), text);

@@ -275,7 +275,7 @@ fn while_it_is_gone_nobody_gets_in_and_nobody_takes_its_place() {
             assert_eq!(ask_as(&mut before, "PING"), closed);
             assert_eq!(ask(&broker, "PING"), closed);
             let unmet = broker.until().exists("k").wait().unwrap_err().to_string();
-            assert_eq!(unmet, "waited for the key 'k'; the broker has ended");
+            assert_eq!(unmet, "waited for the key 'k'; the broker is gone");
             match round {
                 0 => drop(down),
                 _ => down.bring_back(Data::Lose).unwrap(),
