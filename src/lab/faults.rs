@@ -513,6 +513,11 @@ impl Faults {
         }
     }
 
+    /// Forgets what is held back for clients: all have gone.
+    pub fn forget_clients(&self) {
+        self.registry.lock().held.clear();
+    }
+
     /// Forgets what is held back of a subscription that has ended.
     pub fn forget(&self, client: u64, subscription: Subscription<'_>) {
         let mut registry = self.registry.lock();

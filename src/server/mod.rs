@@ -122,6 +122,9 @@ impl Server {
     pub fn again(&self, config: Config, commands: impl Iterator<Item = &'static str>) -> Server {
         let names = fastrand::Rng::with_seed(self.random());
         let file = self.config_file.clone();
+        if let Some(lab) = &self.lab {
+            lab.faults.forget_clients();
+        }
         Server {
             allocator: self.allocator.clone(),
             supervised: self.supervised,

@@ -14,7 +14,8 @@ impl Broker {
     ///
     /// All connections are cut, those within the program too, and every
     /// [`LocalClient`](crate::LocalClient) is closed. Settings are those it was
-    /// started with. What a test has put there stays: the clock, as it stands.
+    /// started with. What a test has put there stays: faults, the record, and the clock
+    /// as it stands.
     ///
     /// ```
     /// use respd::{Broker, resp::value::Value, testkit::Data};

@@ -172,6 +172,32 @@ fn everything_but_the_data_begins_again() {
 }
 
 #[test]
+fn faults_stay_and_hold_nothing_for_who_has_gone() {
+    let broker = start(&[]);
+    let _lost = broker.faults().lose().channel("lost").inject();
+    let reordered = broker.faults().reorder().channel("news").inject();
+    let subscribe = || {
+        let mut subscriber = Wire::connect(broker.addr());
+        subscriber.call(&["SUBSCRIBE", "lost"]);
+        subscriber.call(&["SUBSCRIBE", "news"]);
+        subscriber
+    };
+    let mut before = subscribe();
+    assert_eq!(ask(&broker, "PUBLISH news before"), "1");
+    restart(&broker, By::Rust, Data::Keep);
+    assert_eq!(rest(&mut before), "");
+
+    let mut subscriber = subscribe();
+    for line in ["PUBLISH lost 1", "PUBLISH news 1", "PUBLISH news 2"] {
+        assert_eq!(ask(&broker, line), "1", "{line}");
+    }
+    for expected in ["[message news 2]", "[message news 1]"] {
+        assert_eq!(show(&subscriber.receive()), expected);
+    }
+    assert_eq!((reordered.matches(), reordered.hits()), (2, 2));
+}
+
+#[test]
 fn everybody_is_cut_off_and_nobody_waits_any_more() {
     for by in EACH {
         let broker = Broker::builder()
