@@ -7,7 +7,7 @@ use crate::lab::scope::{Named, Scope};
 use crate::resp::Reply;
 use crate::session::ClientFlags;
 use crate::table::vocabulary::FOR_TESTS;
-use crate::table::{Args, Context, Flags, Handler, Row, Table};
+use crate::table::{Args, Command, Context, Flags, Handler, Row, Table};
 
 /// RESPD FAULT
 #[rustfmt::skip]
@@ -76,7 +76,7 @@ fn list(context: &Context<'_>, reply: &mut Reply<'_>) {
     }
 }
 
-fn parse(context: &Context<'_>, table: &Table, args: &mut Args<'_>) -> Result<Fault> {
+fn parse(context: &Context<'_>, table: &'static Table, args: &mut Args<'_>) -> Result<Fault> {
     let action = action(args)?;
     let (mut scope, mut when) = (Scope::default(), None);
     while args.remaining() > 0 {
@@ -90,6 +90,17 @@ fn parse(context: &Context<'_>, table: &Table, args: &mut Args<'_>) -> Result<Fa
             b"chance" => once(&mut when, chance(context, args)?)?,
             _ => return Err(Error::SYNTAX),
         }
+    }
+    // This command is what removes it.
+    let own = table.lookup(args.argv()).ok();
+    let meets = |named: &Named, own: &Command| named.id == own.id || own.parent == Some(named.id);
+    if scope
+        .command
+        .as_ref()
+        .zip(own)
+        .is_some_and(|(named, own)| meets(named, own))
+    {
+        return Err(Error::FAULT_OF_FAULTS);
     }
     Ok(Fault {
         action,
@@ -247,6 +258,14 @@ mod tests {
             (
                 "ADD ERROR boom COMMAND flurp",
                 "-ERR Invalid command specified",
+            ),
+            (
+                "ADD ERROR boom COMMAND RESPD",
+                &format!("-{}", Error::FAULT_OF_FAULTS),
+            ),
+            (
+                "ADD DROP AFTER COMMAND respd|fault TIMES 2",
+                &format!("-{}", Error::FAULT_OF_FAULTS),
             ),
             ("ADD ERROR boom DB 16", "-ERR DB index is out of range"),
             (
