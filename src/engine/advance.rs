@@ -131,8 +131,8 @@ impl Mover<'_> {
         }
     }
 
-    /// What falls due next, and when: in time since the broker's start. Of what
-    /// falls due together, the first that happens.
+    /// What falls due next before the clock ends, and when: in time since the
+    /// broker's start. Of what falls due together, the first that happens.
     async fn next(&self) -> Option<(Duration, Due)> {
         let server = &self.engine.server;
         let (now, wall) = (server.clock.uptime(), server.clock.wall());
@@ -167,7 +167,9 @@ impl Mover<'_> {
             };
             (at.max(now), due)
         });
+        let end = now + END.saturating_sub(wall);
         let next = [expiring, pause, timeout, chore].into_iter().flatten();
+        let next = next.filter(|(at, _)| *at <= end);
         next.min_by_key(|(at, _)| *at)
     }
 

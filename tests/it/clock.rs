@@ -371,6 +371,24 @@ fn who_does_not_read_is_closed_at_its_time() {
 }
 
 #[test]
+fn nothing_falls_due_after_the_clock_has_ended() {
+    let broker = frozen(&[]);
+    let clock = broker.clock();
+    let mut client = broker.client();
+    client.call(&words("SET k v"));
+    let last = (i64::MAX - 1).to_string();
+    assert_eq!(show(&client.call(&["PEXPIREAT", "k", &last])), "1");
+    let before = clock.now();
+    assert_eq!(clock.advance_to_next(), None);
+    assert_eq!(clock.now(), before);
+    clock.advance(Duration::MAX);
+    let end = ask(&mut client, "RESPD CLOCK GET");
+    assert_eq!(end, format!("[time {} state frozen]", 1_u64 << 60));
+    assert_eq!(clock.advance_to_next(), None);
+    assert_eq!(ask(&mut client, "EXISTS k"), "1");
+}
+
+#[test]
 fn next_is_what_falls_due_first() {
     let broker = frozen(&[("timeout", "100")]);
     let clock = broker.clock();
