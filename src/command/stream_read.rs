@@ -76,7 +76,7 @@ impl<'a> Reading<'a> {
         while args.remaining() > 0 {
             let more = args.remaining() - 1;
             if more >= 1 && args.keyword("block") {
-                reading.block = Some(timeout(&mut args, now)?);
+                reading.block = Some(args.timeout_ms(now)?);
             } else if more >= 1 && args.keyword("count") {
                 let count = usize::try_from(args.int()?).unwrap_or(0);
                 reading.count = Some(count).filter(|count| *count > 0);
@@ -143,18 +143,6 @@ pub fn asks_to_block(command: &Command, argv: Argv<'_>) -> bool {
         }
     }
     false
-}
-
-/// A timeout in milliseconds; 0 is for ever, `None`.
-fn timeout(args: &mut Args<'_>, now: i64) -> Result<Option<Duration>> {
-    let millis = args.int_in(i64::MIN..=i64::MAX, Error::TIMEOUT_NOT_AN_INTEGER)?;
-    match u64::try_from(millis).map_err(|_| Error::TIMEOUT_NEGATIVE)? {
-        0 => Ok(None),
-        millis if millis <= (i64::MAX - now).unsigned_abs() => {
-            Ok(Some(Duration::from_millis(millis)))
-        }
-        _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
-    }
 }
 
 /// What there is to read of a stream.

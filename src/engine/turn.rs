@@ -410,7 +410,19 @@ impl<'a> Turn<'a> {
         attempt: Attempt,
         argv: Argv<'_>,
         keys: StepBy<Range<usize>>,
+        wait: Wait,
+    ) {
+        self.await_reply(session, command, argv, (attempt, keys), wait, true);
+    }
+
+    fn await_reply(
+        &mut self,
+        session: &mut Session,
+        command: usize,
+        argv: Argv<'_>,
+        (attempt, keys): (Attempt, StepBy<Range<usize>>),
         mut wait: Wait,
+        on_record: bool,
     ) -> Awaited {
         let argv = argv.with(&std::mem::take(&mut wait.words));
         session.client.set_flags(ClientFlags::BLOCKED, true);
@@ -423,8 +435,7 @@ impl<'a> Turn<'a> {
                 client: session.client.clone(),
                 protocol: session.protocol,
                 silent,
-                // What waits for no key is of RESPD.
-                on_record: keys.len() > 0,
+                on_record,
             },
             command,
             argv,
@@ -450,7 +461,9 @@ impl<'a> Turn<'a> {
         // There are no keys, so nothing is ever attempted.
         let wait = Wait::for_kind(List::KIND, None);
         let keys = (0..0).step_by(1);
-        self.block(session, command, |_, _, _| Ok(None), argv, keys, wait)
+        let attempt = |_: &mut Db<'_>, _: Argv<'_>, _: &mut Reply<'_>| Ok(None);
+        // It is of RESPD, which is on no record.
+        self.await_reply(session, command, argv, (attempt, keys), wait, false)
     }
 
     /// Has the clock moved, and the client answered then.
@@ -481,8 +494,8 @@ impl<'a> Turn<'a> {
     /// Ends a client's wait with the reply for a time that is up, unless it
     /// has been served already. Answers whether it was blocked.
     pub fn time_out(&mut self, client: &Client) -> bool {
-        // Redis answers an array here even where a transaction gets a string.
-        self.release(client.id, |reply| reply.null_array())
+        let null = self.state().waiters.late_reply(client.id);
+        self.release(client.id, |reply| null.write(reply))
     }
 
     /// Ends a client's wait with an error. Answers whether it was blocked.

@@ -38,8 +38,8 @@ pub struct Wait {
     pub kind: Option<Kind>,
     /// For how long; `None` is for ever.
     pub timeout: Option<Duration>,
-    /// The reply within a transaction, where nothing waits. When the time is
-    /// up, it is a null array for every command.
+    /// The reply within a transaction, where nothing waits, and when the time is
+    /// up. It is an array then even where a transaction gets a null string.
     pub null: Null,
     /// Words of the request that read otherwise from now on, such as one that
     /// stands for what is there when the wait begins.
@@ -68,13 +68,33 @@ impl Wait {
     }
 }
 
-/// The form of a null reply.
+/// The reply to who has waited for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Null {
     /// A null string.
     Bulk,
     /// A null array.
     Array,
+    /// The number zero: how many others have what was written.
+    Zero,
+    /// Two of them.
+    TwoZeros,
+}
+
+impl Null {
+    /// Writes it.
+    pub fn write(self, reply: &mut Reply<'_>) {
+        match self {
+            Null::Bulk => reply.null(),
+            Null::Array => reply.null_array(),
+            Null::Zero => reply.int(0),
+            Null::TwoZeros => {
+                reply.array(2);
+                reply.int(0);
+                reply.int(0);
+            }
+        }
+    }
 }
 
 /// Runs a request, which replies or has to wait.
@@ -192,6 +212,16 @@ impl Waiters {
     /// How many clients are blocked.
     pub fn len(&self) -> usize {
         self.by_client.len()
+    }
+
+    /// What a client gets when its time is up.
+    pub fn late_reply(&self, client: u64) -> Null {
+        let waiter = self.by_client.get(&client).map(|(_, waiter)| waiter);
+        match waiter.map(|waiter| waiter.wait.null) {
+            // Redis answers an array here even where a transaction gets a string.
+            None | Some(Null::Bulk) => Null::Array,
+            Some(null) => null,
+        }
     }
 
     /// Whether none is.

@@ -116,12 +116,13 @@ impl<'a> Args<'a> {
                 .ok_or(Error::TIMEOUT_NOT_A_FLOAT)?
                 .to_millis_rounded_up(),
         };
-        match millis {
-            ..0 => Err(Error::TIMEOUT_NEGATIVE),
-            0 => Ok(None),
-            millis if millis <= i64::MAX - now => Ok(Some(Duration::from_millis(millis as u64))),
-            _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
-        }
+        timeout_of(millis, now)
+    }
+
+    /// The same in whole milliseconds.
+    pub fn timeout_ms(&mut self, now: i64) -> Result<Option<Duration>> {
+        let millis = self.int_in(i64::MIN..=i64::MAX, Error::TIMEOUT_NOT_AN_INTEGER)?;
+        timeout_of(millis, now)
     }
 
     /// The next `count` arguments, or a syntax error if there are not so many.
@@ -155,5 +156,15 @@ impl<'a> Args<'a> {
         let from = self.next.min(self.argv.len());
         let rest = self.argv.slice(from..self.argv.len());
         rest.expect("the range is within the words").iter()
+    }
+}
+
+/// A time of so many milliseconds from `now` on.
+fn timeout_of(millis: i64, now: i64) -> Result<Option<Duration>> {
+    match millis {
+        ..0 => Err(Error::TIMEOUT_NEGATIVE),
+        0 => Ok(None),
+        millis if millis <= i64::MAX - now => Ok(Some(Duration::from_millis(millis as u64))),
+        _ => Err(Error::TIMEOUT_OUT_OF_RANGE),
     }
 }

@@ -10,8 +10,8 @@ use super::flags::Flags;
 use super::keys::keys_of;
 use super::row::{Begin, Command, Handler, Outcome, Table};
 use super::secrets;
-use crate::engine::{Attempt, Null, Wait};
-use crate::error::{Error, Result};
+use crate::engine::{Attempt, Wait};
+use crate::error::Error;
 use crate::resp::{Argv, OwnedArgv, Reply};
 
 /// What a client waits for instead of having a reply.
@@ -62,8 +62,8 @@ pub fn call(
         && let Some(waits) = wait.take()
     {
         match *waits {
-            Waits::ForKeys(_, wait) if wait.null == Null::Array => reply.null_array(),
-            Waits::ForKeys(..) | Waits::ForAnswer(_) => reply.null(),
+            Waits::ForKeys(_, wait) => wait.null.write(reply),
+            Waits::ForAnswer(_) => reply.null(),
         }
     }
     let duration = context.turn.end_call(command.id, start, timed);
@@ -149,17 +149,14 @@ fn block(
     argv: Argv<'_>,
 ) {
     let spec = command.row.keys.first().map(|spec| spec.places(argv));
-    let keys = spec
-        .and_then(Result::ok)
-        .expect("a handler that waits has found its keys in the request, where its row says");
-    context.turn.block(
-        context.session,
-        command.id,
-        attempt,
-        argv,
-        keys.iter(),
-        wait,
-    );
+    let keys = spec.map(|keys| {
+        keys.expect("a handler that waits has found its keys in the request, where its row says")
+    });
+    // WAIT has none.
+    let keys = keys.map_or((0..0).step_by(1), |keys| keys.iter());
+    context
+        .turn
+        .block(context.session, command.id, attempt, argv, keys, wait);
 }
 
 fn note_if_slow(context: &Context<'_>, command: &Command, argv: Argv<'_>, duration: Duration) {

@@ -181,7 +181,14 @@ fn time_outs_come_at_their_time_and_not_before() {
         "BZPOPMIN z 1.5",
         "XREAD BLOCK 1500 STREAMS s $",
         "XREADGROUP GROUP g c BLOCK 1500 STREAMS s >",
+        "WAIT 1 1500",
+        "WAITAOF 0 1 1500",
     ];
+    let reply_to = |line: &str| match line.split(' ').next() {
+        Some("WAIT") => "0",
+        Some("WAITAOF") => "[0 0]",
+        _ => "nil",
+    };
     for (by, workers) in EACH {
         let broker = frozen(&[("workers", workers)]);
         let mut client = broker.client();
@@ -199,11 +206,9 @@ fn time_outs_come_at_their_time_and_not_before() {
         assert!(threads.iter().all(|thread| !thread.is_finished()));
         advance(&broker, by, Duration::from_millis(1));
         for (line, socket) in lines.iter().zip(&mut sockets) {
-            assert_eq!(
-                arrived(socket),
-                ["nil"],
-                "{line}, {by:?} with {workers} workers"
-            );
+            let arrived = arrived(socket);
+            let expected = [reply_to(line)];
+            assert_eq!(arrived, expected, "{line}, {by:?}, {workers} workers");
         }
         assert_eq!(
             ask(&mut client, "INFO clients")
@@ -212,7 +217,7 @@ fn time_outs_come_at_their_time_and_not_before() {
             1
         );
         for (line, thread) in lines.iter().zip(threads) {
-            assert_eq!(thread.join().unwrap(), "nil", "{line}");
+            assert_eq!(thread.join().unwrap(), reply_to(line), "{line}");
         }
     }
 }
