@@ -211,6 +211,8 @@ texts! {
     NO_FAULT_ACTION = "ERR there is no such fault: it is ERROR, DELAY, DROP, REFUSE, HANG, STALL, TRICKLE, LOSE, DUPLICATE or REORDER";
     FAULT_WORD = "ERR a text or a pattern of a fault has 4096 bytes at most";
     TOO_MANY_FAULTS = "ERR There are 1024 faults already. Remove some of them with RESPD FAULT REMOVE.";
+    FAULT_LIMIT = "ERR a fault is limited by COMMAND, KEY, CHANNEL, NAME, ID, USER, LIBRARY and DB, each once, and by one of NTH, EVERY, TIMES and CHANCE";
+    LOCKED_OUT = "ERR a fault refuses, hangs or stalls everybody: after a restart nobody could remove it";
     FAULT_OF_FAULTS = "ERR a fault of RESPD FAULT could not be removed";
     DROP_PLACE = "ERR DROP takes BEFORE, AFTER or MIDDLE";
     CHANCE_RANGE = "ERR a chance is a percentage from 0 to 100";

@@ -88,7 +88,7 @@ fn parse(context: &Context<'_>, table: &'static Table, args: &mut Args<'_>) -> R
             b"every" => once(&mut when, When::Every(positive(args, Error::NOT_POSITIVE)?))?,
             b"times" => once(&mut when, When::Times(positive(args, Error::NOT_POSITIVE)?))?,
             b"chance" => once(&mut when, chance(context, args)?)?,
-            _ => return Err(Error::SYNTAX),
+            _ => return Err(Error::FAULT_LIMIT),
         }
     }
     // This command is what removes it.
@@ -252,7 +252,7 @@ mod tests {
             ("ADD RAIN", &format!("-{}", Error::NO_FAULT_ACTION)),
             ("ADD ERROR", "-ERR syntax error"),
             ("ADD ERROR boom NTH", "-ERR syntax error"),
-            ("ADD ERROR boom SOON", "-ERR syntax error"),
+            ("ADD ERROR boom SOON", &format!("-{}", Error::FAULT_LIMIT)),
             ("ADD ERROR boom KEY a KEY b", "-ERR syntax error"),
             ("ADD ERROR boom NTH 1 TIMES 2", "-ERR syntax error"),
             (

@@ -6,6 +6,7 @@
 
 use super::respd_clock::millis;
 use crate::error::{Error, Result};
+use crate::lab::faults::Faults;
 use crate::lab::restarts::{Data, Restart};
 use crate::resp::{Output, Protocol, Reply};
 use crate::session::Ending;
@@ -38,6 +39,10 @@ fn respd_restart(context: &mut Context<'_>, mut args: Args<'_>, _: &mut Reply<'_
         false => Default::default(),
     };
     args.end()?;
+    // Nobody who is connected now is so then.
+    if context.server.faults().is_some_and(Faults::keeps_all_out) {
+        return Err(Error::LOCKED_OUT);
+    }
     context.session.restart = Some(Box::new(Restart { data, after }));
     context.session.ending = Some(Ending::AfterReplies);
     Ok(())
@@ -56,6 +61,7 @@ pub fn answer(result: std::result::Result<(), String>, protocol: Protocol) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use crate::error::Error;
     use crate::testing::{client, engine_for_tests};
 
     #[test]
@@ -72,6 +78,34 @@ mod tests {
             ("PING", "+PONG"),
         ] {
             assert_eq!(client.line(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_kept_out_for_good() {
+        let engine = engine_for_tests();
+        let faults = engine.server.faults().unwrap();
+        let mut client = client(&engine);
+        for (fault, keeps_out) in [
+            ("REFUSE", true),
+            ("REFUSE EVERY 1", true),
+            ("HANG CHANCE 100", true),
+            ("STALL USER default DB 0", true),
+            ("REFUSE TIMES 3", false),
+            ("REFUSE EVERY 2", false),
+            ("HANG CHANCE 99", false),
+            ("HANG NAME worker", false),
+            ("STALL DB 1", false),
+            ("TRICKLE", false),
+        ] {
+            client.line(&format!("RESPD FAULT ADD {fault}"));
+            assert_eq!(faults.keeps_all_out(), keeps_out, "{fault}");
+            if keeps_out {
+                let refused = client.line("RESPD RESTART LOSE");
+                assert_eq!(refused, format!("-{}", Error::LOCKED_OUT), "{fault}");
+                assert_eq!(client.line("PING"), "+PONG");
+            }
+            assert_eq!(client.line("RESPD FAULT CLEAR"), "+OK");
         }
     }
 }

@@ -151,6 +151,22 @@ impl Kind {
 }
 
 impl Fault {
+    /// Whether it keeps everybody out who comes, for good.
+    fn keeps_all_out(&self) -> bool {
+        let keeps_out = matches!(self.action, Action::Refuse | Action::Hang | Action::Stall);
+        let strikes_each = match self.when {
+            When::Always | When::Every(1) => true,
+            When::Chance { percent, .. } => percent >= 100,
+            When::Nth(_) | When::Every(_) | When::Times(_) => false,
+        };
+        // Who comes has no name yet, is of the only user and has the first database selected.
+        let scope = &self.scope;
+        let is_of_some = scope.name.is_some() || scope.library.is_some() || scope.id.is_some();
+        let is_of_others = scope.db.is_some_and(|db| db > 0)
+            || scope.user.as_ref().is_some_and(|user| user != b"default");
+        keeps_out && strikes_each && !is_of_some && !is_of_others
+    }
+
     fn check(&self) -> Result<()> {
         let allowed = self.action.kind().scoped_by();
         for (word, value) in self.scope.words() {
@@ -370,6 +386,12 @@ impl Faults {
     #[inline]
     pub fn any(&self, kind: Kind) -> bool {
         self.counts[kind as usize].load(Relaxed) > 0
+    }
+
+    /// Whether one keeps everybody out who comes, for good.
+    pub fn keeps_all_out(&self) -> bool {
+        let entries = &self.registry.lock().entries;
+        entries.iter().any(|entry| entry.fault.keeps_all_out())
     }
 
     /// Adds one, and answers its number.
